@@ -1,0 +1,91 @@
+/// Whom a piece of work is done for. It rides in a task-local value, so that every line logged below
+/// it carries it, child tasks and asynchronous work included.
+package struct RequestContext: Sendable, Hashable {
+  package var requestID: RequestID
+  package var trace: TraceContext?
+  package var tenant: String?
+  package var store: String?
+  package var operation: String?
+  /// Who asked, as the audit trail names them: `user:…`, `key:…` or `service:…`.
+  package var principal: String?
+
+  package init(
+    requestID: RequestID, trace: TraceContext? = nil, tenant: String? = nil, store: String? = nil,
+    operation: String? = nil, principal: String? = nil
+  ) {
+    self.requestID = requestID
+    self.trace = trace
+    self.tenant = tenant
+    self.store = store
+    self.operation = operation
+    self.principal = principal
+  }
+
+  /// The context of the work under way; nil outside any request (start, timers of the service's own).
+  @TaskLocal package static var current: RequestContext?
+
+  /// Runs `work` with this context as `current`.
+  package func run<Result, Failure: Error>(
+    _ work: () throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    let outcome = Self.$current.withValue(self) { () -> Swift.Result<Result, Failure> in
+      do throws(Failure) { return .success(try work()) } catch { return .failure(error) }
+    }
+    return try outcome.get()
+  }
+
+  /// Runs `work` with this context as `current`, on the caller's actor.
+  package nonisolated(nonsending) func run<Result>(
+    _ work: nonisolated(nonsending) () async throws -> Result
+  ) async rethrows -> Result {
+    try await Self.$current.withValue(self, operation: work)
+  }
+
+  /// Runs `work` with what is given added to the current context: how a handler names the store or the
+  /// operation once it knows them. Without a current context, `work` simply runs.
+  package static nonisolated(nonsending) func adding<Result>(
+    tenant: String? = nil, store: String? = nil, operation: String? = nil,
+    principal: String? = nil, _ work: nonisolated(nonsending) () async throws -> Result
+  ) async rethrows -> Result {
+    guard var context = current else { return try await work() }
+    if let tenant { context.tenant = tenant }
+    if let store { context.store = store }
+    if let operation { context.operation = operation }
+    if let principal { context.principal = principal }
+    return try await context.run(work)
+  }
+}
+
+/// Names one request in logs, in calls to other services and in the audit trail.
+package struct RequestID: Sendable, Hashable, CustomStringConvertible {
+  package static let bytesMaximum = 128
+
+  package let text: String
+
+  /// An id that came from outside: letters, digits and `._-`, 1 to 128 of them. nil otherwise: the
+  /// receiver then makes one of its own, so that nothing strange reaches logs and headers.
+  package init?(_ text: String) {
+    let bytes = text.utf8
+    guard (1...Self.bytesMaximum).contains(bytes.count), bytes.allSatisfy(Self.isAllowed) else {
+      return nil
+    }
+    self.text = text
+  }
+
+  /// 32 lowercase hex digits.
+  package init(using generator: inout some RandomNumberGenerator) {
+    text = Hex.text(generator.next()) + Hex.text(generator.next())
+  }
+
+  package var description: String { text }
+
+  private static func isAllowed(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"),
+      UInt8(ascii: "-"):
+      true
+    default: false
+    }
+  }
+}

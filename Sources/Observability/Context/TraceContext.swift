@@ -1,0 +1,120 @@
+/// A request's place in a distributed trace, after W3C Trace Context (Recommendation of 23 November
+/// 2021): the `traceparent` and `tracestate` headers.
+package struct TraceContext: Sendable, Hashable {
+  /// 16 bytes; not all zero.
+  package let traceID: TraceID
+  /// 8 bytes, the caller's span; not zero.
+  package let parentID: UInt64
+  /// The caller may have recorded the trace.
+  package let isSampled: Bool
+  /// Vendors' entries, handed on as they came; empty when there are none or they were not valid.
+  package let state: TraceState
+
+  package struct TraceID: Sendable, Hashable, CustomStringConvertible {
+    package let high: UInt64
+    package let low: UInt64
+
+    package init?(high: UInt64, low: UInt64) {
+      if high == 0 && low == 0 { return nil }
+      self.high = high
+      self.low = low
+    }
+
+    /// 32 lowercase hex digits.
+    package var description: String { Hex.text(high) + Hex.text(low) }
+  }
+
+  package init?(
+    traceID: TraceID, parentID: UInt64, isSampled: Bool, state: TraceState = .empty
+  ) {
+    if parentID == 0 { return nil }
+    self.traceID = traceID
+    self.parentID = parentID
+    self.isSampled = isSampled
+    self.state = state
+  }
+
+  /// The start of a new trace.
+  package static func root(
+    isSampled: Bool, using generator: inout some RandomNumberGenerator
+  ) -> TraceContext {
+    while true {
+      if let traceID = TraceID(high: generator.next(), low: generator.next()),
+        let trace = TraceContext(
+          traceID: traceID, parentID: generator.next(), isSampled: isSampled)
+      {
+        return trace
+      }
+    }
+  }
+
+  /// The same trace with a span of our own as the parent: what is sent with an outgoing call.
+  package func child(using generator: inout some RandomNumberGenerator) -> TraceContext {
+    while true {
+      if let trace = TraceContext(
+        traceID: traceID, parentID: generator.next(), isSampled: isSampled, state: state)
+      {
+        return trace
+      }
+    }
+  }
+
+  /// `traceparent` as received. nil when it is not exactly as section 3.2 says: the receiver then
+  /// starts a new trace, and the `tracestate` is not looked at.
+  ///
+  /// A version above 00 is read as far as 00 goes, and goes on as 00.
+  /// - Parameter tracestate: the header, several joined by commas in their order.
+  package init?(traceparent: String, tracestate: String? = nil) {
+    let bytes = Array(traceparent.utf8.prefix(Self.traceparentBytesMaximum + 1))
+    guard bytes.count >= Self.versionZeroLength, bytes.count <= Self.traceparentBytesMaximum,
+      let version = Hex.value(bytes[0..<2]), version != 0xff,
+      let high = Hex.value(bytes[3..<19]), let low = Hex.value(bytes[19..<35]),
+      let traceID = TraceID(high: high, low: low),
+      let parentID = Hex.value(bytes[36..<52]), let flags = Hex.value(bytes[53..<55])
+    else { return nil }
+    for index in [2, 35, 52] where bytes[index] != UInt8(ascii: "-") { return nil }
+    if bytes.count > Self.versionZeroLength {
+      guard version > 0, bytes[Self.versionZeroLength] == UInt8(ascii: "-") else { return nil }
+    }
+    let state = tracestate.flatMap { TraceState($0) } ?? .empty
+    self.init(traceID: traceID, parentID: parentID, isSampled: flags & 1 == 1, state: state)
+  }
+
+  /// The header to send: version 00, 55 characters.
+  package var traceparent: String {
+    "00-\(traceID)-\(Hex.text(parentID))-\(isSampled ? "01" : "00")"
+  }
+
+  private static let versionZeroLength = 55
+  /// What a later version may add is not read, but it is not read without end either.
+  package static let traceparentBytesMaximum = 256
+}
+
+/// Lowercase hex only: section 3.2 forbids capitals.
+enum Hex {
+  static func value(_ digits: ArraySlice<UInt8>) -> UInt64? {
+    var value: UInt64 = 0
+    for digit in digits {
+      switch digit {
+      case UInt8(ascii: "0")...UInt8(ascii: "9"): value = value << 4 | UInt64(digit - 48)
+      case UInt8(ascii: "a")...UInt8(ascii: "f"): value = value << 4 | UInt64(digit - 87)
+      default: return nil
+      }
+    }
+    return value
+  }
+
+  static func digit(_ nibble: UInt8) -> UInt8 {
+    nibble < 10 ? nibble + 48 : nibble + 87
+  }
+
+  /// 16 digits.
+  static func text(_ value: UInt64) -> String {
+    String(unsafeUninitializedCapacity: 16) { buffer in
+      for index in 0..<16 {
+        buffer[index] = digit(UInt8(truncatingIfNeeded: value >> UInt64(60 - 4 * index)) & 15)
+      }
+      return 16
+    }
+  }
+}
