@@ -1,0 +1,174 @@
+/// The settings of the platform, each declared once. `ServiceSettings` says which service takes which.
+package enum PlatformSettings {
+  // MARK: Every service
+
+  package enum LogFormat: String, CaseIterable, Sendable { case json, human }
+
+  package enum LogLevel: String, CaseIterable, Sendable {
+    case trace, debug, info, notice, warning, error, critical
+  }
+
+  package static let logFormat = Setting.choice(
+    "LOG_FORMAT", default: LogFormat.json,
+    "How log lines are written to standard error: one JSON object each, or for a person.")
+
+  package static let logLevel = Setting.choice(
+    "LOG_LEVEL", default: LogLevel.info, "Log lines below this level are not written.")
+
+  package static let listenAddress = Setting.hostPort(
+    "LISTEN_ADDRESS", "Where the service takes calls.", example: "0.0.0.0:8443")
+
+  package static let adminAddress = Setting.hostPort(
+    "ADMIN_ADDRESS",
+    "Where /healthz, /readyz and /metrics are served, in plain HTTP: not for the public.",
+    example: "0.0.0.0:9090")
+
+  package static let shutdownGrace = Setting.duration(
+    "SHUTDOWN_GRACE", default: "20s", in: .zero ... .seconds(600),
+    "How long calls under way may take to end once the service was told to stop.", example: "20s")
+
+  package static let reactors = Setting.integer(
+    "REACTORS", default: 1, in: 1...64, "Event loops, each with a thread of its own.", example: 2)
+
+  // MARK: Postgres
+
+  package static let databaseURL = Setting.secretURL(
+    "DATABASE_URL", schemes: ["postgresql", "postgres"],
+    "The service's own schema, as its application role (without the right to bypass row security).",
+    example: "postgresql://gateway_app@db.example.com:5432/storeplane")
+
+  package static let databaseWorkerURL = Setting.secretURL(
+    "DATABASE_WORKER_URL", schemes: ["postgresql", "postgres"],
+    "The same database as the worker role, for the service's cross-tenant functions.",
+    example: "postgresql://gateway_worker@db.example.com:5432/storeplane"
+  ).optional
+
+  package static let databaseOwnerURL = Setting.secretURL(
+    "DATABASE_OWNER_URL", schemes: ["postgresql", "postgres"],
+    "The same database as the owner of the schema; when given, the service migrates it at its start.",
+    example: "postgresql://gateway_owner@db.example.com:5432/storeplane"
+  ).optional
+
+  package static let databaseConnections = Setting.integer(
+    "DATABASE_CONNECTIONS", default: 8, in: 1...200,
+    "The most connections to Postgres a reactor holds.",
+    example: 16)
+
+  // MARK: TLS
+
+  package static let tlsCertificateFile = Setting.path(
+    "TLS_CERTIFICATE_FILE", .readableFile,
+    "The service's certificate chain in PEM, its own first; used as server and as client.",
+    example: "/etc/storeplane/tls/tls.crt"
+  ).optional
+
+  package static let tlsKeyFile = Setting.path(
+    "TLS_KEY_FILE", .readableFile, "The private key of the certificate, in PEM.",
+    example: "/etc/storeplane/tls/tls.key"
+  ).optional
+
+  package static let tlsCAFile = Setting.path(
+    "TLS_CA_FILE", .readableFile,
+    "The authorities whose certificates other services must show, in PEM.",
+    example: "/etc/storeplane/tls/ca.crt"
+  ).optional
+
+  package static let callerKeysFile = Setting.path(
+    "CALLER_KEYS_FILE", .readableFile,
+    "The gateway's public keys as a JSON Web Key Set: they verify for whom it calls.",
+    example: "/etc/storeplane/caller-keys.json"
+  ).optional
+
+  // MARK: Other services
+
+  package static let provisionerAddress = Setting.hostPort(
+    "PROVISIONER_ADDRESS", default: "127.0.0.1:9402", "Where the provisioner takes calls.",
+    example: "storeplane-provisioner:9402")
+
+  package static let configAddress = Setting.hostPort(
+    "CONFIG_ADDRESS", default: "127.0.0.1:9403", "Where the config service takes calls.",
+    example: "storeplane-config:9403")
+
+  package static let auditAddress = Setting.hostPort(
+    "AUDIT_ADDRESS", default: "127.0.0.1:9404", "Where the audit service takes calls.",
+    example: "storeplane-audit:9404")
+
+  // MARK: Gateway
+
+  package static let jwtSecret = Setting.secret(
+    "JWT_SECRET", bytesMinimum: 32,
+    "Accept HS256 tokens with this key at the gateway's own door; issue them too when there is no signing key.",
+    example: "64 hex digits of openssl rand -hex 32"
+  ).optional
+
+  package static let tokenSigningKey = Setting.secret(
+    "TOKEN_SIGNING_KEY", bytesMinimum: 64,
+    "The P-256 private key, in PEM, that signs access tokens (ES256) and is published as a JWKS.",
+    example: "a PEM block of openssl ecparam -name prime256v1 -genkey"
+  ).optional
+
+  package static let sessionSecret = Setting.secret(
+    "SESSION_SECRET", bytesMinimum: 32, "Signs the dashboard's session cookies.",
+    example: "64 hex digits of openssl rand -hex 32"
+  ).optional
+
+  package static let upstashURL = Setting.url(
+    "UPSTASH_REDIS_REST_URL", schemes: ["https", "http"],
+    "Keeps rate limits in Upstash Redis instead of Postgres.",
+    example: "https://eu1-example.upstash.io"
+  ).optional
+
+  package static let upstashToken = Setting.secret(
+    "UPSTASH_REDIS_REST_TOKEN", "The token for UPSTASH_REDIS_REST_URL.",
+    example: "the REST token of the Upstash console"
+  ).optional
+
+  package static let storeCreationCooldown = Setting.duration(
+    "STORE_CREATION_COOLDOWN", default: "30s", in: .zero ... .seconds(86_400),
+    "How long a tenant waits between two new stores.", example: "1m")
+
+  // MARK: Provisioner
+
+  package enum Recovery: String, CaseIterable, Sendable { case resume, fail }
+
+  package enum HelmEngine: String, CaseIterable, Sendable { case library, binary }
+
+  package static let recovery = Setting.choice(
+    "RECOVERY", default: Recovery.resume,
+    "After a crash: go on from the last finished step, or mark the store failed for an operator.")
+
+  package static let storeDomainSuffix = Setting.string(
+    "STORE_DOMAIN_SUFFIX", default: ".localhost", bytesMaximum: 200,
+    "What follows a store's name in its address.", example: ".shops.example.com")
+
+  package static let kubeconfig = Setting.path(
+    "KUBECONFIG", .readableFile,
+    "The cluster to provision into; without it, the cluster that the service runs in.",
+    example: "/etc/storeplane/kubeconfig"
+  ).optional
+
+  package static let helmEngine = Setting.choice(
+    "HELM_ENGINE", default: HelmEngine.library,
+    "Drive Helm by its library in a child process, or by the helm binary.")
+
+  package static let provisionerWorkers = Setting.integer(
+    "PROVISIONER_WORKERS", default: 5, in: 1...100,
+    "The most operations this replica works on at once.",
+    example: 5)
+
+  package static let triggerDevKey = Setting.secret(
+    "TRIGGER_DEV_API_KEY", "Lets operations be triggered from Trigger.dev.",
+    example: "tr_prod_ and the key of the project"
+  ).optional
+
+  package static let triggerDevURL = Setting.url(
+    "TRIGGER_DEV_API_URL", "The Trigger.dev API.", example: "https://api.trigger.dev"
+  ).optional
+
+  // MARK: Config
+
+  package static let platformEncryptionKey = Setting.secret(
+    "PLATFORM_ENCRYPTION_KEY", hexDigits: 64,
+    "The AES-256 key that tenants' secrets are encrypted under. Lost, they are lost.",
+    example: "64 hex digits of openssl rand -hex 32")
+}
