@@ -1,0 +1,110 @@
+package import Reactor
+
+/// What is done with an HTTP/2 connection. Called on the loop's thread.
+package protocol HTTP2ConnectionOwner: AnyObject {
+  /// Connected.
+  func ready(_ connection: HTTP2Connection)
+  /// The peer's SETTINGS have come: a client knows how many streams it may open.
+  func receivedSettings()
+  /// One field of the header block being received.
+  func received(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>)
+  /// See `HTTP2SessionDelegate.openedStream`.
+  func openedStream(_ id: Int32, endsStream: Bool, overflowed: Bool) -> HTTP2Stream?
+  func receivedGoaway(lastStream: Int32, _ code: HTTP2ErrorCode)
+  /// All streams have been closed before.
+  func ended(_ connection: HTTP2Connection, _ end: ConnectionEnd)
+}
+
+/// An HTTP/2 session on a connection of the reactor.
+package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
+  private let connection: Connection
+  private weak var owner: (any HTTP2ConnectionOwner)?
+  private let role: HTTP2Session.Role
+  private let limits: HTTP2Limits
+  private var established: HTTP2Session?
+
+  /// Nil until the connection is ready.
+  package var session: HTTP2Session? { established }
+
+  package var loop: EventLoop { connection.loop }
+  package var peer: SocketAddress? { connection.peer }
+  package var peerIdentity: PeerIdentity? { connection.peerIdentity }
+
+  package init(
+    _ connection: Connection, role: HTTP2Session.Role, limits: HTTP2Limits,
+    owner: any HTTP2ConnectionOwner
+  ) {
+    self.connection = connection
+    self.role = role
+    self.limits = limits
+    self.owner = owner
+  }
+
+  package func start() throws { try connection.start(self) }
+
+  package func close() { connection.close() }
+
+  // MARK: ConnectionDelegate
+
+  package func connectionReady(_ connection: Connection) {
+    do {
+      established = try HTTP2Session(role, limits: limits, delegate: self)
+      owner?.ready(self)
+      connection.setNeedsFlush()
+    } catch {
+      connection.close()
+    }
+  }
+
+  package func connection(_ connection: Connection, received bytes: UnsafeRawBufferPointer) {
+    guard let session = established else { return }
+    do {
+      try session.receive(bytes, now: loop.now.nanoseconds)
+    } catch {
+      // What nghttp2 has to say to the peer (GOAWAY with the reason) still goes out.
+      return connection.closeWhenFlushed()
+    }
+    if session.isOverfull { connection.pauseReading() }
+    if session.wantsToSend {
+      connection.setNeedsFlush()
+    } else if session.isFinished {
+      connection.closeWhenFlushed()
+    }
+  }
+
+  package func connection(_ connection: Connection, fill output: OutputBuffer, room: Int) {
+    guard let session = established else { return }
+    do {
+      try session.send(room: room) { output.append($0) }
+    } catch {
+      return connection.close()
+    }
+    if !session.isOverfull { connection.resumeReading() }
+    if session.hasFailed || session.isFinished { connection.closeWhenFlushed() }
+  }
+
+  package func connectionEnded(_ connection: Connection, _ end: ConnectionEnd) {
+    established?.abandonStreams(.connectionLost)
+    owner?.ended(self, end)
+  }
+
+  // MARK: HTTP2SessionDelegate
+
+  package func received(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) {
+    owner?.received(name: name, value: value)
+  }
+
+  package func openedStream(
+    _ id: Int32, endsStream: Bool, overflowed: Bool
+  ) -> HTTP2Stream? {
+    owner?.openedStream(id, endsStream: endsStream, overflowed: overflowed)
+  }
+
+  package func receivedGoaway(lastStream: Int32, _ code: HTTP2ErrorCode) {
+    owner?.receivedGoaway(lastStream: lastStream, code)
+  }
+
+  package func receivedSettings() { owner?.receivedSettings() }
+
+  package func sessionHasOutput() { connection.setNeedsFlush() }
+}
