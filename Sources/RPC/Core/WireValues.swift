@@ -1,0 +1,83 @@
+/// `grpc-timeout`: at most eight digits and a unit.
+package enum GRPCTimeout {
+  /// Nil for anything the specification does not allow.
+  package static func decode(_ text: UnsafeBufferPointer<UInt8>) -> Duration? {
+    guard text.count >= 2, text.count <= 9, let unit = text.last else { return nil }
+    var value: Int64 = 0
+    for character in text.dropLast() {
+      guard (0x30...0x39).contains(character) else { return nil }
+      value = value * 10 + Int64(character - 0x30)
+    }
+    switch unit {
+    case UInt8(ascii: "H"): return .seconds(value * 3600)
+    case UInt8(ascii: "M"): return .seconds(value * 60)
+    case UInt8(ascii: "S"): return .seconds(value)
+    case UInt8(ascii: "m"): return .milliseconds(value)
+    case UInt8(ascii: "u"): return .microseconds(value)
+    case UInt8(ascii: "n"): return .nanoseconds(value)
+    default: return nil
+    }
+  }
+
+  /// Rounded up to the finest unit that fits eight digits, so that a deadline is never cut short by
+  /// its own writing.
+  package static func encode(nanoseconds: Int64) -> String {
+    let value = max(nanoseconds, 1)
+    let units: [(Int64, String)] = [
+      (1, "n"), (1_000, "u"), (1_000_000, "m"), (1_000_000_000, "S"), (60_000_000_000, "M"),
+    ]
+    for (size, unit) in units {
+      let (quotient, remainder) = value.quotientAndRemainder(dividingBy: size)
+      let count = quotient + (remainder > 0 ? 1 : 0)
+      if count <= 99_999_999 { return "\(count)\(unit)" }
+    }
+    return "99999999H"
+  }
+}
+
+/// `grpc-message`: UTF-8 in which all but printable ASCII, and `%`, is percent-encoded.
+package enum GRPCMessageText {
+  private static let digits = Array("0123456789ABCDEF".utf8)
+
+  package static func encode(_ text: String) -> String {
+    if text.utf8.allSatisfy({ (0x20...0x7E).contains($0) && $0 != 0x25 }) { return text }
+    var bytes: [UInt8] = []
+    for byte in text.utf8 {
+      if (0x20...0x7E).contains(byte), byte != 0x25 {
+        bytes.append(byte)
+      } else {
+        bytes.append(contentsOf: [0x25, digits[Int(byte >> 4)], digits[Int(byte & 15)]])
+      }
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// Never fails: what is not an escape stands for itself, and broken UTF-8 is replaced.
+  package static func decode(_ text: String) -> String {
+    let bytes = Array(text.utf8)
+    if !bytes.contains(0x25) { return text }
+    var decoded: [UInt8] = []
+    var index = 0
+    while index < bytes.count {
+      if bytes[index] == 0x25, index + 2 < bytes.count, let high = hex(bytes[index + 1]),
+        let low = hex(bytes[index + 2])
+      {
+        decoded.append(high << 4 | low)
+        index += 3
+      } else {
+        decoded.append(bytes[index])
+        index += 1
+      }
+    }
+    return String(decoding: decoded, as: UTF8.self)
+  }
+
+  private static func hex(_ character: UInt8) -> UInt8? {
+    switch character {
+    case 0x30...0x39: character - 0x30
+    case 0x41...0x46: character - 0x41 + 10
+    case 0x61...0x66: character - 0x61 + 10
+    default: nil
+    }
+  }
+}

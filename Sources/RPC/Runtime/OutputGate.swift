@@ -1,0 +1,28 @@
+import HTTP2
+import RPCCore
+
+/// Holds a writer back while the peer does not read: at most `highWaterBytes` wait in a stream.
+final class OutputGate {
+  /// Bytes queued in one stream above which its writer waits.
+  static let highWaterBytes = 64 * 1024
+
+  private var waiter: UnsafeContinuation<Void, any Error>?
+  private var failure: RPCError?
+
+  /// Queues `message`, prefix included, and returns when there is room for a further one.
+  func write(_ message: [UInt8], to stream: HTTP2Stream) async throws {
+    if let failure { throw failure }
+    stream.send(message)
+    if stream.queuedBytes <= OutputGate.highWaterBytes { return }
+    precondition(waiter == nil, "a stream of messages has one writer at a time")
+    try await withUnsafeThrowingContinuation { waiter = $0 }
+  }
+
+  func drained() { waiter.take()?.resume() }
+
+  func fail(_ error: RPCError) {
+    if failure != nil { return }
+    failure = error
+    waiter.take()?.resume(throwing: error)
+  }
+}

@@ -1,0 +1,41 @@
+import RPCCore
+
+/// The header blocks of a response as they come in; one is reused for all of a connection.
+struct ResponseHead {
+  private(set) var httpStatus: Int?
+  private(set) var contentTypeIsGRPC = false
+  private(set) var grpcStatus: Int?
+  private(set) var message = ""
+  private(set) var details: [UInt8] = []
+  private(set) var metadata = Metadata()
+
+  mutating func add(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
+    let text = String(decoding: value, as: UTF8.self)
+    switch String(decoding: name, as: UTF8.self) {
+    case ":status": httpStatus = Int(text)
+    case "content-type": contentTypeIsGRPC = text.hasPrefix("application/grpc")
+    case "grpc-status": grpcStatus = Int(text) ?? StatusCode.unknown.rawValue
+    case "grpc-message": message = GRPCMessageText.decode(text)
+    case "grpc-status-details-bin": details = Base64.decode(Array(text.utf8)) ?? []
+    case let name where !name.hasPrefix("grpc-") && !name.hasPrefix(":"):
+      // A field that cannot be decoded is dropped: the response is still good.
+      _ = metadata.appendReceived(name: name, value: text)
+    default: break
+    }
+  }
+
+  /// The outcome that the header block names, nil for headers before the messages.
+  var outcome: Result<Void, RPCError>? {
+    if let grpcStatus {
+      if grpcStatus == 0 { return .success(()) }
+      let code = StatusCode(rawValue: grpcStatus) ?? .unknown
+      return .failure(RPCError(code, message, details: details))
+    }
+    guard let httpStatus else {
+      return .failure(RPCError(.unknown, "the server ended the call without a status"))
+    }
+    if httpStatus == 200, contentTypeIsGRPC { return nil }
+    let code = StatusCode(httpStatus: httpStatus)
+    return .failure(RPCError(code, "the server answered HTTP \(httpStatus), not gRPC"))
+  }
+}

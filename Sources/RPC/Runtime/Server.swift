@@ -1,0 +1,119 @@
+import RPCCore
+package import Reactor
+
+/// A gRPC server on one reactor. Confined to it.
+package final class Server {
+  package let reactor: Reactor
+  package let limits: ServerLimits
+  private let interceptors: [any ServerInterceptor]
+  private var methods: [String: ServerMethod] = [:]
+  private var listeners: [Listener] = []
+  private var connections: [ObjectIdentifier: ServerConnection] = [:]
+  private var drainWaiters: [CheckedContinuation<Void, Never>] = []
+
+  /// Handlers running, those of cancelled calls included.
+  package private(set) var callsInProgress = 0
+  package private(set) var isDraining = false
+  package var connectionCount: Int { connections.count }
+
+  /// `interceptors` stand around every handler, the first outermost.
+  package init(
+    reactor: Reactor, limits: ServerLimits = ServerLimits(),
+    interceptors: [any ServerInterceptor] = []
+  ) {
+    self.reactor = reactor
+    self.limits = limits
+    self.interceptors = interceptors
+  }
+
+  /// Serves `methods` as well. A path served already is a fault of the caller.
+  package func register(_ methods: [ServerMethod]) {
+    for method in methods {
+      let previous = self.methods.updateValue(method, forKey: method.descriptor.path)
+      precondition(previous == nil, "\(method.descriptor.path) is registered twice")
+    }
+  }
+
+  /// The full names of the services that have methods here.
+  package var serviceNames: [String] {
+    Set(methods.values.map(\.descriptor.service)).sorted()
+  }
+
+  /// Starts to listen; returns the address, with the kernel's port where 0 was asked for.
+  @discardableResult
+  package func listen(
+    on address: SocketAddress, tls: TLSContext? = nil, sharesPort: Bool = false
+  ) throws -> SocketAddress {
+    // The closure needs the listener it is given to.
+    var listener: Listener?
+    let made = try Listener(
+      on: address, loop: reactor.loop, tls: tls, limits: limits.listener,
+      connectionLimits: limits.connection, sharesPort: sharesPort
+    ) { [unowned self] connection in
+      let accepted = ServerConnection(self)
+      accepted.listener = listener
+      do {
+        try accepted.start(connection)
+        self.connections[ObjectIdentifier(accepted)] = accepted
+      } catch {
+        listener?.connectionEnded()
+      }
+    }
+    listener = made
+    listeners.append(made)
+    return made.address
+  }
+
+  /// Stops accepting, lets the calls in progress end until `deadline`, then cuts the rest off.
+  ///
+  /// Clients are told in two steps, so that no call on its way is lost: first to open no more
+  /// streams, then, a round trip later, which streams are not served.
+  package func drain(until deadline: Instant) async {
+    isDraining = true
+    for listener in listeners { listener.close() }
+    listeners = []
+    for connection in connections.values { connection.announceShutdown() }
+    let loop = reactor.loop
+    loop.schedule(at: min(Instant.now() + Server.noticePeriod, deadline)) { [weak self] in
+      for connection in self?.connections.values.map({ $0 }) ?? [] { connection.shutdown() }
+    }
+    let cutOff = loop.schedule(at: deadline) { [weak self] in
+      for connection in self?.connections.values.map({ $0 }) ?? [] { connection.close() }
+    }
+    if !connections.isEmpty { await withCheckedContinuation { drainWaiters.append($0) } }
+    loop.cancel(cutOff)
+  }
+
+  /// Between the two steps of a drain: longer than a round trip within a data centre.
+  private static let noticePeriod: Duration = .milliseconds(200)
+
+  // MARK: For connections and calls
+
+  func method(at path: String) -> ServerMethod? { methods[path] }
+
+  func admit() -> Bool {
+    if callsInProgress >= limits.callsInProgress { return false }
+    callsInProgress += 1
+    return true
+  }
+
+  func release() { callsInProgress -= 1 }
+
+  func connectionEnded(_ connection: ServerConnection, _ end: ConnectionEnd) {
+    connections[ObjectIdentifier(connection)] = nil
+    connection.listener?.connectionEnded()
+    if connections.isEmpty {
+      for waiter in drainWaiters { waiter.resume() }
+      drainWaiters = []
+    }
+  }
+
+  func intercept(
+    _ context: ServerContext, from index: Int, _ handler: () async throws -> Void
+  ) async throws {
+    if index == interceptors.count { return try await handler() }
+    try await interceptors[index].intercept(context) {
+      try await self.intercept(context, from: index + 1, handler)
+    }
+  }
+}

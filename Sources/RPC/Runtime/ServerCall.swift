@@ -1,0 +1,226 @@
+package import HTTP2
+import Protobuf
+import RPCCore
+import Reactor
+
+/// One call on the server's side: from the header block to the trailers.
+///
+/// What depends on the messages' types is in the subclasses.
+package class ServerCall: HTTP2StreamHandler {
+  let method: ServerMethod
+  let connection: ServerConnection
+  private(set) var stream: HTTP2Stream?
+
+  private(set) var metadata = Metadata()
+  private(set) var deadline = Instant.distantFuture
+  var responseMetadata = Metadata()
+  var trailingMetadata = Metadata()
+  var values: [ObjectIdentifier: Any] = [:]
+
+  private var deframer: MessageDeframer
+  private var timer: LoopTimer?
+  private var task: Task<Void, Never>?
+  private var headersSent = false
+  private(set) var isFinished = false
+  private var isRunning = false
+
+  init(_ method: ServerMethod, _ connection: ServerConnection) {
+    self.method = method
+    self.connection = connection
+    deframer = MessageDeframer(messageBytesMax: connection.server.limits.messageBytes)
+  }
+
+  /// The stream that this call serves, to be handed to the session.
+  func open(_ head: borrowing RequestHead) -> HTTP2Stream {
+    metadata = head.metadata
+    let limits = connection.server.limits
+    let longest = method.descriptor.streams ? limits.streamingCall : limits.unaryCall
+    deadline = connection.loop.now + min(head.timeout ?? longest, longest)
+    let stream = HTTP2Stream(self)
+    self.stream = stream
+    return stream
+  }
+
+  // MARK: For subclasses
+
+  func received(message: UnsafeRawBufferPointer) throws(RPCError) {}
+  func receivedEndOfRequest() throws(RPCError) {}
+  func failed(_ error: RPCError) {}
+  func drained() {}
+  func begin() {}
+  func invoke() async throws {}
+
+  // MARK: HTTP2StreamHandler
+
+  package func receivedHeaders(endsStream: Bool) {
+    timer = connection.loop.schedule(at: deadline) { [unowned self] in self.deadlinePassed() }
+    begin()
+  }
+
+  package func received(_ bytes: UnsafeRawBufferPointer) {
+    do throws(RPCError) {
+      try deframer.feed(bytes) { message throws(RPCError) in try self.received(message: message) }
+    } catch {
+      refuse(error)
+    }
+  }
+
+  package func receivedEnd() {
+    do throws(RPCError) {
+      if deframer.holdsPartOfAMessage {
+        throw RPCError(.internal, "the request ended in the middle of a message")
+      }
+      try receivedEndOfRequest()
+    } catch {
+      refuse(error)
+    }
+  }
+
+  package func outputDrained() { drained() }
+
+  package func closed(_ code: HTTP2ErrorCode) {
+    stream = nil
+    if isFinished { return }
+    let code = StatusCode(http2ErrorCode: code.rawValue)
+    abort(RPCError(code == .unavailable ? .cancelled : code, "the call was ended by the client"))
+  }
+
+  private func deadlinePassed() {
+    if isFinished { return }
+    timer = nil
+    stream?.reset(.cancel)
+    abort(RPCError(.deadlineExceeded, "the deadline passed"))
+  }
+
+  /// Ends the call while its handler runs: it is told, and is on its own from here.
+  private func abort(_ error: RPCError) {
+    let task = self.task
+    finish()
+    failed(error)
+    task?.cancel()
+  }
+
+  // MARK: Running the handler
+
+  /// Starts the handler, which runs at once, up to its first suspension.
+  func run() {
+    let server = connection.server
+    guard server.admit() else {
+      return respond(
+        error: RPCError(.resourceExhausted, "too many calls in progress; try again later"))
+    }
+    isRunning = true
+    let started = connection.loop.spawn(on: server.reactor) { await self.execute() }
+    if !isFinished { task = started }
+  }
+
+  private func execute() async {
+    let server = connection.server
+    do {
+      try await CallDeadline.$current.bound(to: deadline) {
+        try await server.intercept(ServerContext(call: self), from: 0) { try await self.invoke() }
+      }
+      succeed()
+    } catch {
+      respond(error: ServerCall.rpcError(for: error))
+    }
+    server.release()
+  }
+
+  func succeed() {
+    if isFinished { return }
+    sendHeaders()
+    if trailingMetadata.isEmpty {
+      stream?.end(ServerCall.okTrailers)
+    } else {
+      stream?.end(trailers(for: RPCError(.ok, "")))
+    }
+    finish()
+  }
+
+  static func rpcError(for error: any Error) -> RPCError {
+    switch error {
+    case let error as RPCError: error
+    case is CancellationError: RPCError(.cancelled, "the call was cancelled")
+    // What it says may be internal: it is for the log, and an interceptor has put it there.
+    default: RPCError(.unknown, "internal error")
+    }
+  }
+
+  /// Fails the call from outside the handler: bad framing, an undecodable message.
+  private func refuse(_ error: RPCError) {
+    if isFinished { return }
+    let task = self.task
+    respond(error: error)
+    failed(error)
+    task?.cancel()
+  }
+
+  // MARK: The response
+
+  private static let okHeaders = ConstantHeaderFields([
+    (":status", "200"), ("content-type", "application/grpc"),
+  ])
+  private static let okTrailers = ConstantHeaderFields([("grpc-status", "0")])
+
+  func sendHeaders() {
+    guard !headersSent, let stream else { return }
+    headersSent = true
+    if responseMetadata.isEmpty {
+      stream.session?.submitResponse(ServerCall.okHeaders, for: stream)
+    } else {
+      var fields = ServerCall.responseFields()
+      fields.append(responseMetadata)
+      stream.session?.submitResponse(fields, for: stream)
+    }
+  }
+
+  func respond(error: RPCError) {
+    if isFinished { return }
+    if headersSent {
+      stream?.end(trailers(for: error))
+    } else if let stream {
+      var fields = ServerCall.responseFields()
+      fields.append(responseMetadata)
+      fields.append(error)
+      fields.append(trailingMetadata)
+      stream.session?.submitOnlyHeaders(fields, for: stream)
+    }
+    finish()
+  }
+
+  private func trailers(for error: RPCError) -> HeaderFields {
+    var fields = HeaderFields()
+    fields.append(error)
+    fields.append(trailingMetadata)
+    return fields
+  }
+
+  private static func responseFields() -> HeaderFields {
+    var fields = HeaderFields()
+    fields.append(":status", "200")
+    fields.append("content-type", "application/grpc")
+    return fields
+  }
+
+  private func finish() {
+    isFinished = true
+    task = nil
+    if let timer { connection.loop.cancel(timer) }
+    timer = nil
+  }
+}
+
+extension HeaderFields {
+  mutating func append(_ metadata: Metadata) {
+    for entry in metadata.entries { append(entry.name, Metadata.wireValue(entry.value)) }
+  }
+
+  mutating func append(_ error: RPCError) {
+    append("grpc-status", String(error.code.rawValue))
+    if !error.message.isEmpty { append("grpc-message", GRPCMessageText.encode(error.message)) }
+    if !error.details.isEmpty {
+      append("grpc-status-details-bin", Base64.encode(error.details))
+    }
+  }
+}

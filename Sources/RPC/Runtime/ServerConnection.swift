@@ -1,0 +1,112 @@
+package import HTTP2
+import RPCCore
+package import Reactor
+
+/// One client of a server.
+package final class ServerConnection: HTTP2ConnectionOwner {
+  unowned let server: Server
+  private var head = RequestHead()
+  private var http2: HTTP2Connection?
+  weak var listener: Listener?
+
+  /// The method called last and its path: most clients call one again and again.
+  private var lastPath: [UInt8] = []
+  private var lastMethod: ServerMethod?
+
+  init(_ server: Server) { self.server = server }
+
+  var loop: EventLoop { server.reactor.loop }
+  var peer: SocketAddress? { http2?.peer }
+  var peerIdentity: PeerIdentity? { http2?.peerIdentity }
+
+  func start(_ connection: Connection) throws {
+    let http2 = HTTP2Connection(connection, role: .server, limits: server.limits.http2, owner: self)
+    self.http2 = http2
+    try http2.start()
+  }
+
+  func announceShutdown() { http2?.session?.announceShutdown() }
+  func shutdown() { http2?.session?.shutdown() }
+  func close() { http2?.close() }
+
+  // MARK: HTTP2ConnectionOwner
+
+  package func ready(_ connection: HTTP2Connection) {
+    if server.isDraining { connection.session?.shutdown() }
+  }
+
+  package func receivedSettings() {}
+
+  package func beganHeaders() { head.reset() }
+
+  package func received(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) {
+    head.add(name, value)
+  }
+
+  package func openedStream(
+    _ id: Int32, endsStream: Bool, overflowed: Bool
+  ) -> HTTP2Stream? {
+    defer { head.reset() }
+    if overflowed { return refusal(431) }
+    if !head.isPost { return refusal(405) }
+    if !head.contentTypeIsGRPC { return refusal(415) }
+    if head.hasBadField { return refusal(400) }
+    guard let method = route() else {
+      let path = String(decoding: head.path, as: UTF8.self)
+      return refusal(200, RPCError(.unimplemented, "no such method: \(path.prefix(200))"))
+    }
+    return method.makeCall(method, self).open(head)
+  }
+
+  package func receivedGoaway(lastStream: Int32, _ code: HTTP2ErrorCode) {}
+
+  package func ended(_ connection: HTTP2Connection, _ end: ConnectionEnd) {
+    server.connectionEnded(self, end)
+    http2 = nil
+  }
+
+  private func route() -> ServerMethod? {
+    if head.path == lastPath { return lastMethod }
+    guard let method = server.method(at: String(decoding: head.path, as: UTF8.self)) else {
+      return nil
+    }
+    lastPath = head.path
+    lastMethod = method
+    return method
+  }
+
+  private func refusal(_ status: Int, _ error: RPCError? = nil) -> HTTP2Stream {
+    let handler = RefusedCall(status, error)
+    let stream = HTTP2Stream(handler)
+    handler.stream = stream
+    return stream
+  }
+}
+
+/// Answers a request that is no call of ours, with headers alone.
+private final class RefusedCall: HTTP2StreamHandler {
+  private let status: Int
+  private let error: RPCError?
+  unowned(unsafe) var stream: HTTP2Stream?
+
+  init(_ status: Int, _ error: RPCError?) {
+    self.status = status
+    self.error = error
+  }
+
+  func receivedHeaders(endsStream: Bool) {
+    guard let stream else { return }
+    var fields = HeaderFields()
+    fields.append(":status", String(status))
+    if let error {
+      fields.append("content-type", "application/grpc")
+      fields.append(error)
+    }
+    stream.session?.submitOnlyHeaders(fields, for: stream)
+  }
+
+  func received(_ bytes: UnsafeRawBufferPointer) { stream?.consume(bytes.count) }
+  func receivedEnd() {}
+  func outputDrained() {}
+  func closed(_ code: HTTP2ErrorCode) {}
+}

@@ -1,0 +1,56 @@
+package import Protobuf
+import RPCCore
+
+/// A method with the handler that serves it. Handlers are confined to the server's reactor.
+package struct ServerMethod {
+  package let descriptor: MethodDescriptor
+  let makeCall: (ServerMethod, ServerConnection) -> ServerCall
+
+  package static func unary<Request: ProtobufMessage, Response: ProtobufMessage>(
+    _ descriptor: MethodDescriptor,
+    _ handler: @escaping (Request, ServerContext) async throws -> Response
+  ) -> ServerMethod {
+    ServerMethod(descriptor: descriptor) { method, connection in
+      UnaryServerCall(method, connection, handler: handler)
+    }
+  }
+
+  package static func serverStreaming<Request: ProtobufMessage, Response: ProtobufMessage>(
+    _ descriptor: MethodDescriptor,
+    _ handler: @escaping (Request, ResponseWriter<Response>, ServerContext) async throws -> Void
+  ) -> ServerMethod {
+    bidirectional(descriptor) {
+      (requests: RequestReader<Request>, responses: ResponseWriter<Response>, context) in
+      guard let request = try await requests.next() else {
+        throw RPCError(.unimplemented, "\(descriptor.path) takes one request message, none came")
+      }
+      if try await requests.next() != nil {
+        throw RPCError(.unimplemented, "\(descriptor.path) takes one request message, more came")
+      }
+      try await handler(request, responses, context)
+    }
+  }
+
+  package static func clientStreaming<Request: ProtobufMessage, Response: ProtobufMessage>(
+    _ descriptor: MethodDescriptor,
+    _ handler: @escaping (RequestReader<Request>, ServerContext) async throws -> Response
+  ) -> ServerMethod {
+    bidirectional(descriptor) {
+      (requests: RequestReader<Request>, responses: ResponseWriter<Response>, context) in
+      let response = try await handler(requests, context)
+      try await responses.write(response)
+    }
+  }
+
+  package static func bidirectional<Request: ProtobufMessage, Response: ProtobufMessage>(
+    _ descriptor: MethodDescriptor,
+    _ handler:
+      @escaping (
+        RequestReader<Request>, ResponseWriter<Response>, ServerContext
+      ) async throws -> Void
+  ) -> ServerMethod {
+    ServerMethod(descriptor: descriptor) { method, connection in
+      StreamingServerCall(method, connection, handler: handler)
+    }
+  }
+}

@@ -1,0 +1,78 @@
+import HTTP2
+package import Protobuf
+package import RPCCore
+
+/// A call whose response is any number of messages.
+final class StreamingClientCall<Response: ProtobufMessage>: ClientCall {
+  let responses = MessageQueue<Response>()
+  let gate = OutputGate()
+  private var unconsumed = 0
+
+  override func received(message: UnsafeRawBufferPointer) throws(RPCError) {
+    responses.push(try Response(received: message))
+  }
+
+  /// The server may send again what the reader has taken.
+  override func consumed(_ count: Int) {
+    unconsumed += count
+    openWindow()
+  }
+
+  func openWindow() {
+    if unconsumed == 0 || !responses.isEmpty { return }
+    stream?.consume(unconsumed)
+    unconsumed = 0
+  }
+
+  override func completed(_ result: Result<Void, RPCError>) {
+    responses.finish(result)
+    switch result {
+    case .success: gate.fail(RPCError(.cancelled, "the server has answered; it reads no more"))
+    case .failure(let error): gate.fail(error)
+    }
+  }
+
+  override func drained() { gate.drained() }
+}
+
+/// The messages of a server that streams. Letting go of it cancels the call.
+package final class ResponseStream<Message: ProtobufMessage> {
+  private let call: StreamingClientCall<Message>
+
+  init(_ call: StreamingClientCall<Message>) {
+    self.call = call
+  }
+
+  deinit { call.cancelFromAnywhere() }
+
+  /// The next message, nil when the call has ended well. Throws the call's `RPCError` otherwise, and
+  /// cancels the call when the task is cancelled.
+  package func next() async throws -> Message? {
+    let message = try await call.cancelling { try await call.responses.next() }
+    call.openWindow()
+    return message
+  }
+
+  package var initialMetadata: Metadata { call.initialMetadata }
+  package var trailingMetadata: Metadata { call.trailingMetadata }
+
+  package func cancel() { call.cancel() }
+}
+
+/// Sends the messages of a client that streams.
+package struct RequestWriter<Message: ProtobufMessage> {
+  let call: ClientCall
+  let gate: OutputGate
+
+  /// Sends a message, and waits while the server does not read. Throws an `RPCError` when the call is
+  /// over.
+  package func write(_ message: Message) async throws {
+    guard !call.isFinished, let stream = call.stream else {
+      throw RPCError(.cancelled, "the call is over; nothing more can be sent")
+    }
+    try await call.cancelling { try await gate.write(message.framed(), to: stream) }
+  }
+
+  /// No more messages follow.
+  package func finish() { call.stream?.end() }
+}

@@ -1,0 +1,84 @@
+import HTTP2
+package import Protobuf
+import RPCCore
+
+/// A call in which either side, or both, send any number of messages.
+final class StreamingServerCall<Request: ProtobufMessage, Response: ProtobufMessage>: ServerCall {
+  typealias Handler = (
+    RequestReader<Request>, ResponseWriter<Response>, ServerContext
+  ) async throws -> Void
+
+  private let handler: Handler
+  private let requests = MessageQueue<Request>()
+  private let gate = OutputGate()
+  private var unconsumed = 0
+
+  init(_ method: ServerMethod, _ connection: ServerConnection, handler: @escaping Handler) {
+    self.handler = handler
+    super.init(method, connection)
+    requests.taken = { [unowned self] left in if left == 0 { self.openWindow() } }
+  }
+
+  override func begin() { run() }
+
+  override func received(_ bytes: UnsafeRawBufferPointer) {
+    unconsumed += bytes.count
+    super.received(bytes)
+    if requests.isEmpty { openWindow() }
+  }
+
+  override func received(message: UnsafeRawBufferPointer) throws(RPCError) {
+    requests.push(try Request(received: message))
+  }
+
+  override func receivedEndOfRequest() { requests.finish(.success(())) }
+
+  override func failed(_ error: RPCError) {
+    requests.finish(.failure(error))
+    gate.fail(error)
+  }
+
+  override func drained() { gate.drained() }
+
+  override func invoke() async throws {
+    try await handler(
+      RequestReader(queue: requests), ResponseWriter(call: self), ServerContext(call: self))
+  }
+
+  func write(_ message: Response) async throws {
+    guard !isFinished, let stream else {
+      throw RPCError(.cancelled, "the call is over; nothing more can be sent")
+    }
+    sendHeaders()
+    try await gate.write(message.framed(), to: stream)
+  }
+
+  /// Lets the client send again what the handler has taken.
+  private func openWindow() {
+    if unconsumed == 0 { return }
+    stream?.consume(unconsumed)
+    unconsumed = 0
+  }
+}
+
+/// The messages of a client that streams.
+package struct RequestReader<Message: ProtobufMessage> {
+  let queue: MessageQueue<Message>
+
+  /// The next message, nil when the client has sent its last. Throws an `RPCError` when the call ends
+  /// before that. The client can send no more than a window ahead of it.
+  package func next() async throws -> Message? { try await queue.next() }
+}
+
+/// Sends the messages of a server that streams.
+package struct ResponseWriter<Message: ProtobufMessage> {
+  private let writeMessage: (Message) async throws -> Void
+
+  init<Request: ProtobufMessage>(call: StreamingServerCall<Request, Message>) {
+    writeMessage = { try await call.write($0) }
+  }
+
+  /// Sends a message, and waits while the client does not read. Throws an `RPCError` when the call
+  /// has ended.
+  package func write(_ message: Message) async throws { try await writeMessage(message) }
+}

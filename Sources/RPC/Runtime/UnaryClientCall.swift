@@ -1,0 +1,45 @@
+import Protobuf
+import RPCCore
+
+/// A call whose response is one message.
+final class UnaryClientCall<Response: ProtobufMessage>: ClientCall {
+  private var response: Response?
+  private var outcome: Result<Response, RPCError>?
+  private var waiter: UnsafeContinuation<Response, any Error>?
+  let gate = OutputGate()
+
+  override func received(message: UnsafeRawBufferPointer) throws(RPCError) {
+    if response != nil {
+      throw RPCError(.unimplemented, "\(method.path) has one response message, more came")
+    }
+    response = try Response(received: message)
+  }
+
+  override func completed(_ result: Result<Void, RPCError>) {
+    let outcome: Result<Response, RPCError> =
+      switch result {
+      case .failure(let error): .failure(error)
+      case .success:
+        if let response {
+          .success(response)
+        } else {
+          .failure(RPCError(.unimplemented, "\(method.path) has one response message, none came"))
+        }
+      }
+    self.outcome = outcome
+    if case .failure(let error) = result {
+      gate.fail(error)
+    } else {
+      gate.fail(RPCError(.cancelled, "the server has answered; it reads no more"))
+    }
+    waiter.take()?.resume(with: outcome.mapError { $0 as any Error })
+  }
+
+  override func drained() { gate.drained() }
+
+  /// Waits for the end of the call.
+  func result() async throws -> Response {
+    if let outcome { return try outcome.get() }
+    return try await withUnsafeThrowingContinuation { waiter = $0 }
+  }
+}
