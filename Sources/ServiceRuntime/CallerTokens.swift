@@ -1,0 +1,85 @@
+package import Cryptography
+import Observability
+package import RPC
+package import RPCCore
+import Reactor
+
+/// The short tokens by which the gateway tells a service for whom it calls.
+///
+/// They are signed by the gateway, live for a minute and name one service as their audience; a service
+/// takes them only over a connection that proved to be the gateway's, so that a stolen one is of no
+/// use to anybody else.
+package enum CallerTokens {
+  package static let lifetimeSeconds: Int64 = 60
+
+  package static func rules(for audience: ServiceIdentity) -> TokenRules {
+    TokenRules(
+      issuer: "storeplane-gateway", audience: audience.rawValue, type: "storeplane-caller+jwt",
+      lifetimeSecondsMax: lifetimeSeconds)
+  }
+}
+
+/// Verifies the caller token of the calls that the gateway makes, and leaves the `Caller` for the
+/// handler. Calls of other services carry none: they speak for themselves.
+package final class CallerInterceptor: ServerInterceptor {
+  private let verifier: TokenVerifier
+  private let now: () -> Int64
+
+  /// `keys` are the gateway's; `now` in Unix seconds.
+  package init(audience: ServiceIdentity, keys: TokenKeySet, now: @escaping () -> Int64) {
+    verifier = TokenVerifier(rules: CallerTokens.rules(for: audience), keys: keys)
+    self.now = now
+  }
+
+  package func intercept(
+    _ context: ServerContext, _ next: () async throws -> Void
+  ) async throws {
+    guard let authorization = context.metadata["authorization"] else { return try await next() }
+    guard context.peerIdentity?.spiffe == ServiceIdentity.gateway.spiffe else {
+      throw RPCError(.unauthenticated, "caller tokens are taken from the gateway only")
+    }
+    let caller = try verify(authorization)
+    context[Caller.self] = caller
+    try await RequestContext.adding(tenant: caller.tenant, principal: "user:\(caller.subject)") {
+      try await next()
+    }
+  }
+
+  private func verify(_ authorization: String) throws(RPCError) -> Caller {
+    let scheme = "Bearer "
+    guard authorization.hasPrefix(scheme) else {
+      throw RPCError(.unauthenticated, "the authorization is not a bearer token")
+    }
+    do throws(TokenError) {
+      let claims = try verifier.verify(String(authorization.dropFirst(scheme.count)), now: now())
+      return Caller(
+        subject: claims.principal.subject, tenant: claims.principal.tenant,
+        roles: Set(claims.principal.roles))
+    } catch {
+      throw RPCError(.unauthenticated, "caller token: \(error)")
+    }
+  }
+}
+
+extension ServerContext {
+  /// For whom the call is made; refuses calls that carry no caller token.
+  package func caller() throws(RPCError) -> Caller {
+    guard let caller = self[Caller.self] else {
+      throw RPCError(.unauthenticated, "the call carries no caller token")
+    }
+    return caller
+  }
+
+  /// The tenant of the caller; refuses those that have none.
+  package func tenant() throws(RPCError) -> String {
+    guard let tenant = try caller().tenant else {
+      throw RPCError(.failedPrecondition, "the caller belongs to no tenant; choose one first")
+    }
+    return tenant
+  }
+
+  /// Which service called, by its certificate.
+  package var callingService: ServiceIdentity? {
+    peerIdentity?.spiffe.flatMap(ServiceIdentity.init(spiffe:))
+  }
+}

@@ -1,0 +1,168 @@
+package import Configuration
+import Contracts
+import Cryptography
+import Foundation
+import Glibc
+package import Logging
+package import Observability
+package import Postgres
+package import RPC
+import RPCServices
+package import Reactor
+
+/// What a service is made of, for its `Main` to put together. Confined to the reactor.
+package final class Service {
+  package let identity: PlatformService
+  package let configuration: Configuration
+  package let logger: Logger
+  package let reactor: Reactor
+  package let metrics = MetricsRegistry()
+  package let health = HealthRegistry()
+  package let blocking = BlockingPool()
+  private let grpcHealth = HealthService()
+  private var server: Server?
+  private var pools: [PostgresPool] = []
+  private var channels: [Channel] = []
+  private var closers: [() async -> Void] = []
+  private var stopWaiter: CheckedContinuation<Void, Never>?
+  private var stopSignals = 0
+
+  init(
+    _ identity: PlatformService, _ configuration: Configuration, logger: Logger, reactor: Reactor
+  ) throws {
+    self.identity = identity
+    self.configuration = configuration
+    self.logger = logger
+    self.reactor = reactor
+    metrics.collectProcessMetrics()
+  }
+
+  // MARK: Parts
+
+  /// Has `close` called when the service stops, after the calls under way have ended; the last given
+  /// is called first.
+  package func onStop(_ close: @escaping () async -> Void) { closers.append(close) }
+
+  /// A pool of connections as the application role, or as the worker role for what crosses tenants.
+  package func pool(_ role: PostgresPool.Role = .application) throws -> PostgresPool {
+    let url: Secret? =
+      switch role {
+      case .application: configuration[PlatformSettings.databaseURL]
+      case .worker: configuration[PlatformSettings.databaseWorkerURL]
+      case .owner: configuration[PlatformSettings.databaseOwnerURL]
+      }
+    guard let url else { throw StartError("the URL of the database's \(role) role is not set") }
+    var database = try PostgresConfiguration(url: url.revealed())
+    database.applicationName = "storeplane-\(identity.rawValue)"
+    var limits = PoolConfiguration()
+    limits.connectionsMax = configuration[PlatformSettings.databaseConnections]
+    let pool = PostgresPool(
+      database, as: role, limits: limits, on: reactor, blocking: blocking, logger: logger)
+    pools.append(pool)
+    return pool
+  }
+
+  /// A channel to another service, over mutual TLS where certificates are configured.
+  package func channel(to service: ServiceIdentity, at address: HostPort) throws -> Channel {
+    var configuration = ChannelConfiguration()
+    configuration.authority = address.description
+    if let tls = tlsConfiguration() {
+      configuration.tls = try TLSContext.client(tls)
+      configuration.expectedServer = .spiffe(service.spiffe)
+    }
+    let resolver = NameResolver(blocking: blocking)
+    let channel = Channel(
+      reactor: reactor, configuration: configuration,
+      resolve: { try await resolver.resolve(address.host, port: address.port) })
+    channel.metadata = { RequestContextInterceptor.outgoingMetadata() }
+    channels.append(channel)
+    return channel
+  }
+
+  /// The gRPC server with the interceptors that every service has; it listens once all is put
+  /// together. `policy` says who may call what; health and reflection are for every service.
+  package func serve(_ services: [[ServerMethod]], policy: AuthorizationPolicy) throws {
+    let builtIn = [grpcHealth.methods]
+    for methods in builtIn {
+      for caller in ServiceIdentity.allCases { policy.allow(service: methods, to: caller) }
+    }
+    var interceptors: [any ServerInterceptor] = [
+      RequestContextInterceptor(), CallObserver(logger: logger, metrics: metrics), policy,
+    ]
+    if let caller = try callerInterceptor() { interceptors.append(caller) }
+    let server = Server(reactor: reactor, interceptors: interceptors)
+    for methods in builtIn + services { server.register(methods) }
+    self.server = server
+  }
+
+  private func callerInterceptor() throws -> CallerInterceptor? {
+    guard let file = configuration[PlatformSettings.callerKeysFile],
+      let audience = ServiceIdentity(rawValue: identity.rawValue)
+    else { return nil }
+    let keys = try JSONWebKeySet(parsing: String(contentsOfFile: file, encoding: .utf8))
+    return CallerInterceptor(audience: audience, keys: try keys.tokenKeySet()) {
+      Int64(time(nil))
+    }
+  }
+
+  /// Nil where no certificate is configured.
+  package func tlsConfiguration() -> TLSConfiguration? {
+    guard let certificate = configuration[PlatformSettings.tlsCertificateFile] else { return nil }
+    return TLSConfiguration(
+      certificateFile: certificate, keyFile: configuration[PlatformSettings.tlsKeyFile],
+      authoritiesFile: configuration[PlatformSettings.tlsCAFile],
+      requiresClientCertificate: true, applicationProtocols: ["h2"])
+  }
+
+  // MARK: Life
+
+  func migrate(_ migrations: [Migration]) async throws {
+    guard let url = configuration[PlatformSettings.databaseOwnerURL] else { return }
+    try await Migrator(logger: logger).run(
+      migrations, owner: DatabaseURL(url.revealed()), on: reactor, blocking: blocking)
+  }
+
+  /// Starts to take calls.
+  func open() async throws {
+    if let server {
+      let address = configuration[PlatformSettings.listenAddress]
+      let resolved = try await NameResolver(blocking: blocking).resolve(
+        address.host, port: address.port)
+      guard let first = resolved.first, let tls = tlsConfiguration() else {
+        throw StartError("TLS_CERTIFICATE_FILE is not set: services speak over mutual TLS only")
+      }
+      try server.listen(on: first, tls: TLSContext.server(tls))
+    }
+    grpcHealth.set(.serving)
+    logger.notice(
+      "ready", metadata: ["address": "\(configuration[PlatformSettings.listenAddress])"])
+  }
+
+  /// Called for each signal to stop; a second one ends the process at once.
+  func stop(_ signal: Int32) {
+    stopSignals += 1
+    if stopSignals > 1 { exit(128 + signal) }
+    logger.notice("stopping", metadata: ["signal": "\(signal)"])
+    stopWaiter?.resume()
+    stopWaiter = nil
+  }
+
+  /// Waits until the service was told to stop and has come to its end.
+  func stopped() async {
+    if stopSignals == 0 { await withCheckedContinuation { stopWaiter = $0 } }
+    grpcHealth.set(.notServing)
+    health.beginDraining()
+    let grace = configuration[PlatformSettings.shutdownGrace]
+    await server?.drain(until: Instant.now() + grace)
+    for close in closers.reversed() { await close() }
+    for channel in channels { channel.close() }
+    for pool in pools { pool.close() }
+    logger.notice("stopped")
+  }
+}
+
+/// Why a service does not start.
+package struct StartError: Error, CustomStringConvertible {
+  package let description: String
+  package init(_ description: String) { self.description = description }
+}
