@@ -1,0 +1,200 @@
+import Contracts
+import HTTP2
+import RPC
+import RPCCore
+import Reactor
+import TestKit
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct CallTests {
+  @Test func unaryCallsAnswerOnTheReactorsThread() async throws {
+    try await withReactor { reactor in
+      let echo = try EchoServer(reactor)
+      for index in 0..<10 {
+        let response = try await echo.client.echo(EchoServer.request("hello \(index)"))
+        #expect(response.text == "hello \(index)")
+      }
+      #expect(echo.service.sawLoopThread)
+      #expect(reactor.loop.isCurrent)
+      #expect(echo.server.connectionCount == 1)
+    }
+  }
+
+  @Test func messagesLargerThanAWindowPass() async throws {
+    try await withReactor { reactor in
+      let echo = try EchoServer(reactor)
+      let payload = (0..<3_000_000).map { UInt8(truncatingIfNeeded: $0) }
+      let response = try await echo.client.echo(EchoServer.request("big", payload: payload))
+      #expect(response.payload == payload)
+    }
+  }
+
+  @Test func serverStreamingKeepsOrderAndEnds() async throws {
+    try await withReactor { reactor in
+      let echo = try EchoServer(reactor)
+      var request = TestingV1.ExpandRequest()
+      request.count = 5000
+      request.text = "x"
+      let stream = try await echo.client.expand(request)
+      var count: Int32 = 0
+      while let response = try await stream.next() {
+        #expect(response.index == count)
+        count += 1
+      }
+      #expect(count == 5000)
+    }
+  }
+
+  @Test func clientStreamingCollects() async throws {
+    try await withReactor { reactor in
+      let echo = try EchoServer(reactor)
+      let response = try await echo.client.collect { writer in
+        for index in 0..<1000 { try await writer.write(EchoServer.request("\(index % 10)")) }
+      }
+      #expect(response.count == 1000)
+      #expect(response.text.utf8.count == 1000)
+      #expect(echo.service.sawLoopThread)
+    }
+  }
+
+  @Test func bothSidesStreamInTurn() async throws {
+    try await withReactor { reactor in
+      let echo = try EchoServer(reactor)
+      let (writer, stream) = try await echo.client.converse()
+      for index in 0..<100 {
+        try await writer.write(EchoServer.request("m\(index)"))
+        #expect(try await stream.next()?.text == "m\(index)")
+      }
+      writer.finish()
+      #expect(try await stream.next() == nil)
+      #expect(echo.service.sawLoopThread)
+    }
+  }
+
+  @Test func statusesAndMessagesArrive() async throws {
+    try await withReactor { reactor in
+      let echo = try EchoServer(reactor)
+      let error = await rpcError { _ = try await echo.client.echo(EchoServer.request("fail")) }
+      #expect(error == RPCError(.failedPrecondition, "asked to fail – 100 %"))
+    }
+  }
+
+  @Test func unexpectedErrorsTellNothingOfTheInside() async throws {
+    try await withReactor { reactor in
+      let echo = try EchoServer(reactor)
+      let error = await rpcError { _ = try await echo.client.echo(EchoServer.request("crash")) }
+      #expect(error == RPCError(.unknown, "internal error"))
+    }
+  }
+
+  @Test func deadlinesEndTheCallOnBothSides() async throws {
+    try await withReactor { reactor in
+      let echo = try EchoServer(reactor)
+      _ = try await echo.client.echo(EchoServer.request("connect"))
+      let options = CallOptions(timeout: .milliseconds(200))
+      let error = await rpcError {
+        _ = try await echo.client.echo(EchoServer.request("sleep"), options: options)
+      }
+      #expect(error?.code == .deadlineExceeded)
+      // The handler's task is cancelled as well, so that its place becomes free.
+      _ = try await echo.client.echo(EchoServer.request("after"))
+      while echo.server.callsInProgress > 0 {
+        _ = try await echo.client.echo(EchoServer.request("again"))
+      }
+      #expect(echo.service.cancelledCalls == 1)
+    }
+  }
+
+  @Test func cancellingTheCallersTaskReachesTheHandler() async throws {
+    try await withReactor { reactor in
+      let echo = try EchoServer(reactor)
+      _ = try await echo.client.echo(EchoServer.request("connect"))
+      var outcome: RPCError?
+      let task = reactor.loop.spawn(on: reactor) {
+        outcome = await rpcError { _ = try await echo.client.echo(EchoServer.request("sleep")) }
+      }
+      while echo.server.callsInProgress == 0 {
+        _ = try await echo.client.echo(EchoServer.request("wait"))
+        if echo.server.callsInProgress > 0 { break }
+      }
+      task.cancel()
+      await task.value
+      #expect(outcome?.code == .cancelled)
+      while echo.service.cancelledCalls == 0 {
+        _ = try await echo.client.echo(EchoServer.request("again"))
+      }
+      #expect(echo.server.callsInProgress == 0)
+    }
+  }
+
+  @Test func unknownMethodsAreUnimplemented() async throws {
+    try await withReactor { reactor in
+      let echo = try EchoServer(reactor)
+      let method = MethodDescriptor(
+        service: "no.such.Service", name: "Nothing", clientStreaming: false, serverStreaming: false)
+      let error = await rpcError {
+        let _: TestingV1.EchoResponse = try await echo.channel.unary(
+          method, EchoServer.request(""))
+      }
+      #expect(error?.code == .unimplemented)
+    }
+  }
+
+  @Test func callsPastTheBoundAreRefused() async throws {
+    try await withReactor { reactor in
+      var limits = ServerLimits()
+      limits.callsInProgress = 1
+      let echo = try EchoServer(reactor, limits: limits)
+      _ = try await echo.client.echo(EchoServer.request("connect"))
+      let (writer, stream) = try await echo.client.converse()
+      try await writer.write(EchoServer.request("first"))
+      _ = try await stream.next()
+      let error = await rpcError { _ = try await echo.client.echo(EchoServer.request("second")) }
+      #expect(error?.code == .resourceExhausted)
+      writer.finish()
+      #expect(try await stream.next() == nil)
+      #expect(try await echo.client.echo(EchoServer.request("third")).text == "third")
+    }
+  }
+
+  @Test func aSlowReaderStopsAFastWriter() async throws {
+    try await withReactor { reactor in
+      let echo = try EchoServer(reactor)
+      var request = TestingV1.ExpandRequest()
+      request.text = String(repeating: "x", count: 10_000)
+      request.count = 10_000
+      let stream = try await echo.client.expand(request)
+      _ = try await stream.next()
+      // While we read nothing, the server comes no further than a window and its own queue.
+      for _ in 0..<50 { _ = try await echo.client.echo(EchoServer.request("tick")) }
+      #expect(echo.server.callsInProgress == 1)
+      var count = 1
+      while try await stream.next() != nil { count += 1 }
+      #expect(count == 10_000)
+    }
+  }
+
+  @Test func metadataGoesBothWays() async throws {
+    final class Mirror: ServerInterceptor {
+      func intercept(_ context: ServerContext, _ next: () async throws -> Void) async throws {
+        for entry in context.metadata.entries where entry.name == "ask-bin" {
+          if case .bytes(let bytes) = entry.value {
+            context.trailingMetadata.append("answer-bin", bytes: bytes)
+          }
+        }
+        try await next()
+      }
+    }
+    try await withReactor { reactor in
+      let echo = try EchoServer(reactor, interceptors: [Mirror()])
+      var metadata = Metadata()
+      metadata.append("ask-bin", bytes: [0, 255, 7])
+      metadata.append("ask-bin", bytes: [1])
+      let stream = try await echo.client.expand(
+        TestingV1.ExpandRequest(), options: CallOptions(metadata: metadata))
+      #expect(try await stream.next() == nil)
+      let values = stream.trailingMetadata.entries.map(\.value)
+      #expect(values == [.bytes([0, 255, 7]), .bytes([1])])
+    }
+  }
+}

@@ -1,0 +1,57 @@
+import RPCCore
+import Testing
+
+@Suite struct MessageDeframerTests {
+  private func frame(_ payload: [UInt8], flag: UInt8 = 0) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: 5) + payload
+    MessageDeframer.writePrefix(into: &bytes)
+    bytes[0] = flag
+    return bytes
+  }
+
+  private func feed(
+    _ deframer: inout MessageDeframer, _ bytes: [UInt8]
+  ) throws(RPCError) -> [[UInt8]] {
+    var messages: [[UInt8]] = []
+    try bytes.withUnsafeBufferPointer { buffer throws(RPCError) in
+      try deframer.feed(UnsafeRawBufferPointer(buffer)) { messages.append(Array($0)) }
+    }
+    return messages
+  }
+
+  /// Chunk boundaries mean nothing: every way of cutting the same bytes gives the same messages.
+  @Test(arguments: 1...17) func cutsAtAnyPlace(size: Int) throws {
+    let payloads: [[UInt8]] = [[1, 2, 3], [], [UInt8](repeating: 7, count: 20), [9]]
+    let bytes = payloads.flatMap { frame($0) }
+    var deframer = MessageDeframer(messageBytesMax: 100)
+    var messages: [[UInt8]] = []
+    var start = 0
+    while start < bytes.count {
+      let end = min(start + size, bytes.count)
+      messages += try feed(&deframer, Array(bytes[start..<end]))
+      start = end
+    }
+    #expect(messages == payloads)
+    #expect(!deframer.holdsPartOfAMessage)
+  }
+
+  @Test func refusesALengthOverTheLimitBeforeItsBytesCome() {
+    var deframer = MessageDeframer(messageBytesMax: 100)
+    #expect(throws: RPCError(.resourceExhausted, "message of 101 bytes exceeds the limit of 100")) {
+      try self.feed(&deframer, [0, 0, 0, 0, 101])
+    }
+  }
+
+  @Test func refusesUnknownFlags() {
+    var deframer = MessageDeframer(messageBytesMax: 100)
+    #expect(throws: RPCError(.internal, "bad message prefix: flag 2")) {
+      try self.feed(&deframer, self.frame([1], flag: 2))
+    }
+  }
+
+  @Test func knowsWhenItHoldsAPart() throws {
+    var deframer = MessageDeframer(messageBytesMax: 100)
+    #expect(try feed(&deframer, [0, 0, 0]).isEmpty)
+    #expect(deframer.holdsPartOfAMessage)
+  }
+}
