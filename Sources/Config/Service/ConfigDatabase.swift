@@ -1,0 +1,97 @@
+import Contracts
+import Logging
+import Postgres
+import RPC
+import RPCCore
+import Reactor
+import ServiceRuntime
+
+/// A transaction under way, for one tenant, in which every change leaves its event.
+struct ConfigTransaction {
+  let postgres: PostgresTransaction
+  fileprivate let origin: EventOrigin
+
+  /// Has audit told of a change once it is committed.
+  func record(
+    _ action: String, tenant: TenantID, store: StoreID? = nil, details: GoogleProtobuf.Struct
+  ) async throws {
+    try await Outbox().append(
+      origin.event(action, tenant: tenant, store: store, details: details), in: postgres)
+  }
+}
+
+/// The database as handlers use it: transactions in a tenant's scope, by the call's deadline, whose
+/// failures are errors for the caller.
+struct ConfigDatabase {
+  let pool: PostgresPool
+  let worker: PostgresPool
+  let logger: Logger
+  let now: () -> Int64
+
+  func transaction<R>(
+    of tenant: TenantID, _ context: ServerContext,
+    _ body: (ConfigTransaction) async throws -> R
+  ) async throws -> R {
+    let origin = EventOrigin(context, microseconds: now())
+    return try await answering {
+      try await self.pool.withTransaction(scope: .tenant(tenant.text), deadline: context.deadline) {
+        try await body(ConfigTransaction(postgres: $0, origin: origin))
+      }
+    }
+  }
+
+  /// Runs `body`, and turns what it throws into what the caller is told.
+  func answering<R>(_ body: () async throws -> R) async throws -> R {
+    do {
+      return try await body()
+    } catch let error as ConfigError {
+      switch error {
+      case .damaged, .keyMissing:
+        logger.error("a stored secret cannot be read", metadata: ["reason": "\(error)"])
+      default: break
+      }
+      throw RPCError(error)
+    } catch let error as PostgresError {
+      guard let answer = RPCError(database: error) else { throw error }
+      logger.warning("database", metadata: ["reason": "\(error)"])
+      throw answer
+    }
+  }
+}
+
+/// What `body` makes of a request; what is wrong with it as the caller is told.
+func validated<R>(_ body: () throws -> R) throws -> R {
+  do {
+    return try body()
+  } catch let error as ConfigError {
+    throw RPCError(error)
+  }
+}
+
+extension RPCError {
+  init(_ error: ConfigError) {
+    let message = "\(error)"
+    self =
+      switch error {
+      case .invalid(let field, let description):
+        .invalidArgument(field: field, description: description)
+      case .tenantNotFound(let tenant): .notFound("tenant", tenant)
+      case .tenantExists(let tenant): .alreadyExists("tenant", tenant)
+      case .requestIDTaken:
+        .invalidArgument(
+          field: "request_id",
+          description: "it was used for a request with other values; make a new one for each "
+            + "request")
+      case .secretNotFound(let name): .notFound("secret", name.text)
+      case .versionMismatch(let name, _, let current):
+        .about(
+          "secret", name.text, .aborted, reason: "VERSION_MISMATCH", message,
+          metadata: ["current_version": "\(current)"])
+      case .etagMismatch: RPCError(.aborted, reason: "ETAG_MISMATCH", message)
+      case .limitReached(let limit, _, _): .limitReached(limit, message)
+      case .damaged: RPCError(.dataLoss, reason: "SECRET_DAMAGED", message)
+      case .keyMissing, .wrongPlatformKey:
+        RPCError(.failedPrecondition, reason: "KEY_MISSING", message)
+      }
+  }
+}
