@@ -1,5 +1,4 @@
 // swift-tools-version: 6.2
-import Foundation
 import PackageDescription
 
 let settings: [SwiftSetting] = [
@@ -152,24 +151,15 @@ let targets: [Target] = [
   tests("KubernetesTests", ["Kubernetes", "Cryptography", "HTTP", "JSON", "Reactor"]),
 ]
 
-// Targets whose folder is not there yet are left out.
-let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().path
-let present = targets.filter {
-  FileManager.default.fileExists(atPath: "\(root)/\($0.path ?? "")")
-}
-let names = Set(present.map(\.name))
-for target in present {
-  target.dependencies.removeAll {
-    if case .byNameItem(let name, _) = $0 { return !names.contains(name) }
-    return false
-  }
-}
-
 let package = Package(
   name: "storeplane",
+  products: [
+    // The binary's name differs from its target's, which must not clash with the library's.
+    .executable(name: "config", targets: ["ConfigMain"])
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
-  targets: present
+  targets: targets
 )
