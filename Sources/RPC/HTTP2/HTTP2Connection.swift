@@ -6,6 +6,8 @@ package protocol HTTP2ConnectionOwner: AnyObject {
   func ready(_ connection: HTTP2Connection)
   /// The peer's SETTINGS have come: a client knows how many streams it may open.
   func receivedSettings()
+  /// A header block begins; see `HTTP2SessionDelegate.beganHeaders`.
+  func beganHeaders()
   /// One field of the header block being received.
   func received(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>)
   /// See `HTTP2SessionDelegate.openedStream`.
@@ -89,6 +91,8 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
   }
 
   // MARK: HTTP2SessionDelegate
+
+  package func beganHeaders() { owner?.beganHeaders() }
 
   package func received(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) {
     owner?.received(name: name, value: value)

@@ -2,6 +2,8 @@ import CNghttp2
 
 /// What the owner of a session hears. Called within `receive`, or within `send`.
 package protocol HTTP2SessionDelegate: AnyObject {
+  /// A header block begins. Fields of an earlier one that was given up midway are of no use.
+  func beganHeaders()
   /// One field of the header block that is being received; `overflowed` blocks are cut short.
   func received(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>)
   /// A client opened a stream and all its header fields have been handed over. Returns what serves
@@ -330,6 +332,7 @@ package final class HTTP2Session {
     headerBytes = 0
     headerCount = 0
     headersOverflowed = false
+    delegate.beganHeaders()
   }
 
   private func header(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {

@@ -145,7 +145,13 @@ package final class Channel {
     let loop = self.loop
     await cancellable {
       // Settled already where connecting failed at once.
-      if waiter.result == nil { await withUnsafeContinuation { waiter.continuation = $0 } }
+      await withUnsafeContinuation { continuation in
+        if waiter.result == nil {
+          waiter.continuation = continuation
+        } else {
+          continuation.resume()
+        }
+      }
     } onCancel: {
       loop.execute { channel.drop(cancelled, RPCError(.cancelled, "the call was cancelled")) }
     }

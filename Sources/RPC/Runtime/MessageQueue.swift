@@ -37,7 +37,38 @@ final class MessageQueue<Message: Sendable> {
 
   /// The next message, nil at the end. One reader at a time.
   func next() async throws -> Message? {
-    if head < messages.count {
+    if let settled { return try settle(settled) }
+    precondition(waiter == nil, "a stream of messages has one reader at a time")
+    return try await withUnsafeThrowingContinuation { continuation in
+      // The task may have come here by way of the loop's queue, and a message before it.
+      if let settled {
+        continuation.resume(with: Result { try settle(settled) })
+      } else {
+        waiter = continuation
+      }
+    }
+  }
+
+  private enum Settled {
+    case message, end
+    case failure(RPCError)
+  }
+
+  /// What `next` can answer at once, nil where it must wait.
+  private var settled: Settled? {
+    if !isEmpty { return .message }
+    switch ending {
+    case .success: return .end
+    case .failure(let error): return .failure(error)
+    case nil: return nil
+    }
+  }
+
+  private func settle(_ settled: Settled) throws -> Message? {
+    switch settled {
+    case .end: return nil
+    case .failure(let error): throw error
+    case .message:
       let message = messages[head]
       head += 1
       if head == messages.count {
@@ -46,13 +77,6 @@ final class MessageQueue<Message: Sendable> {
       }
       taken?(messages.count - head)
       return message
-    }
-    switch ending {
-    case .success: return nil
-    case .failure(let error): throw error
-    case nil:
-      precondition(waiter == nil, "a stream of messages has one reader at a time")
-      return try await withUnsafeThrowingContinuation { waiter = $0 }
     }
   }
 }

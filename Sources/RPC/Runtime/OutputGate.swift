@@ -15,7 +15,17 @@ final class OutputGate {
     stream.send(message)
     if stream.queuedBytes <= OutputGate.highWaterBytes { return }
     precondition(waiter == nil, "a stream of messages has one writer at a time")
-    try await withUnsafeThrowingContinuation { waiter = $0 }
+    try await withUnsafeThrowingContinuation {
+      (continuation: UnsafeContinuation<Void, any Error>) in
+      // The task may have come here by way of the loop's queue, and the end of the wait before it.
+      if let failure {
+        continuation.resume(throwing: failure)
+      } else if stream.queuedBytes <= OutputGate.highWaterBytes {
+        continuation.resume()
+      } else {
+        waiter = continuation
+      }
+    }
   }
 
   func drained() { waiter.take()?.resume() }

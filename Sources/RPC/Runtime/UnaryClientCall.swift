@@ -40,6 +40,13 @@ final class UnaryClientCall<Response: ProtobufMessage>: ClientCall {
   /// Waits for the end of the call.
   func result() async throws -> Response {
     if let outcome { return try outcome.get() }
-    return try await withUnsafeThrowingContinuation { waiter = $0 }
+    return try await withUnsafeThrowingContinuation { continuation in
+      // The task may have come here by way of the loop's queue, and the answer before it.
+      if let outcome {
+        continuation.resume(with: outcome.mapError { $0 as any Error })
+      } else {
+        waiter = continuation
+      }
+    }
   }
 }
