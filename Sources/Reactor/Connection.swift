@@ -37,7 +37,7 @@ package struct ConnectionLimits: Sendable {
 /// connection holds none; only what the socket did not take is kept, and nothing more is pulled
 /// until it is gone.
 package final class Connection: ReadinessHandler, TurnEndHandler {
-  private enum State { case connecting, handshaking, open, closed }
+  private enum State { case connecting, handshaking, open, lingering, closed }
 
   /// Reads, and pulls of output, in one turn before others have theirs.
   private static let roundsPerTurn = 4
@@ -54,6 +54,8 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
   private var readsPaused = false
   private var flushAsked = false
   private var closesWhenFlushed = false
+  private var linger: Duration?
+  private var readsAgain = false
   private var timer: LoopTimer?
 
   /// Who the peer proved to be in the TLS handshake.
@@ -116,8 +118,13 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
   }
 
   /// Sends what the delegate still fills in, then closes.
-  package func closeWhenFlushed() {
+  ///
+  /// - Parameter linger: how long to wait for the peer to close, dropping what it still sends: closing
+  ///   over unread bytes resets the connection, which takes our last words from a peer that has not
+  ///   read them yet. The delegate hears none of it.
+  package func closeWhenFlushed(lingering linger: Duration? = nil) {
     closesWhenFlushed = true
+    if let linger { self.linger = linger }
     if isBlocked || flushAsked { return }
     setNeedsFlush()
   }
@@ -134,6 +141,12 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
     if !readsPaused { return }
     readsPaused = false
     updateInterest()
+    // The TLS session may hold bytes that no readiness tells of.
+    if tls == nil || state != .open { return }
+    readsAgain = true
+    if flushAsked { return }
+    flushAsked = true
+    loop.atTurnEnd(self)
   }
 
   // MARK: Readiness
@@ -143,6 +156,7 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
     case .connecting: finishConnect()
     case .handshaking: shakeHands()
     case .open: serve(readiness)
+    case .lingering: discardInput()
     case .closed: break
     }
   }
@@ -214,6 +228,18 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
     }
   }
 
+  /// Until the peer closes; the timer set by `finishOutput` bounds it.
+  private func discardInput() {
+    do {
+      for _ in 0..<Connection.roundsPerTurn {
+        guard let count = try socket.read(into: loop.readScratch) else { return }
+        if count == 0 { return end(.closedHere) }
+      }
+    } catch {
+      end(.closedHere)
+    }
+  }
+
   private func readOnce() throws -> Int? {
     guard let tls else { return try socket.read(into: loop.readScratch) }
     let (count, progress) = try tls.read(into: loop.readScratch)
@@ -228,6 +254,10 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
 
   package func turnDidEnd() {
     flushAsked = false
+    if readsAgain {
+      readsAgain = false
+      if state == .open, !readsPaused { readAvailable() }
+    }
     guard state == .open, !isBlocked else { return }
     let output = loop.writeScratch
     for _ in 0..<Connection.roundsPerTurn {
@@ -235,12 +265,22 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
       delegate?.connection(self, fill: output, room: EventLoop.scratchBytes)
       if state != .open { return }
       if output.isEmpty {
-        if closesWhenFlushed { end(.closedHere) }
+        if closesWhenFlushed { finishOutput() }
         return
       }
       guard send(output) else { return }
     }
     setNeedsFlush()
+  }
+
+  private func finishOutput() {
+    guard let linger else { return end(.closedHere) }
+    tls?.shutdown()
+    shutdown(socket.descriptor, Int32(SHUT_WR))
+    state = .lingering
+    setInterest(.readable)
+    cancelTimer()
+    timer = loop.schedule(after: linger) { [weak self] in self?.end(.closedHere) }
   }
 
   /// Writes `output`; false when it could not all go, and the rest is kept.
