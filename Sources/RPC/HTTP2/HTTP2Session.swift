@@ -208,6 +208,7 @@ package final class HTTP2Session {
   }
 
   func consume(_ count: Int, on stream: HTTP2Stream) {
+    stream.unconsumedBytes -= count
     nghttp2_session_consume(session, stream.id, count)
     if !isReceiving { hasOutput() }
   }
@@ -258,6 +259,10 @@ package final class HTTP2Session {
     stream.previous = nil
     stream.session = nil
     streamCount -= 1
+    // What nobody will read any more must not keep the other streams of the connection waiting.
+    if stream.unconsumedBytes > 0 {
+      nghttp2_session_consume_connection(session, stream.unconsumedBytes)
+    }
     let handler = stream.handler
     stream.handler = nil
     handler?.closed(code)
@@ -303,6 +308,7 @@ package final class HTTP2Session {
       _, _, id, data, length, context in
       let session = HTTP2Session.from(context)
       if let stream = session.stream(id) {
+        stream.unconsumedBytes += length
         stream.handler?.received(UnsafeRawBufferPointer(start: data, count: length))
       } else {
         nghttp2_session_consume(session.session, id, length)

@@ -22,6 +22,8 @@ package final class HTTP2Stream {
   private var trailers: Trailers = .open
   fileprivate(set) package var queuedBytes = 0
   private var isDeferred = false
+  /// Received and not given back to the peer's window.
+  var unconsumedBytes = 0
 
   package internal(set) var id: Int32 = -1
   /// Nil once the stream is closed. The session clears it before it goes, hence not weak, which
