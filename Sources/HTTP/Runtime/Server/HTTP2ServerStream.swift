@@ -1,0 +1,170 @@
+import HTTP2
+import Reactor
+
+/// One stream of a server's HTTP/2 connection, and the exchange on it.
+final class HTTP2ServerStream: HTTP2StreamHandler {
+  private let connection: HTTP2ServerProtocol
+  private var stream: HTTP2Stream?
+  private var exchange: HTTPExchange?
+  private var receivedBytes: UInt64 = 0
+  private var isToHead = false
+  /// What a declared length leaves to be sent; nil for a body of unknown length.
+  private var lengthLeft: UInt64?
+
+  private var writtenBytes = 0
+  private var takenAtLastLook = -1
+  private var timer: LoopTimer?
+
+  var request: Result<HTTPRequestHead, HTTP1Error>?
+
+  init(_ connection: HTTP2ServerProtocol) { self.connection = connection }
+
+  func open() -> HTTP2Stream {
+    let stream = HTTP2Stream(self)
+    self.stream = stream
+    return stream
+  }
+
+  // MARK: HTTP2StreamHandler
+
+  func receivedHeaders(endsStream: Bool) {
+    guard let request = request.take() else {
+      // Taken in any case: what is left would go into the next head.
+      let trailers = connection.takeTrailers()
+      exchange?.body.finish(.success(trailers))
+      return
+    }
+    switch request {
+    case .success(let head): begin(head)
+    case .failure(let error):
+      let refused = HTTPRequestHead(method: .get, authority: "", path: "/")
+      makeExchange(refused).answer(HTTPProblem(error.status, "\(error)"))
+    }
+  }
+
+  private func begin(_ head: HTTPRequestHead) {
+    isToHead = head.method == .head
+    let exchange = makeExchange(head)
+    let bytesMax = connection.limits.bodyBytesMax
+    if let text = head.headers["content-length"], let length = UInt64(text), length > bytesMax {
+      let problem = HTTPProblem(
+        .contentTooLarge, "\(HTTPExchangeError.bodyTooLarge(bytesMax: bytesMax))")
+      return exchange.answer(problem)
+    }
+    exchange.run()
+  }
+
+  private func makeExchange(_ head: HTTPRequestHead) -> HTTPExchange {
+    let made = HTTPExchange(head, version: .http2, on: connection.owner, carrier: self)
+    exchange = made
+    return made
+  }
+
+  func received(_ bytes: UnsafeRawBufferPointer) {
+    receivedBytes += UInt64(bytes.count)
+    guard let exchange, !exchange.body.isFinished else {
+      stream?.consume(bytes.count)
+      return
+    }
+    let bytesMax = connection.limits.bodyBytesMax
+    if receivedBytes > bytesMax {
+      stream?.consume(bytes.count)
+      exchange.bodyFailed(.bodyTooLarge(bytesMax: bytesMax))
+    } else {
+      exchange.body.push(Array(bytes))
+    }
+  }
+
+  func receivedEnd() { exchange?.body.finish(.success(HTTPHeaders())) }
+
+  func outputDrained() { exchange?.drained() }
+
+  func closed(_ code: HTTP2ErrorCode) {
+    stream = nil
+    if let timer { connection.owner.loop.cancel(timer) }
+    timer = nil
+    let closing = exchange
+    exchange = nil
+    closing?.abandon()
+    connection.streamEnded()
+  }
+
+  // MARK: A client that does not read
+
+  /// A stream whose window the client leaves closed holds its output while the connection lives on.
+  private func watchOutput() {
+    let stall = connection.limits.connection.writeStall
+    timer = connection.owner.loop.schedule(after: stall) { [weak self] in self?.lookAtOutput() }
+  }
+
+  private func lookAtOutput() {
+    timer = nil
+    guard let stream else { return }
+    let taken = writtenBytes - stream.queuedBytes
+    if stream.queuedBytes > 0, taken == takenAtLastLook { return cutOff() }
+    takenAtLastLook = stream.queuedBytes > 0 ? taken : -1
+    watchOutput()
+  }
+}
+
+// MARK: -
+
+extension HTTP2ServerStream: HTTPExchangeCarrier {
+  var unsentBytes: Int { stream?.queuedBytes ?? 0 }
+
+  func sendHead(_ head: HTTPResponseHead, body: HTTP1OutgoingBody) throws(HTTP1EncodingError) {
+    guard let stream, let session = stream.session else { throw .outOfOrder }
+    let fields = try HTTP2HeadEncoder.response(head, body, isToHead: isToHead)
+    if case .length(let length) = body { lengthLeft = length }
+    if body == .none { lengthLeft = 0 }
+    let isBodiless = isToHead || lengthLeft == 0 || head.status.forbidsContent
+    if isBodiless {
+      session.submitOnlyHeaders(fields, for: stream)
+    } else {
+      session.submitResponse(fields, for: stream)
+      watchOutput()
+    }
+  }
+
+  func sendBody(_ bytes: [UInt8]) throws(HTTP1EncodingError) {
+    if isToHead || bytes.isEmpty { return }
+    if let left = lengthLeft {
+      guard UInt64(bytes.count) <= left else { throw .bodyLongerThanDeclared }
+      lengthLeft = left - UInt64(bytes.count)
+    }
+    writtenBytes += bytes.count
+    stream?.send(bytes)
+  }
+
+  func sendEnd(_ trailers: HTTPHeaders) throws(HTTP1EncodingError) {
+    if isToHead { return }
+    if let left = lengthLeft {
+      guard left == 0 else { throw .bodyShorterThanDeclared(missingBytes: left) }
+      guard trailers.isEmpty else { throw .trailersUnsupported }
+    }
+    if trailers.isEmpty {
+      stream?.end()
+    } else {
+      stream?.end(try HTTP2HeadEncoder.trailers(trailers))
+    }
+  }
+
+  func bodyAwaited() {}
+
+  func bodyTaken(_ count: Int) { stream?.consume(count) }
+
+  func cutOff() {
+    stream?.reset(.internalError)
+    let closing = exchange
+    exchange = nil
+    closing?.abandon()
+  }
+}
+
+extension Optional {
+  /// The value, leaving nil behind.
+  mutating func take() -> Wrapped? {
+    defer { self = nil }
+    return self
+  }
+}
