@@ -85,7 +85,7 @@ let targets: [Target] = [
     ]),
 
   library(
-    "ServiceRuntime",
+    "ServiceRuntime", resources: [.embedInCode("Outbox/outbox.sql")],
     [
       "Configuration", "Contracts", "Cryptography", "HTTP", "Observability", "Postgres", "Protobuf",
       "RPC", "RPCCore", "RPCServices", "Reactor", "Resilience", logging,
@@ -133,6 +133,12 @@ let targets: [Target] = [
       "TestKit", "PythonPeer",
     ]),
   tests("DescriptorsTests", ["Descriptors", "Contracts", "PythonPeer"]),
+  tests(
+    "ServiceRuntimeTests",
+    [
+      "ServiceRuntime", "Contracts", "Observability", "Postgres", "Protobuf", "RPC", "RPCCore",
+      "Reactor", "Resilience", "TestKit", logging,
+    ]),
   library("PythonPeer", path: "Tests/PythonPeer", []),
   tests("JSONTests", exclude: ["Peers"], ["JSON", "PythonPeer"]),
   tests(
@@ -155,7 +161,7 @@ let package = Package(
   name: "storeplane",
   products: [
     // The binary's name differs from its target's, which must not clash with the library's.
-    .executable(name: "config", targets: ["ConfigMain"])
+    .executable(name: "config", targets: ["ConfigMain"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),

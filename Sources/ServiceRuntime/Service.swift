@@ -22,7 +22,9 @@ package final class Service {
   private let grpcHealth = HealthService()
   private var server: Server?
   private var pools: [PostgresPool] = []
+  private var listeners: [PostgresListener] = []
   private var channels: [Channel] = []
+  private var drainers: [() -> Void] = []
   private var closers: [() async -> Void] = []
   private var stopWaiter: CheckedContinuation<Void, Never>?
   private var stopSignals = 0
@@ -43,8 +45,29 @@ package final class Service {
   /// is called first.
   package func onStop(_ close: @escaping () async -> Void) { closers.append(close) }
 
+  /// Has `drain` called when the service begins to stop, while calls still end: the place to end calls
+  /// that would otherwise go on until the grace is over.
+  package func onDrain(_ drain: @escaping () -> Void) { drainers.append(drain) }
+
   /// A pool of connections as the application role, or as the worker role for what crosses tenants.
   package func pool(_ role: PostgresPool.Role = .application) throws -> PostgresPool {
+    var limits = PoolConfiguration()
+    limits.connectionsMax = configuration[PlatformSettings.databaseConnections]
+    let pool = PostgresPool(
+      try database(role), as: role, limits: limits, on: reactor, blocking: blocking, logger: logger)
+    pools.append(pool)
+    return pool
+  }
+
+  /// A connection that hears what is notified.
+  package func listener() throws -> PostgresListener {
+    let listener = PostgresListener(
+      try database(.application), on: reactor, blocking: blocking, logger: logger)
+    listeners.append(listener)
+    return listener
+  }
+
+  private func database(_ role: PostgresPool.Role) throws -> PostgresConfiguration {
     let url: Secret? =
       switch role {
       case .application: configuration[PlatformSettings.databaseURL]
@@ -54,12 +77,7 @@ package final class Service {
     guard let url else { throw StartError("the URL of the database's \(role) role is not set") }
     var database = try PostgresConfiguration(url: url.revealed())
     database.applicationName = "storeplane-\(identity.rawValue)"
-    var limits = PoolConfiguration()
-    limits.connectionsMax = configuration[PlatformSettings.databaseConnections]
-    let pool = PostgresPool(
-      database, as: role, limits: limits, on: reactor, blocking: blocking, logger: logger)
-    pools.append(pool)
-    return pool
+    return database
   }
 
   /// A channel to another service, over mutual TLS where certificates are configured.
@@ -152,10 +170,12 @@ package final class Service {
     if stopSignals == 0 { await withCheckedContinuation { stopWaiter = $0 } }
     grpcHealth.set(.notServing)
     health.beginDraining()
+    for drain in drainers { drain() }
     let grace = configuration[PlatformSettings.shutdownGrace]
     await server?.drain(until: Instant.now() + grace)
     for close in closers.reversed() { await close() }
     for channel in channels { channel.close() }
+    for listener in listeners { listener.close() }
     for pool in pools { pool.close() }
     logger.notice("stopped")
   }
