@@ -112,6 +112,17 @@ let targets: [Target] = [
     "ConfigMain", path: "Sources/Config/Main",
     ["ConfigService", "ServiceRuntime", "Configuration", "Cryptography", "Postgres", "Reactor"]),
 
+  library(
+    "AuditService", path: "Sources/Audit", exclude: ["Main"],
+    resources: [.embedInCode("Store/Migrations/v0001_init.sql")],
+    [
+      "ServiceRuntime", "Contracts", "Cryptography", "JSON", "Observability", "Postgres",
+      "Protobuf", "RPC", "RPCCore", "Reactor", logging,
+    ]),
+  executable(
+    "AuditMain", path: "Sources/Audit/Main",
+    ["AuditService", "ServiceRuntime", "Configuration", "Postgres", "Reactor"]),
+
   // What the benchmarks load.
   executable(
     "EchoServer", path: "Benchmarks/EchoServer", ["TestKit", "RPC", "Reactor", "Contracts"]),
@@ -139,6 +150,12 @@ let targets: [Target] = [
       "ServiceRuntime", "Contracts", "Observability", "Postgres", "Protobuf", "RPC", "RPCCore",
       "Reactor", "Resilience", "TestKit", logging,
     ]),
+  tests(
+    "AuditServiceTests",
+    [
+      "AuditService", "ServiceRuntime", "Contracts", "Cryptography", "JSON", "Observability",
+      "Postgres", "Protobuf", "RPC", "RPCCore", "Reactor", "Resilience", "TestKit", logging,
+    ]),
   library("PythonPeer", path: "Tests/PythonPeer", []),
   tests("JSONTests", exclude: ["Peers"], ["JSON", "PythonPeer"]),
   tests(
@@ -160,7 +177,8 @@ let targets: [Target] = [
 let package = Package(
   name: "storeplane",
   products: [
-    // The binary's name differs from its target's, which must not clash with the library's.
+    // The binaries' names differ from their targets', which must not clash with the libraries'.
+    .executable(name: "audit", targets: ["AuditMain"]),
     .executable(name: "config", targets: ["ConfigMain"]),
   ],
   dependencies: [

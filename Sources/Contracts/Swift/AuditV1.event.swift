@@ -232,7 +232,7 @@ extension AuditV1 {
   }
 
   package struct AppendEventsRequest: ProtobufMessage {
-    /// At most 1,000 events.
+    /// At most 500 events.
     package var events: [AuditV1.Event] = []
 
     package init() {}
@@ -419,7 +419,7 @@ extension AuditV1 {
     /// Only events that occurred before this time.
     package var until: GoogleProtobuf.Timestamp? = nil
     package var order: AuditV1.ListEventsRequest.Order = AuditV1.ListEventsRequest.Order()
-    /// The most events to return: 50 when 0, never over 500.
+    /// The most events to return: 50 when 0, never over 1,000.
     package var pageSize: Int32 = 0
     /// The `next_page_token` of the page before.
     package var pageToken: String = ""

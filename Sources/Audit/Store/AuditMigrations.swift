@@ -1,0 +1,8 @@
+package import Postgres
+
+/// The scripts that make and change the service's schema, in their order.
+package enum AuditMigrations {
+  package static func all() throws(PostgresError) -> [Migration] {
+    [try Migration(file: "v0001_init.sql", contents: PackageResources.v0001_init_sql)]
+  }
+}
