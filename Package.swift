@@ -99,10 +99,7 @@ let targets: [Target] = [
   // The services: what each does, and its process.
   library(
     "ConfigService", path: "Sources/Config", exclude: ["Main"],
-    resources: [
-      .embedInCode("Store/Migrations/v0001_init.sql"),
-      .embedInCode("Store/Migrations/v0002_outbox.sql"),
-    ],
+    resources: [.embedInCode("Store/Migrations/v0001_init.sql")],
     [
       "ServiceRuntime", "Contracts", "Cryptography", "JSON", "Observability", "Postgres",
       "Protobuf",

@@ -19,6 +19,7 @@ import ServiceRuntime
         key: PlatformEncryptionKey(hexadecimal: key.revealed()), logger: service.logger,
         now: microsecondsSince1970)
       try await config.checkKey(deadline: .now() + keyCheckTimeout)
+      try service.deliverOutbox()
       try service.serve(config.services, policy: ConfigService.policy())
     }
   }

@@ -15,7 +15,7 @@ struct ConfigTransaction {
   func record(
     _ action: String, tenant: TenantID, store: StoreID? = nil, details: GoogleProtobuf.Struct
   ) async throws {
-    try await Outbox().append(
+    try await OutboxWriter().append(
       origin.event(action, tenant: tenant, store: store, details: details), in: postgres)
   }
 }
