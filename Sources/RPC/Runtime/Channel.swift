@@ -3,6 +3,9 @@ package import Protobuf
 package import RPCCore
 package import Reactor
 
+/// How the bytes of a message become what the caller is given.
+typealias MessageDecoding<Message> = (UnsafeRawBufferPointer) throws(RPCError) -> Message
+
 /// A gRPC client for one service by its address or name. Confined to its reactor.
 ///
 /// Connects when the first call needs it, and again after a loss, with growing delays; opens a further
@@ -65,13 +68,20 @@ package final class Channel {
   package func unary<Request: ProtobufMessage, Response: ProtobufMessage>(
     _ method: MethodDescriptor, _ request: Request, _ options: CallOptions = CallOptions()
   ) async throws -> Response {
+    try await unary(method, request.framed(), options, Response.init(received:))
+  }
+
+  private func unary<Response: Sendable>(
+    _ method: MethodDescriptor, _ framed: [UInt8], _ options: CallOptions,
+    _ decode: @escaping MessageDecoding<Response>
+  ) async throws -> Response {
     var attempts = 0
     while true {
-      let call = UnaryClientCall<Response>(method, self, options)
+      let call = UnaryClientCall<Response>(method, self, options, decode)
       do {
         return try await call.cancelling {
           try await call.open()
-          call.stream?.send(request.framed())
+          call.stream?.send(framed)
           call.stream?.end()
           return try await call.result()
         }
@@ -86,9 +96,16 @@ package final class Channel {
   package func serverStreaming<Request: ProtobufMessage, Response: ProtobufMessage>(
     _ method: MethodDescriptor, _ request: Request, _ options: CallOptions = CallOptions()
   ) async throws -> ResponseStream<Response> {
-    let call = StreamingClientCall<Response>(method, self, options)
+    try await serverStreaming(method, request.framed(), options, Response.init(received:))
+  }
+
+  private func serverStreaming<Response: Sendable>(
+    _ method: MethodDescriptor, _ framed: [UInt8], _ options: CallOptions,
+    _ decode: @escaping MessageDecoding<Response>
+  ) async throws -> ResponseStream<Response> {
+    let call = StreamingClientCall<Response>(method, self, options, decode)
     try await call.cancelling { try await call.open() }
-    call.stream?.send(request.framed())
+    call.stream?.send(framed)
     call.stream?.end()
     return ResponseStream(call)
   }
@@ -97,7 +114,7 @@ package final class Channel {
     _ method: MethodDescriptor, _ options: CallOptions = CallOptions(),
     _ body: (RequestWriter<Request>) async throws -> Void
   ) async throws -> Response {
-    let call = UnaryClientCall<Response>(method, self, options)
+    let call = UnaryClientCall<Response>(method, self, options, Response.init(received:))
     return try await call.cancelling {
       try await call.open()
       let writer = RequestWriter<Request>(call: call, gate: call.gate)
@@ -118,9 +135,33 @@ package final class Channel {
   package func bidirectional<Request: ProtobufMessage, Response: ProtobufMessage>(
     _ method: MethodDescriptor, _ options: CallOptions = CallOptions()
   ) async throws -> (RequestWriter<Request>, ResponseStream<Response>) {
-    let call = StreamingClientCall<Response>(method, self, options)
+    let call = StreamingClientCall<Response>(method, self, options, Response.init(received:))
     try await call.cancelling { try await call.open() }
     return (RequestWriter(call: call, gate: call.gate), ResponseStream(call))
+  }
+
+  // MARK: Calls whose messages are not decoded
+
+  /// As `unary`, for who passes serialized messages on and looks into neither.
+  package func unary(
+    _ method: MethodDescriptor, serialized request: [UInt8], _ options: CallOptions = CallOptions()
+  ) async throws -> [UInt8] {
+    try await unary(method, Channel.framed(request), options) { Array($0) }
+  }
+
+  /// As `serverStreaming`, for who passes serialized messages on and looks into neither.
+  package func serverStreaming(
+    _ method: MethodDescriptor, serialized request: [UInt8], _ options: CallOptions = CallOptions()
+  ) async throws -> ResponseStream<[UInt8]> {
+    try await serverStreaming(method, Channel.framed(request), options) { Array($0) }
+  }
+
+  private static func framed(_ message: [UInt8]) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: MessageDeframer.prefixBytes)
+    bytes.reserveCapacity(bytes.count + message.count)
+    bytes += message
+    MessageDeframer.writePrefix(into: &bytes)
+    return bytes
   }
 
   // MARK: Connections

@@ -3,13 +3,22 @@ package import Protobuf
 package import RPCCore
 
 /// A call whose response is any number of messages.
-final class StreamingClientCall<Response: ProtobufMessage>: ClientCall {
+final class StreamingClientCall<Response: Sendable>: ClientCall {
+  private let decode: MessageDecoding<Response>
   let responses = MessageQueue<Response>()
   let gate = OutputGate()
   private var unconsumed = 0
 
+  init(
+    _ method: MethodDescriptor, _ channel: Channel, _ options: CallOptions,
+    _ decode: @escaping MessageDecoding<Response>
+  ) {
+    self.decode = decode
+    super.init(method, channel, options)
+  }
+
   override func received(message: UnsafeRawBufferPointer) throws(RPCError) {
-    responses.push(try Response(received: message))
+    responses.push(try decode(message))
   }
 
   /// The server may send again what the reader has taken.
@@ -36,7 +45,7 @@ final class StreamingClientCall<Response: ProtobufMessage>: ClientCall {
 }
 
 /// The messages of a server that streams. Letting go of it cancels the call.
-package final class ResponseStream<Message: ProtobufMessage> {
+package final class ResponseStream<Message: Sendable> {
   private let call: StreamingClientCall<Message>
 
   init(_ call: StreamingClientCall<Message>) {

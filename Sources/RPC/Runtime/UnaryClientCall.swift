@@ -1,18 +1,26 @@
-import Protobuf
 import RPCCore
 
 /// A call whose response is one message.
-final class UnaryClientCall<Response: ProtobufMessage>: ClientCall {
+final class UnaryClientCall<Response: Sendable>: ClientCall {
+  private let decode: MessageDecoding<Response>
   private var response: Response?
   private var outcome: Result<Response, RPCError>?
   private var waiter: UnsafeContinuation<Response, any Error>?
   let gate = OutputGate()
 
+  init(
+    _ method: MethodDescriptor, _ channel: Channel, _ options: CallOptions,
+    _ decode: @escaping MessageDecoding<Response>
+  ) {
+    self.decode = decode
+    super.init(method, channel, options)
+  }
+
   override func received(message: UnsafeRawBufferPointer) throws(RPCError) {
     if response != nil {
       throw RPCError(.unimplemented, "\(method.path) has one response message, more came")
     }
-    response = try Response(received: message)
+    response = try decode(message)
   }
 
   override func completed(_ result: Result<Void, RPCError>) {
