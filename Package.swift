@@ -120,6 +120,14 @@ let targets: [Target] = [
     "AuditMain", path: "Sources/Audit/Main",
     ["AuditService", "ServiceRuntime", "Configuration", "Postgres", "Reactor"]),
 
+  library(
+    "GatewayService", path: "Sources/Gateway", exclude: ["Main"],
+    resources: [.embedInCode("Store/Migrations/v0001_init.sql")],
+    [
+      "ServiceRuntime", "Contracts", "Cryptography", "Descriptors", "HTTP", "JSON", "Observability",
+      "Postgres", "Protobuf", "RPC", "RPCCore", "Reactor", "Resilience", "Transcoding", logging,
+    ]),
+
   // What the benchmarks load.
   executable(
     "EchoServer", path: "Benchmarks/EchoServer", ["TestKit", "RPC", "Reactor", "Contracts"]),

@@ -1,11 +1,11 @@
 /// Seconds since 1970 as text.
-enum Timestamp {
+package enum Timestamp {
   /// The last second of the year 9999.
   static let secondsMax: Int64 = 253_402_300_799
   static let secondsPerDay: Int64 = 86_400
 
   /// As `2026-01-31T23:59:59Z`.
-  static func text(_ seconds: Int64) -> String {
+  package static func text(_ seconds: Int64) -> String {
     let second = ((seconds % secondsPerDay) + secondsPerDay) % secondsPerDay
     let (year, month, day) = date(daysSince1970: (seconds - second) / secondsPerDay)
     let clock = [second / 3600, second / 60 % 60, second % 60]
