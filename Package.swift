@@ -127,6 +127,12 @@ let targets: [Target] = [
       "ServiceRuntime", "Contracts", "Cryptography", "Descriptors", "HTTP", "JSON", "Observability",
       "Postgres", "Protobuf", "RPC", "RPCCore", "Reactor", "Resilience", "Transcoding", logging,
     ]),
+  executable(
+    "GatewayMain", path: "Sources/Gateway/Main",
+    [
+      "GatewayService", "Configuration", "Contracts", "Cryptography", "HTTP", "Postgres", "Reactor",
+      "RPC", "ServiceRuntime", logging,
+    ]),
 
   // What the benchmarks load.
   executable(
@@ -185,6 +191,7 @@ let package = Package(
     // The binaries' names differ from their targets', which must not clash with the libraries'.
     .executable(name: "audit", targets: ["AuditMain"]),
     .executable(name: "config", targets: ["ConfigMain"]),
+    .executable(name: "gateway", targets: ["GatewayMain"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),

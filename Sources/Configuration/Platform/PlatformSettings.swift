@@ -127,6 +127,14 @@ package enum PlatformSettings {
     "STORE_CREATION_COOLDOWN", default: "30s", in: .zero ... .seconds(86_400),
     "How long a tenant waits between two new stores.", example: "1m")
 
+  package static let requestsPerPrincipal = Setting.integer(
+    "RATE_LIMIT_PER_USER", default: 600, in: 1...1_000_000,
+    "The most requests a minute of one who signed in.", example: 600)
+
+  package static let requestsPerAddress = Setting.integer(
+    "RATE_LIMIT_PER_ADDRESS", default: 3000, in: 1...1_000_000,
+    "The most requests a minute from one address.", example: 3000)
+
   // MARK: Provisioner
 
   package enum Recovery: String, CaseIterable, Sendable { case resume, fail }

@@ -51,6 +51,8 @@ package enum PlatformService: String, Sendable, CaseIterable {
         AnySetting(Platform.upstashURL),
         AnySetting(Platform.upstashToken),
         AnySetting(Platform.storeCreationCooldown),
+        AnySetting(Platform.requestsPerPrincipal),
+        AnySetting(Platform.requestsPerAddress),
       ]
     case .provisioner:
       [
