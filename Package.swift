@@ -182,6 +182,12 @@ let targets: [Target] = [
       "ConfigService", "ServiceRuntime", "Contracts", "Cryptography", "JSON", "Observability",
       "Postgres", "Protobuf", "RPC", "RPCCore", "Reactor", "TestKit", logging,
     ]),
+  tests(
+    "GatewayServiceTests",
+    [
+      "GatewayService", "Contracts", "Cryptography", "HTTP", "JSON", "Observability", "Postgres",
+      "Protobuf", "RPC", "RPCCore", "Reactor", "Resilience", "ServiceRuntime", "TestKit", logging,
+    ]),
   tests("KubernetesTests", ["Kubernetes", "Cryptography", "HTTP", "JSON", "Reactor"]),
 ]
 
