@@ -78,7 +78,7 @@ let targets: [Target] = [
   library("Postgres", ["CLibpq", "Reactor", logging]),
   library("Kubernetes", ["CLinux", "Cryptography", "HTTP", "HTTP2", "JSON", "Reactor", yams]),
   library(
-    "TestKit",
+    "TestKit", exclude: ["Provisioner"],
     [
       "Reactor", "Resilience", "Postgres", "RPC", "RPCCore", "Contracts", "Protobuf",
       "Cryptography",
@@ -119,6 +119,20 @@ let targets: [Target] = [
   executable(
     "AuditMain", path: "Sources/Audit/Main",
     ["AuditService", "ServiceRuntime", "Configuration", "Postgres", "Reactor"]),
+
+  library(
+    "ProvisionerService", path: "Sources/Provisioner", exclude: ["Main"],
+    resources: [.embedInCode("Store/Migrations/v0001_init.sql")],
+    [
+      "ServiceRuntime", "Configuration", "Contracts", "Cryptography", "JSON", "Observability",
+      "Postgres", "Protobuf", "RPC", "RPCCore", "Reactor", "Resilience", logging,
+    ]),
+  executable(
+    "ProvisionerMain", path: "Sources/Provisioner/Main",
+    ["ProvisionerService", "ServiceRuntime", "Configuration", "Postgres", "Reactor"]),
+  // A cluster of the tests' own, and what every backend of the provisioner must do.
+  library(
+    "ProvisionerTestKit", path: "Sources/TestKit/Provisioner", ["ProvisionerService", "Reactor"]),
 
   library(
     "GatewayService", path: "Sources/Gateway", exclude: ["Main"],
@@ -183,6 +197,13 @@ let targets: [Target] = [
       "Postgres", "Protobuf", "RPC", "RPCCore", "Reactor", "TestKit", logging,
     ]),
   tests(
+    "ProvisionerServiceTests",
+    [
+      "ProvisionerService", "ProvisionerTestKit", "ServiceRuntime", "Configuration", "Contracts",
+      "Cryptography", "JSON", "Observability", "Postgres", "Protobuf", "RPC", "RPCCore",
+      "Reactor", "Resilience", "TestKit", logging,
+    ]),
+  tests(
     "GatewayServiceTests",
     [
       "GatewayService", "Contracts", "Cryptography", "HTTP", "JSON", "Observability", "Postgres",
@@ -198,6 +219,7 @@ let package = Package(
     .executable(name: "audit", targets: ["AuditMain"]),
     .executable(name: "config", targets: ["ConfigMain"]),
     .executable(name: "gateway", targets: ["GatewayMain"]),
+    .executable(name: "provisioner", targets: ["ProvisionerMain"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),

@@ -1,0 +1,281 @@
+/// What kind of failure stopped a step. Codes are added, never renamed: programs act on them.
+package enum FailureCode: String, CaseIterable, Sendable {
+  // The cluster.
+  case clusterUnreachable = "CLUSTER_UNREACHABLE"
+  case clusterThrottled = "CLUSTER_THROTTLED"
+  case clusterForbidden = "CLUSTER_FORBIDDEN"
+  case admissionDenied = "ADMISSION_DENIED"
+  case admissionTimedOut = "ADMISSION_TIMED_OUT"
+  case quotaExceeded = "QUOTA_EXCEEDED"
+  case hostConflict = "HOST_CONFLICT"
+  case namespaceTerminating = "NAMESPACE_TERMINATING"
+  case namespaceStuck = "NAMESPACE_STUCK"
+  case removalTimedOut = "REMOVAL_TIMED_OUT"
+  // Helm.
+  case helmUnavailable = "HELM_UNAVAILABLE"
+  case helmFailed = "HELM_FAILED"
+  case releaseLocked = "RELEASE_LOCKED"
+  case releaseTooLarge = "RELEASE_TOO_LARGE"
+  case chartInvalid = "CHART_INVALID"
+  case fieldImmutable = "FIELD_IMMUTABLE"
+  // Pods.
+  case imageNameInvalid = "IMAGE_NAME_INVALID"
+  case imagePullFailed = "IMAGE_PULL_FAILED"
+  case containerConfigInvalid = "CONTAINER_CONFIG_INVALID"
+  case crashLoop = "CRASH_LOOP"
+  case outOfMemory = "OUT_OF_MEMORY"
+  case volumePending = "VOLUME_PENDING"
+  case rolloutTimedOut = "ROLLOUT_TIMED_OUT"
+  // Set-up.
+  case credentialsUnavailable = "CREDENTIALS_UNAVAILABLE"
+  case setupInterrupted = "SETUP_INTERRUPTED"
+  case setupFailed = "SETUP_FAILED"
+  case verificationFailed = "VERIFICATION_FAILED"
+  // The work itself.
+  case stepTimedOut = "STEP_TIMED_OUT"
+  case operationTimedOut = "OPERATION_TIMED_OUT"
+  case interrupted = "INTERRUPTED"
+  case cancelled = "CANCELLED"
+  case unexpected = "UNEXPECTED"
+}
+
+/// What a failed call says about the dependency behind its circuit breaker.
+package enum DependencyVerdict: Sendable {
+  /// It answered; the failure is the request's own.
+  case answered
+  /// It failed as a whole.
+  case failed
+  /// Nothing learnt: it is busy, or we stopped.
+  case inconclusive
+}
+
+extension FailureCode {
+  /// What is known of a kind of failure.
+  private struct Traits {
+    let isRetryable: Bool
+    let isUserFault: Bool
+    let verdict: DependencyVerdict
+    /// What happened, in words.
+    let summary: String
+    /// What would help.
+    let remedy: String
+  }
+
+  /// Whether the same step may succeed without a change.
+  package var isRetryable: Bool { traits.isRetryable }
+  /// Whether the cause lies in what the tenant asked for.
+  package var isUserFault: Bool { traits.isUserFault }
+  package var verdict: DependencyVerdict { traits.verdict }
+  package var summary: String { traits.summary }
+  package var remedy: String { traits.remedy }
+
+  private static func passing(
+    _ verdict: DependencyVerdict, _ summary: String, _ remedy: String
+  ) -> Traits {
+    Traits(
+      isRetryable: true, isUserFault: false, verdict: verdict, summary: summary, remedy: remedy)
+  }
+
+  private static func lasting(_ summary: String, _ remedy: String) -> Traits {
+    Traits(
+      isRetryable: false, isUserFault: false, verdict: .answered, summary: summary, remedy: remedy)
+  }
+
+  private static func userFault(_ summary: String, _ remedy: String) -> Traits {
+    Traits(
+      isRetryable: false, isUserFault: true, verdict: .answered, summary: summary, remedy: remedy)
+  }
+
+  private var traits: Traits {
+    switch self {
+    case .clusterUnreachable, .clusterThrottled, .clusterForbidden, .admissionDenied,
+      .admissionTimedOut, .quotaExceeded, .hostConflict, .namespaceTerminating, .namespaceStuck,
+      .removalTimedOut:
+      clusterTraits
+    case .helmUnavailable, .helmFailed, .releaseLocked, .releaseTooLarge, .chartInvalid,
+      .fieldImmutable:
+      helmTraits
+    case .imageNameInvalid, .imagePullFailed, .containerConfigInvalid, .crashLoop, .outOfMemory,
+      .volumePending, .rolloutTimedOut:
+      podTraits
+    default: workTraits
+    }
+  }
+
+  private var clusterTraits: Traits {
+    switch self {
+    case .clusterThrottled:
+      Self.passing(
+        .inconclusive, "the Kubernetes API is too busy", "try again when it is less loaded")
+    case .clusterForbidden:
+      Self.lasting(
+        "the Kubernetes API refused the provisioner",
+        "an operator must give it the rights that the chart lists")
+    case .admissionDenied:
+      Self.userFault(
+        "a policy of the cluster denied an object of the store", "change what it objects to")
+    case .admissionTimedOut:
+      Self.passing(
+        .answered, "a policy of the cluster did not answer", "try again when its webhook is up")
+    case .quotaExceeded:
+      Self.userFault("the store's quota is used up", "choose a larger plan, then retry")
+    case .hostConflict:
+      Self.userFault(
+        "the store's host name is taken by another ingress", "choose another name for the store")
+    case .namespaceTerminating:
+      Self.passing(
+        .answered, "the store's former namespace is still being removed", "wait until it is gone")
+    case .namespaceStuck:
+      Self.lasting(
+        "the store's namespace cannot be removed",
+        "an operator must see to the objects and finalizers named here, then delete again")
+    case .removalTimedOut:
+      Self.lasting(
+        "the store's namespace was not gone in time",
+        "delete again; if it stays, an operator must look for finalizers")
+    default:
+      Self.passing(
+        .failed, "the Kubernetes API cannot be reached", "retry when the cluster is back")
+    }
+  }
+
+  private var helmTraits: Traits {
+    switch self {
+    case .helmFailed:
+      Self.passing(.answered, "Helm failed", "see the reason, then retry")
+    case .releaseLocked:
+      Self.passing(
+        .answered, "another Helm action holds the release", "retry when it has ended")
+    case .releaseTooLarge:
+      Self.lasting(
+        "the release is larger than Kubernetes stores (1 MiB)", "an operator must shrink the chart")
+    case .chartInvalid:
+      Self.lasting(
+        "the chart cannot be rendered with the store's values",
+        "correct the values, or have an operator see to the chart")
+    case .fieldImmutable:
+      Self.lasting(
+        "a field of a running object cannot be changed",
+        "an operator must replace the object that is named here")
+    default:
+      Self.passing(.failed, "Helm cannot be reached", "retry in a minute")
+    }
+  }
+
+  private var podTraits: Traits {
+    switch self {
+    case .imageNameInvalid:
+      Self.lasting(
+        "the name of an image is not valid",
+        "an operator must correct the chart's image")
+    case .imagePullFailed:
+      Self.lasting(
+        "an image cannot be pulled", "see that it exists and can be read, then retry")
+    case .containerConfigInvalid:
+      Self.lasting(
+        "a container cannot be started as configured", "see the reason; an operator must correct it"
+      )
+    case .crashLoop:
+      Self.lasting("a container ends again and again", "see the end of its log, then retry")
+    case .outOfMemory:
+      Self.userFault("a container needs more memory than it may use", "choose a larger plan")
+    case .volumePending:
+      Self.lasting(
+        "a volume cannot be made", "an operator must see to the cluster's storage class")
+    default:
+      Self.passing(
+        .answered, "the store's pods were not ready in time",
+        "see the reason, then retry")
+    }
+  }
+
+  private var workTraits: Traits {
+    switch self {
+    case .credentialsUnavailable:
+      Self.passing(
+        .inconclusive, "the store's credentials cannot be had",
+        "retry when the config service is up")
+    case .setupInterrupted:
+      Self.passing(.answered, "the store's set-up was cut off", "retry: it goes on where it was")
+    case .setupFailed:
+      Self.lasting("the store's set-up failed", "see the reason, then retry")
+    case .verificationFailed:
+      Self.passing(
+        .answered, "the store does not answer as it should",
+        "see the reason, then retry")
+    case .stepTimedOut:
+      Self.passing(.failed, "a step took too long", "retry")
+    case .operationTimedOut:
+      Self.lasting("the work took too long as a whole", "see the last reason, then retry")
+    case .interrupted:
+      Self.lasting(
+        "the provisioner died while it worked on the store", "retry: every step can run again")
+    case .cancelled:
+      Self.lasting(
+        "the work was stopped because somebody asked for it",
+        "retry, or delete the store")
+    default:
+      Self.passing(
+        .inconclusive, "something went wrong that should not",
+        "retry; tell an operator")
+    }
+  }
+}
+
+/// Why a step failed.
+package struct ProvisionFailure: Error, Equatable, Sendable, CustomStringConvertible {
+  /// Bytes of `detail`, which ends up in rows, events and answers; what is longer is cut.
+  package static let detailBytesMax = 2_000
+
+  package let code: FailureCode
+  /// What exactly failed, for people: names of objects and their reasons, never a secret.
+  package let detail: String
+  /// How long the other side asked us to wait.
+  package let retryAfter: Duration?
+  /// What it says of the dependency; the code's verdict unless something better is known.
+  package let verdict: DependencyVerdict
+
+  package init(
+    _ code: FailureCode, _ detail: String = "", retryAfter: Duration? = nil,
+    verdict: DependencyVerdict? = nil
+  ) {
+    self.code = code
+    self.detail = Self.shortened(detail)
+    self.retryAfter = retryAfter
+    self.verdict = verdict ?? code.verdict
+  }
+
+  package var description: String { "\(code.rawValue): \(problem.message)" }
+
+  /// As tenants see it.
+  package var problem: StoreProblem {
+    let cause = detail.isEmpty ? code.summary : "\(code.summary): \(detail)"
+    return StoreProblem(
+      code: code.rawValue, message: "\(cause); \(code.remedy)", isRetryable: code.isRetryable,
+      isUserFault: code.isUserFault)
+  }
+
+  private static func shortened(_ text: String) -> String {
+    // PostgreSQL stores no NUL.
+    let clean = text.utf8.contains(0) ? String(text.filter { $0 != "\0" }) : text
+    if clean.utf8.count <= detailBytesMax { return clean }
+    var short = Substring(clean.unicodeScalars.prefix(detailBytesMax))
+    while short.utf8.count > detailBytesMax { short = short.dropLast() }
+    return short + "…"
+  }
+}
+
+/// A failure as it is kept and shown.
+package struct StoreProblem: Equatable, Sendable {
+  package let code: String
+  package let message: String
+  package let isRetryable: Bool
+  package let isUserFault: Bool
+
+  package init(code: String, message: String, isRetryable: Bool, isUserFault: Bool) {
+    self.code = code
+    self.message = message
+    self.isRetryable = isRetryable
+    self.isUserFault = isUserFault
+  }
+}

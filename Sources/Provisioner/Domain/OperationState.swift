@@ -1,0 +1,54 @@
+/// What an operation is for.
+package enum OperationKind: String, CaseIterable, Sendable {
+  case provision, delete
+}
+
+/// Where an operation stands.
+package enum OperationState: String, CaseIterable, Sendable {
+  /// Waits for its first worker.
+  case pending
+  /// A worker is on it, or will go on with it.
+  case running
+  case succeeded, failed, cancelled
+
+  package var isDone: Bool { self == .succeeded || self == .failed || self == .cancelled }
+
+  package static let transitions: [OperationState: Set<OperationState>] = [
+    .pending: [.running, .cancelled],
+    .running: [.succeeded, .failed, .cancelled],
+    .succeeded: [], .failed: [], .cancelled: [],
+  ]
+
+  package func canBecome(_ next: OperationState) -> Bool {
+    OperationState.transitions[self]?.contains(next) ?? false
+  }
+}
+
+/// Where a step of an operation stands.
+package enum StepState: String, CaseIterable, Sendable {
+  case pending
+  /// An attempt was begun, and nothing of its end is known.
+  case running
+  /// The last attempt failed, or none could be made; the next comes.
+  case waiting
+  case succeeded, failed
+  /// Not needed any more.
+  case skipped
+
+  package static let transitions: [StepState: Set<StepState>] = [
+    .pending: [.running, .waiting, .failed, .skipped],
+    // Running again: the holder of the lease died, the next one begins another attempt.
+    .running: [.running, .waiting, .succeeded, .failed, .skipped],
+    .waiting: [.running, .waiting, .failed, .skipped],
+    .succeeded: [], .failed: [], .skipped: [],
+  ]
+
+  package func canBecome(_ next: StepState) -> Bool {
+    StepState.transitions[self]?.contains(next) ?? false
+  }
+
+  /// The states a step can come from, for the guard of an update.
+  package static func sources(of next: StepState) -> [StepState] {
+    allCases.filter { $0.canBecome(next) }
+  }
+}

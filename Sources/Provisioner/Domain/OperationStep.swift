@@ -1,0 +1,83 @@
+/// A step of an operation; its raw value is its name in the database and for people.
+package enum OperationStep: String, CaseIterable, Sendable {
+  // Of provisioning.
+  case namespace, credentials, release, rollout, setup, verify
+  // Of deletion.
+  case uninstall
+  case namespaceRemoval = "namespace-removal"
+  case gone
+  case credentialsRemoval = "credentials-removal"
+}
+
+extension OperationKind {
+  /// The steps of the work, in order.
+  package var steps: [OperationStep] {
+    switch self {
+    case .provision: [.namespace, .credentials, .release, .rollout, .setup, .verify]
+    // What opens the store's data goes last, when there is nothing left to open.
+    case .delete: [.uninstall, .namespaceRemoval, .gone, .credentialsRemoval]
+    }
+  }
+
+  /// How much of the work is done, 0 to 100, once the steps before `step` are and `fraction` (0 to 1)
+  /// of it.
+  package func progressPercent(at step: OperationStep, fraction: Double) -> Int {
+    var done = 0.0
+    for earlier in steps {
+      if earlier == step { return Int(done + Double(step.weight) * min(max(fraction, 0), 1)) }
+      done += Double(earlier.weight)
+    }
+    return Int(done)
+  }
+}
+
+/// What a step calls: each has a circuit breaker in each cluster.
+package enum Dependency: String, CaseIterable, Sendable {
+  case kubernetes, helm
+}
+
+extension OperationStep {
+  /// The part of the whole, in percent, by what steps usually take.
+  var weight: Int {
+    switch self {
+    case .namespace, .credentials: 5
+    case .release: 20
+    case .rollout: 45
+    case .setup: 15
+    case .verify: 10
+    case .uninstall: 30
+    case .namespaceRemoval: 10
+    case .gone: 55
+    case .credentialsRemoval: 5
+    }
+  }
+
+  /// The breaker that a call of the step passes first; nil where it calls neither.
+  package var dependency: Dependency? {
+    switch self {
+    case .namespace, .credentials, .rollout, .setup, .namespaceRemoval, .gone: .kubernetes
+    case .release, .uninstall: .helm
+    case .verify, .credentialsRemoval: nil
+    }
+  }
+
+  /// The longest that one attempt may take.
+  package var timeout: Duration {
+    switch self {
+    case .namespace, .credentials, .credentialsRemoval: .seconds(30)
+    case .namespaceRemoval, .verify: .seconds(60)
+    case .release, .uninstall: .seconds(180)
+    case .setup: .seconds(300)
+    case .rollout, .gone: .seconds(600)
+    }
+  }
+
+  /// The failure that a timeout of the step is.
+  package var timeoutCode: FailureCode {
+    switch self {
+    case .rollout: .rolloutTimedOut
+    case .gone: .removalTimedOut
+    default: .stepTimedOut
+    }
+  }
+}

@@ -1,0 +1,78 @@
+package import Logging
+package import Resilience
+
+/// The circuit breakers: one for each dependency in each cluster.
+package final class DependencyBreakers {
+  /// Clusters a process works with; one more shares the last one's breakers.
+  static let clustersMax = 256
+
+  fileprivate struct Key: Hashable {
+    let cluster: String
+    let dependency: Dependency
+  }
+
+  private let settings: CircuitBreaker.Settings
+  private let clock: any TimeSource
+  private let logger: Logger
+  private var breakers: [Key: CircuitBreaker] = [:]
+
+  package init(settings: CircuitBreaker.Settings, clock: any TimeSource, logger: Logger) {
+    self.settings = settings
+    self.clock = clock
+    self.logger = logger
+  }
+
+  /// Leave to call, to be handed back with the call's outcome.
+  struct Permit {
+    fileprivate let key: Key
+    fileprivate let permit: CircuitBreaker.Permit
+  }
+
+  enum Admission {
+    case admitted(Permit?)
+    case rejected(retryAfter: Duration)
+  }
+
+  /// Asks for leave to make a call; a step without a dependency always has it.
+  func admit(_ dependency: Dependency?, in cluster: String) -> Admission {
+    guard let dependency else { return .admitted(nil) }
+    let key = Key(cluster: bounded(cluster), dependency: dependency)
+    let (admission, transition) = breakers[key, default: CircuitBreaker(settings: settings)]
+      .admit(at: clock.now)
+    if let transition { log(transition, key) }
+    switch admission {
+    case .admitted(let permit): return .admitted(Permit(key: key, permit: permit))
+    case .rejected(let wait): return .rejected(retryAfter: wait)
+    }
+  }
+
+  func record(_ verdict: DependencyVerdict, for permit: Permit?) {
+    guard let permit else { return }
+    let outcome: CircuitBreaker.Outcome =
+      switch verdict {
+      case .answered: .answered
+      case .failed: .failed
+      case .inconclusive: .inconclusive
+      }
+    let recorded = breakers[permit.key]?.record(outcome, for: permit.permit, at: clock.now)
+    if case .transition(let transition) = recorded { log(transition, permit.key) }
+  }
+
+  package func phase(_ dependency: Dependency, in cluster: String) -> CircuitBreaker.Phase {
+    breakers[Key(cluster: bounded(cluster), dependency: dependency)]?.phase ?? .closed
+  }
+
+  private func bounded(_ cluster: String) -> String {
+    let known = Set(breakers.keys.map(\.cluster))
+    return known.contains(cluster) || known.count < Self.clustersMax ? cluster : "other"
+  }
+
+  private func log(_ transition: CircuitBreaker.Transition, _ key: Key) {
+    logger.warning(
+      "circuit breaker",
+      metadata: [
+        "cluster": "\(key.cluster)", "dependency": "\(key.dependency.rawValue)",
+        "from": "\(transition.from.rawValue)", "to": "\(transition.to.rawValue)",
+      ])
+  }
+}

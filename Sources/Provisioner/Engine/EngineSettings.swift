@@ -1,0 +1,27 @@
+package import Configuration
+package import Resilience
+
+/// How operations are worked on.
+package struct EngineSettings: Sendable {
+  /// Operations this process works on at once.
+  package var workers = 5
+  package var lease = LeaseTerms.standard
+  /// How long a call of the backend has to end once it was told to.
+  package var stopGrace: Duration = .seconds(2)
+  package var retry = RetryPolicy()
+  package var breaker = CircuitBreaker.Settings()
+  /// The longest wait before an open breaker is asked again: its dependency may be back earlier.
+  package var breakerWaitMax: Duration = .seconds(5)
+  /// Times a step is begun in one operation, those that were cut off included.
+  package var attemptsMax = 10
+  /// From the operation's first claim on; then it fails.
+  package var operationTimeout: Duration = .seconds(3_600)
+  /// After a crash: go on, or fail.
+  package var recovery = PlatformSettings.Recovery.resume
+  /// The longest between two looks for work, should a notification be lost.
+  package var pollInterval: Duration = .seconds(5)
+  /// The longest a step may take; nil for its own.
+  package var stepTimeout: Duration?
+
+  package init() {}
+}

@@ -1,0 +1,102 @@
+/// A store as its backend sees it: where it is, and what it is to be.
+package struct StoreSite: Equatable, Sendable {
+  package let store: String
+  package let tenant: String
+  package let name: String
+  package let engine: StoreEngine
+  package let cluster: String
+  package let namespace: String
+  package let host: String
+  package let parameters: StoreParameters
+  /// The token of the lease under which the call is made.
+  package let fence: Int64
+
+  package init(
+    store: String, tenant: String, name: String, engine: StoreEngine, cluster: String,
+    namespace: String, host: String, parameters: StoreParameters, fence: Int64
+  ) {
+    self.store = store
+    self.tenant = tenant
+    self.name = name
+    self.engine = engine
+    self.cluster = cluster
+    self.namespace = namespace
+    self.host = host
+    self.parameters = parameters
+    self.fence = fence
+  }
+
+  /// The title of the front page.
+  package var title: String { parameters.title.isEmpty ? name : parameters.title }
+}
+
+/// How far something is that takes its time: pods that start, a namespace that goes away.
+package struct BackendProgress: Equatable, Sendable {
+  package let isDone: Bool
+  /// 0 to 1.
+  package let fraction: Double
+  /// What is being waited for, for people.
+  package let detail: String
+
+  package init(isDone: Bool, fraction: Double, detail: String) {
+    self.isDone = isDone
+    self.fraction = fraction
+    self.detail = detail
+  }
+}
+
+/// Everything that the engine does outside the database, one call a step.
+///
+/// What every implementation keeps to (`StoreBackendConformance` asks for it):
+/// - **Idempotent.** Each call may come again after it succeeded, failed or was cut off anywhere: the
+///   outcome is that of one call.
+/// - **Cancellable.** When the calling task is cancelled, the call stops its effects and ends, with any
+///   failure, within a second.
+/// - **Honest.** What it throws says whether trying again helps and what it means for the circuit
+///   breaker; `detail` names what failed and never a secret.
+/// - Calls for different stores come at the same time, for one store one after another, all on the
+///   reactor that made the backend.
+package protocol StoreBackend: AnyObject {
+  // MARK: Provisioning
+
+  func ensureNamespace(_ site: StoreSite) async throws(ProvisionFailure)
+  /// Has the store's credentials generated if absent, and applies them as its Kubernetes Secret.
+  func applyCredentials(_ site: StoreSite) async throws(ProvisionFailure)
+  /// Installs the chart or brings the release up to date; does not wait for pods.
+  func installRelease(_ site: StoreSite) async throws(ProvisionFailure)
+  /// Where the pods are: at once when that differs from `previous` (nil at first), else when it
+  /// changes. Throws what makes waiting pointless.
+  func rolloutStatus(
+    of site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress
+  func setUp(_ site: StoreSite) async throws(ProvisionFailure)
+  /// Reads back the title and the admin login through the ingress.
+  func verify(_ site: StoreSite) async throws(ProvisionFailure)
+
+  // MARK: Deletion; what is not there is gone already
+
+  func uninstallRelease(_ site: StoreSite) async throws(ProvisionFailure)
+  func deleteNamespace(_ site: StoreSite) async throws(ProvisionFailure)
+  /// How far the removal of the namespace is; as `rolloutStatus`.
+  func removalStatus(
+    of site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress
+  /// Has the config service forget the store's credentials.
+  func forgetCredentials(_ site: StoreSite) async throws(ProvisionFailure)
+
+  // MARK: Stopping
+
+  /// Stops whatever is still being done for the store, by force where need be (a Helm call is killed
+  /// with its worker). Returns when nothing acts any more; at once where nothing does.
+  func abandon(_ site: StoreSite) async
+}
+
+extension StoreSite {
+  init(_ task: OperationTask, _ claim: Claim) {
+    let store = task.store
+    self.init(
+      store: store.id, tenant: store.tenant, name: store.name, engine: store.engine,
+      cluster: store.cluster, namespace: store.namespace, host: store.host,
+      parameters: store.parameters, fence: claim.fence)
+  }
+}

@@ -1,0 +1,181 @@
+import Contracts
+import JSON
+import Observability
+import Postgres
+
+// What the contracts say of what the domain has, and the other way round.
+
+extension ProvisionerV1.Store {
+  /// - Parameter urlScheme: of the front page's address.
+  init(_ store: StoreRecord, urlScheme: String) {
+    self.init(
+      id: store.id, name: store.name, tenant: store.tenant, engine: .init(store.engine),
+      state: .init(store.state), parameters: .init(store.parameters), host: store.host,
+      url: "\(urlScheme)://\(store.host)/", error: store.problem.map { .init($0) },
+      revision: store.revision, operation: store.operation.description,
+      namespace: store.namespace, createTime: .init(store.createdAt),
+      updateTime: .init(store.updatedAt), readyTime: store.readyAt.map { .init($0) },
+      deleteTime: store.deletedAt.map { .init($0) }, etag: EntityTag.text(store.version))
+  }
+
+  /// The store as it was after one of its transitions.
+  init(_ store: StoreRecord, at transition: StoreTransitionRecord, urlScheme: String) {
+    self.init(store, urlScheme: urlScheme)
+    state = .init(transition.state)
+    revision = transition.revision
+    operation = transition.operation.description
+    error = transition.problem.map { .init($0) }
+    updateTime = .init(transition.occurredAt)
+    etag = EntityTag.text(transition.version)
+    if transition.state != .deleted { deleteTime = nil }
+  }
+}
+
+/// The version of a store as an etag: in quotation marks, as HTTP has them.
+enum EntityTag {
+  static func text(_ version: Int64) -> String { "\"\(version)\"" }
+
+  /// Nil for the empty text: any version.
+  static func version(_ text: String) throws(InvalidField) -> Int64? {
+    if text.isEmpty { return nil }
+    guard text.count >= 3, text.hasPrefix("\""), text.hasSuffix("\""),
+      let version = Int64(text.dropFirst().dropLast())
+    else { throw InvalidField("etag", "is not one that a store has; pass it on as it was given") }
+    return version
+  }
+}
+
+extension ProvisionerV1.Engine {
+  init(_ engine: StoreEngine) {
+    self =
+      switch engine {
+      case .woocommerce: .woocommerce
+      case .medusa: .medusa
+      }
+  }
+}
+
+extension ProvisionerV1.Store.State {
+  init(_ state: StoreState) {
+    self =
+      switch state {
+      case .requested: .requested
+      case .provisioning: .provisioning
+      case .ready: .ready
+      case .failed: .failed
+      case .deleting: .deleting
+      case .deleted: .deleted
+      }
+  }
+
+  func domain(_ path: String) throws(InvalidField) -> StoreState {
+    switch self {
+    case .requested: return .requested
+    case .provisioning: return .provisioning
+    case .ready: return .ready
+    case .failed: return .failed
+    case .deleting: return .deleting
+    case .deleted: return .deleted
+    case .unspecified, .unrecognized: throw InvalidField(path, "is no state of a store")
+    }
+  }
+}
+
+extension ProvisionerV1.Problem {
+  init(_ problem: StoreProblem) {
+    self.init(
+      code: problem.code, message: problem.message, retryable: problem.isRetryable,
+      userFault: problem.isUserFault)
+  }
+}
+
+extension ProvisionerV1.StoreParameters {
+  init(_ parameters: StoreParameters) {
+    self.init(
+      title: parameters.title, adminEmail: parameters.adminEmail, plan: parameters.plan,
+      values: parameters.values.isEmpty ? nil : GoogleProtobuf.Struct(parameters.values))
+  }
+}
+
+extension StoreParameters {
+  init(_ message: ProvisionerV1.StoreParameters) throws(InvalidField) {
+    self.init(
+      title: message.title, adminEmail: message.adminEmail, plan: message.plan,
+      values: try JSONObject(message.values ?? GoogleProtobuf.Struct(), path: "parameters.values"))
+  }
+}
+
+extension ProvisionerV1.Operation {
+  init(_ operation: OperationRecord) {
+    self.init(
+      id: operation.id.description, store: operation.store, kind: .init(operation.kind),
+      state: .init(operation.state), done: operation.state.isDone,
+      steps: operation.steps.map { .init($0) }, error: operation.problem.map { .init($0) },
+      progressPercent: Int32(operation.progressPercent), requestID: operation.request.requestID,
+      revision: operation.revision, createTime: .init(operation.createdAt),
+      startTime: operation.startedAt.map { .init($0) }, updateTime: .init(operation.updatedAt),
+      endTime: operation.endedAt.map { .init($0) })
+  }
+}
+
+extension ProvisionerV1.Operation.Kind {
+  init(_ kind: OperationKind) {
+    self =
+      switch kind {
+      case .provision: .provision
+      case .delete: .delete
+      }
+  }
+}
+
+extension ProvisionerV1.Operation.State {
+  init(_ state: OperationState) {
+    self =
+      switch state {
+      case .pending: .pending
+      case .running: .running
+      case .succeeded: .succeeded
+      case .failed: .failed
+      case .cancelled: .cancelled
+      }
+  }
+
+  func domain(_ path: String) throws(InvalidField) -> OperationState {
+    switch self {
+    case .pending: return .pending
+    case .running: return .running
+    case .succeeded: return .succeeded
+    case .failed: return .failed
+    case .cancelled: return .cancelled
+    case .unspecified, .unrecognized: throw InvalidField(path, "is no state of an operation")
+    }
+  }
+}
+
+extension ProvisionerV1.Step {
+  init(_ step: StepRecord) {
+    self.init(
+      name: step.step.rawValue, state: .init(step.state), attempts: Int32(clamping: step.attempts),
+      startTime: step.startedAt.map { .init($0) }, endTime: step.endedAt.map { .init($0) },
+      nextAttemptTime: step.nextAttemptAt.map { .init($0) }, detail: step.detail,
+      error: step.problem.map { .init($0) })
+  }
+}
+
+extension ProvisionerV1.Step.State {
+  init(_ state: StepState) {
+    self =
+      switch state {
+      case .pending: .pending
+      case .running: .running
+      case .waiting: .waiting
+      case .succeeded: .succeeded
+      case .failed: .failed
+      case .skipped: .skipped
+      }
+  }
+}
+
+extension GoogleProtobuf.Timestamp {
+  init(_ time: PostgresTimestamp) { self.init(microsecondsSince1970: time.microseconds) }
+}

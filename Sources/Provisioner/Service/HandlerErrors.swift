@@ -1,0 +1,86 @@
+import Contracts
+import Logging
+import Observability
+import Postgres
+import RPC
+import RPCCore
+import ServiceRuntime
+
+/// Runs what a handler does, and turns what it throws into what the caller is told.
+///
+/// - Parameters:
+///   - type: what the request is about, such as `store`.
+///   - name: as the request names it. A resource of another tenant gives the same answer as none.
+func answering<R>(
+  _ type: String, _ name: String, logger: Logger, _ body: () async throws -> R
+) async throws -> R {
+  do {
+    return try await body()
+  } catch let error as InvalidField {
+    throw RPCError.invalidArgument(field: error.path, description: error.reason)
+  } catch let error as StoreRefusal {
+    throw RPCError(error, type: type, name: name)
+  } catch is ChangeFeedFull {
+    throw RPCError.limitReached(
+      "watchesMax", "too many watches are open (watchesMax = \(ChangeFeed.watchesMax)); try later")
+  } catch let error as PostgresError {
+    guard let answer = RPCError(database: error) else { throw error }
+    logger.warning("database", metadata: ["reason": "\(error)"])
+    throw answer
+  }
+}
+
+extension RPCError {
+  fileprivate init(_ refusal: StoreRefusal, type: String, name: String) {
+    self =
+      switch refusal {
+      case .notFound: .notFound(type, name)
+      case .conflict(let conflict):
+        .about(
+          type, name, .alreadyExists, reason: "ALREADY_EXISTS", conflict.message(name: name))
+      case .wrongState(let state, let reason):
+        .about(
+          type, name, .failedPrecondition, reason: "WRONG_STATE",
+          "the \(type) '\(name)' is \(state.rawValue): \(reason)",
+          metadata: ["state": state.rawValue])
+      case .etagMismatch:
+        .about(
+          type, name, .aborted, reason: "ETAG_MISMATCH",
+          "the \(type) '\(name)' has changed since its etag was read; read it again")
+      case .tooManyStores:
+        .limitReached(
+          "storesPerTenantMax",
+          "the tenant has \(StoreCatalog.storesPerTenantMax) stores (storesPerTenantMax); delete one"
+        )
+      case .stale, .leaseLost, .noFreeHost:
+        .about(
+          type, name, .aborted, reason: "CONFLICT",
+          "the \(type) '\(name)' was changed by somebody else at the same time; try again")
+      }
+  }
+}
+
+extension ServerContext {
+  /// Who asks, and by which request.
+  func changeOrigin() throws(RPCError) -> ChangeOrigin {
+    var generator = SystemRandomNumberGenerator()
+    var request = RequestContext.current ?? RequestContext(requestID: RequestID(using: &generator))
+    let caller = try caller()
+    request.principal = request.principal ?? "user:\(caller.subject)"
+    return ChangeOrigin(actor: .user(caller), request: StoredRequestContext(request))
+  }
+}
+
+/// The size of a page: 50 unless asked otherwise, at most 500.
+enum PageSize {
+  static let standard = 50
+  static let max = 500
+
+  static func check(_ size: Int32) throws(InvalidField) -> Int {
+    if size == 0 { return standard }
+    guard (1...Int32(max)).contains(size) else {
+      throw InvalidField("page_size", "is \(size); give 1 to \(max), or 0 for \(standard)")
+    }
+    return Int(size)
+  }
+}

@@ -1,0 +1,79 @@
+package import Configuration
+import Contracts
+import Logging
+import Observability
+import Postgres
+import RPC
+import Reactor
+package import ServiceRuntime
+
+/// Puts the provisioner's parts together.
+package enum ProvisionerService {
+  /// The cluster of new stores, until there is a register of clusters.
+  static let cluster = "default"
+
+  /// - Parameter backend: made on the service's reactor: what acts on clusters.
+  package static func start(_ service: Service, backend: any StoreBackend) throws {
+    let application = try service.pool()
+    let worker = try service.pool(.worker)
+    let feed = try ChangeFeed(listener: service.listener(), on: service.reactor)
+    let catalog = StoreCatalog(
+      pool: application, cluster: cluster,
+      hostSuffix: service.configuration[PlatformSettings.storeDomainSuffix])
+    try serve(service, catalog, feed)
+    try deliverEvents(service, worker)
+    run(
+      service, OperationLedger(worker: worker, application: application), feed, backend: backend)
+  }
+
+  /// People's calls come through the gateway.
+  package static func policy(_ stores: StoreHandler, _ operations: OperationHandler)
+    -> AuthorizationPolicy
+  {
+    let policy = AuthorizationPolicy()
+    policy.allow(service: stores.methods, to: .gateway)
+    policy.allow(service: operations.methods, to: .gateway)
+    return policy
+  }
+
+  private static func serve(
+    _ service: Service, _ catalog: StoreCatalog, _ feed: ChangeFeed
+  ) throws {
+    let stores = StoreHandler(catalog: catalog, feed: feed, logger: service.logger)
+    let operations = OperationHandler(catalog: catalog, feed: feed, logger: service.logger)
+    try service.serve(
+      [stores.methods, operations.methods], policy: policy(stores, operations))
+    // Watches would otherwise last until the grace is over.
+    service.onDrain { feed.close() }
+  }
+
+  private static func deliverEvents(_ service: Service, _ worker: PostgresPool) throws {
+    let channel = try service.channel(
+      to: .audit, at: service.configuration[PlatformSettings.auditAddress])
+    let delivery = OutboxDelivery(
+      schema: "provisioner", pool: worker, channel: channel, logger: service.logger,
+      metrics: service.metrics)
+    try delivery.start(listener: service.listener())
+    service.onStop { await delivery.stop() }
+  }
+
+  private static func run(
+    _ service: Service, _ ledger: OperationLedger, _ feed: ChangeFeed, backend: any StoreBackend
+  ) {
+    let runner = OperationRunner(
+      ledger: ledger, backend: backend, settings: settings(service.configuration),
+      holder: HolderName.make(), on: service.reactor, logger: service.logger,
+      metrics: service.metrics)
+    feed.onWork = { runner.lookForWork() }
+    feed.onCancellation = { runner.cancel($0) }
+    runner.start()
+    service.onStop { await runner.stop() }
+  }
+
+  package static func settings(_ configuration: Configuration) -> EngineSettings {
+    var settings = EngineSettings()
+    settings.workers = configuration[PlatformSettings.provisionerWorkers]
+    settings.recovery = configuration[PlatformSettings.recovery]
+    return settings
+  }
+}

@@ -1,0 +1,12 @@
+package import Postgres
+import ServiceRuntime
+
+/// The changes of the provisioner's schema, in order.
+package enum ProvisionerMigrations {
+  package static func all() throws(PostgresError) -> [Migration] {
+    [
+      try Migration(file: "v0001_init.sql", contents: PackageResources.v0001_init_sql),
+      try OutboxSchema.migration(version: 2),
+    ]
+  }
+}

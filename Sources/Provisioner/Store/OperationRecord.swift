@@ -1,0 +1,129 @@
+package import Observability
+package import Postgres
+
+/// A row of `operations`, with its steps where they were asked for.
+package struct OperationRecord: Equatable, Sendable {
+  package let id: PostgresUUID
+  package let tenant: String
+  package let store: String
+  package let kind: OperationKind
+  package let state: OperationState
+  package let progressPercent: Int
+  package let problem: StoreProblem?
+  package let revision: Int64
+  /// The request that asked for the work.
+  package let request: StoredRequestContext
+  package let createdAt: PostgresTimestamp
+  package let startedAt: PostgresTimestamp?
+  package let updatedAt: PostgresTimestamp
+  package let endedAt: PostgresTimestamp?
+  package let isCancelRequested: Bool
+  package var steps: [StepRecord]
+
+  static let columns = """
+    id, tenant, store, kind, state, progress_percent, error_code, error_message, error_retryable,
+    error_user_fault, revision, request_id, traceparent, tracestate, principal, created_at,
+    started_at, updated_at, ended_at, cancel_requested_at
+    """
+
+  init(_ row: PostgresRow, steps: [StepRecord]) throws(PostgresError) {
+    let id: PostgresUUID = try row.decode("id")
+    self.id = id
+    tenant = try row.decode("tenant")
+    store = try row.decode("store")
+    kind = try row.decodeCase("kind")
+    state = try row.decodeCase("state")
+    progressPercent = try row.decode("progress_percent")
+    problem = try StoreProblem(row)
+    revision = try row.decode("revision")
+    request = StoredRequestContext(
+      requestID: try row.decode("request_id"), traceparent: try row.decode("traceparent"),
+      tracestate: try row.decode("tracestate"), tenant: tenant, store: store,
+      operation: id.description, principal: try row.decode("principal"))
+    createdAt = try row.decode("created_at")
+    startedAt = try row.decode("started_at")
+    updatedAt = try row.decode("updated_at")
+    endedAt = try row.decode("ended_at")
+    isCancelRequested = try row.decode("cancel_requested_at", as: PostgresTimestamp?.self) != nil
+    self.steps = steps
+  }
+}
+
+/// A row of `operation_steps`.
+package struct StepRecord: Equatable, Sendable {
+  package let step: OperationStep
+  package let state: StepState
+  package let attempts: Int
+  package let failures: Int
+  package let detail: String
+  package let problem: StoreProblem?
+  package let startedAt: PostgresTimestamp?
+  package let endedAt: PostgresTimestamp?
+  package let nextAttemptAt: PostgresTimestamp?
+
+  static let columns = """
+    operation, name, state, attempts, failures, detail, error_code, error_message, error_retryable,
+    error_user_fault, started_at, ended_at, next_attempt_at
+    """
+
+  init(_ row: PostgresRow) throws(PostgresError) {
+    step = try row.decodeCase("name")
+    state = try row.decodeCase("state")
+    attempts = try row.decode("attempts")
+    failures = try row.decode("failures")
+    detail = try row.decode("detail")
+    problem = try StoreProblem(row)
+    startedAt = try row.decode("started_at")
+    endedAt = try row.decode("ended_at")
+    nextAttemptAt = try row.decode("next_attempt_at")
+  }
+}
+
+/// Reads and begins operations inside a transaction.
+enum OperationRows {
+  static func insert(
+    _ kind: OperationKind, of store: String, tenant: String, for request: StoredRequestContext,
+    id: PostgresUUID = .random(), in transaction: PostgresTransaction
+  ) async throws(PostgresError) -> OperationRecord {
+    let results = try await transaction.pipeline { pipeline in
+      pipeline.query(
+        """
+        INSERT INTO operations
+          (id, tenant, store, kind, request_id, traceparent, tracestate, principal)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING \(OperationRecord.columns)
+        """,
+        [
+          .uuid(id), .text(tenant), .text(store), .text(kind.rawValue), .text(request.requestID),
+          .text(request.traceparent), .text(request.tracestate), .text(request.principal),
+        ])
+      pipeline.query(
+        """
+        INSERT INTO operation_steps (operation, position, tenant, name)
+        SELECT $1, position, $2, name FROM unnest($3::text[]) WITH ORDINALITY AS s (name, position)
+        RETURNING \(StepRecord.columns)
+        """,
+        [.uuid(id), .text(tenant), .textArray(kind.steps.map(\.rawValue))])
+    }
+    return try OperationRecord(results[0][0], steps: try steps(results[1]))
+  }
+
+  static func find(
+    _ id: PostgresUUID, in transaction: PostgresTransaction
+  ) async throws(PostgresError) -> OperationRecord? {
+    let results = try await transaction.pipeline { pipeline in
+      pipeline.query(
+        "SELECT \(OperationRecord.columns) FROM operations WHERE id = $1", [.uuid(id)])
+      pipeline.query(
+        "SELECT \(StepRecord.columns) FROM operation_steps WHERE operation = $1 ORDER BY position",
+        [.uuid(id)])
+    }
+    guard let row = results[0].first else { return nil }
+    return try OperationRecord(row, steps: try steps(results[1]))
+  }
+
+  static func steps(_ rows: PostgresRows) throws(PostgresError) -> [StepRecord] {
+    var steps: [StepRecord] = []
+    for row in rows { steps.append(try StepRecord(row)) }
+    return steps
+  }
+}

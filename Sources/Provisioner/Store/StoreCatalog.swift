@@ -1,0 +1,242 @@
+package import Postgres
+package import Reactor
+
+/// A store that is asked for.
+package struct StoreDraft: Sendable {
+  package var name: String
+  package var engine: StoreEngine
+  package var parameters: StoreParameters
+
+  package init(name: String, engine: StoreEngine, parameters: StoreParameters) {
+    self.name = name
+    self.engine = engine
+    self.parameters = parameters
+  }
+}
+
+/// How a caller names a store.
+package enum StoreReference: Equatable, Sendable {
+  case id(String)
+  /// Names are of stores that are not deleted.
+  case name(String)
+
+  package init(_ text: String) { self = StoreID.isOne(text) ? .id(text) : .name(text) }
+}
+
+/// The stores of tenants as they and their callers see them. Every function is for one tenant, whose
+/// rows alone it reaches.
+package final class StoreCatalog {
+  /// Stores of a tenant that are not deleted.
+  package static let storesPerTenantMax = 1_000
+
+  let pool: PostgresPool
+  private let cluster: String
+  private let hostSuffix: String
+
+  /// - Parameters:
+  ///   - pool: of the application role.
+  ///   - cluster: where new stores go.
+  ///   - hostSuffix: what follows a store's name in its host.
+  package init(pool: PostgresPool, cluster: String, hostSuffix: String) {
+    self.pool = pool
+    self.cluster = cluster
+    self.hostSuffix = hostSuffix
+  }
+
+  // MARK: Changes
+
+  /// Asks for a store: makes it, or retries one that failed.
+  ///
+  /// - Throws: `StoreRefusal.conflict`, `.tooManyStores`, `.noFreeHost`.
+  package func create(
+    _ draft: StoreDraft, tenant: String, origin: ChangeOrigin, deadline: Instant
+  ) async throws -> OperationRecord {
+    try await pool.withTransaction(scope: .tenant(tenant), deadline: deadline) { transaction in
+      // One after another in a tenant: the second of two sees what the first has made.
+      try await transaction.query(
+        "SELECT pg_advisory_xact_lock(hashtextextended('storeplane-stores:' || $1, 0))",
+        [.text(tenant)])
+      let existing = try await self.lock(.name(draft.name), in: transaction)
+      let creation = StoreCreation.decide(
+        engine: draft.engine, parameters: draft.parameters,
+        existing: existing.map { store, last in
+          StoreCreation.Existing(
+            state: store.state, engine: store.engine, parameters: store.parameters,
+            lastOperation: last)
+        })
+      switch (creation, existing?.store) {
+      case (.conflict(let conflict), _): throw StoreRefusal.conflict(conflict)
+      case (.retry, let store?):
+        return try await self.retry(store, origin: origin, in: transaction)
+      default:
+        return try await self.insert(draft, tenant: tenant, origin: origin, in: transaction)
+      }
+    }
+  }
+
+  /// Provisions a failed store again.
+  ///
+  /// - Throws: `StoreRefusal.notFound`, `.wrongState`.
+  package func retry(
+    _ reference: StoreReference, tenant: String, origin: ChangeOrigin, deadline: Instant
+  ) async throws -> OperationRecord {
+    try await pool.withTransaction(scope: .tenant(tenant), deadline: deadline) { transaction in
+      guard let (store, last) = try await self.lock(reference, in: transaction) else {
+        throw StoreRefusal.notFound
+      }
+      guard store.state == .failed else {
+        throw StoreRefusal.wrongState(store.state, "only a store that failed can be retried")
+      }
+      guard last == .provision else {
+        throw StoreRefusal.wrongState(
+          store.state, "its deletion failed, and its data may be gone: it can only be deleted")
+      }
+      return try await self.retry(store, origin: origin, in: transaction)
+    }
+  }
+
+  /// Has a store deleted. Asked again, it gives the operation that is at it, or did it.
+  ///
+  /// While the store is provisioned, that is cancelled: the deletion is there at once, as an operation
+  /// that waits for the one before it to end.
+  ///
+  /// - Parameter etag: the version the caller knows; nil for any.
+  /// - Throws: `StoreRefusal.notFound`, `.etagMismatch`.
+  package func delete(
+    _ reference: StoreReference, version: Int64?, tenant: String, origin: ChangeOrigin,
+    deadline: Instant
+  ) async throws -> OperationRecord {
+    try await pool.withTransaction(scope: .tenant(tenant), deadline: deadline) { transaction in
+      guard let (store, _) = try await self.lock(reference, in: transaction) else {
+        throw StoreRefusal.notFound
+      }
+      if let alive = try await self.deletion(of: store, in: transaction) { return alive }
+      if let version, version != store.version { throw StoreRefusal.etagMismatch }
+      let operation = try await OperationRows.insert(
+        .delete, of: store.id, tenant: tenant, for: origin.request, in: transaction)
+      if store.state == .provisioning {
+        try await self.requestCancellation(of: store, in: transaction)
+      } else {
+        if store.state == .requested { try await self.withdraw(store, in: transaction) }
+        try await StoreTransitions.apply(
+          .delete, to: store, operation: operation.id, origin: origin, in: transaction)
+      }
+      return operation
+    }
+  }
+
+  private func insert(
+    _ draft: StoreDraft, tenant: String, origin: ChangeOrigin, in transaction: PostgresTransaction
+  ) async throws -> OperationRecord {
+    let count: Int64 = try await transaction.query(
+      "SELECT count(*) FROM stores WHERE state <> 'deleted'")[0].decode(0)
+    if count >= StoreCatalog.storesPerTenantMax { throw StoreRefusal.tooManyStores }
+    var generator = SystemRandomNumberGenerator()
+    let id = StoreID.make(using: &generator)
+    let operation = PostgresUUID.random()
+    for host in StorePlace.hosts(name: draft.name, id: id, suffix: hostSuffix) {
+      let rows = try await transaction.query(
+        """
+        INSERT INTO stores
+          (id, tenant, name, engine, cluster, namespace, host, parameters, state, operation)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'requested', $9)
+        ON CONFLICT (cluster, host) WHERE state <> 'deleted' DO NOTHING
+        RETURNING \(StoreRecord.columns)
+        """,
+        [
+          .text(id), .text(tenant), .text(draft.name), .text(draft.engine.rawValue), .text(cluster),
+          .text(StorePlace.namespace(id: id)), .text(host), .jsonb(draft.parameters.stored),
+          .uuid(operation),
+        ])
+      guard let row = rows.first else { continue }
+      try await StoreTransitions.begin(StoreRecord(row), origin: origin, in: transaction)
+      return try await OperationRows.insert(
+        .provision, of: id, tenant: tenant, for: origin.request, id: operation, in: transaction)
+    }
+    throw StoreRefusal.noFreeHost
+  }
+
+  private func retry(
+    _ store: StoreRecord, origin: ChangeOrigin, in transaction: PostgresTransaction
+  ) async throws -> OperationRecord {
+    let operation = try await OperationRows.insert(
+      .provision, of: store.id, tenant: store.tenant, for: origin.request, in: transaction)
+    try await StoreTransitions.apply(
+      .retry, to: store, operation: operation.id, origin: origin, in: transaction)
+    return operation
+  }
+
+  /// Reads a store, with the kind of the last operation on it, and keeps it from changing until the
+  /// transaction ends.
+  private func lock(
+    _ reference: StoreReference, in transaction: PostgresTransaction
+  ) async throws -> (store: StoreRecord, last: OperationKind)? {
+    let (condition, text) = reference.condition
+    let rows = try await transaction.query(
+      "SELECT \(StoreRecord.columns) FROM stores WHERE \(condition) FOR NO KEY UPDATE",
+      [.text(text)])
+    guard let row = rows.first else { return nil }
+    let store = try StoreRecord(row)
+    let kinds = try await transaction.query(
+      "SELECT kind FROM operations WHERE id = $1", [.uuid(store.operation)])
+    return (store, try kinds.first?.decodeCase("kind") ?? .provision)
+  }
+
+  /// The deletion that is under way or was done.
+  private func deletion(
+    of store: StoreRecord, in transaction: PostgresTransaction
+  ) async throws -> OperationRecord? {
+    let rows = try await transaction.query(
+      """
+      SELECT id FROM operations WHERE store = $1 AND kind = 'delete'
+        AND (state IN ('pending', 'running') OR (id = $2 AND state = 'succeeded'))
+      """, [.text(store.id), .uuid(store.operation)])
+    guard let row = rows.first else { return nil }
+    return try await OperationRows.find(row.decode("id"), in: transaction)
+  }
+
+  /// The holder of the operation, or the next one, stops it and goes on to the deletion.
+  private func requestCancellation(
+    of store: StoreRecord, in transaction: PostgresTransaction
+  ) async throws(PostgresError) {
+    try await transaction.pipeline { pipeline in
+      pipeline.query(
+        """
+        UPDATE operations SET cancel_requested_at = clock_timestamp(), revision = revision + 1,
+          updated_at = clock_timestamp()
+        WHERE id = $1 AND state IN ('pending', 'running') AND cancel_requested_at IS NULL
+        """, [.uuid(store.operation)])
+      pipeline.query(
+        "UPDATE stores SET version = version + 1, updated_at = clock_timestamp() WHERE id = $1",
+        [.text(store.id)])
+    }
+  }
+
+  /// Ends an operation that has done nothing yet. One who has just claimed it is refused when it
+  /// begins.
+  private func withdraw(
+    _ store: StoreRecord, in transaction: PostgresTransaction
+  ) async throws(PostgresError) {
+    try await transaction.pipeline { pipeline in
+      pipeline.query(
+        """
+        UPDATE operations SET state = 'cancelled', ended_at = clock_timestamp(), holder = NULL,
+          lease_expires_at = NULL, revision = revision + 1, updated_at = clock_timestamp()
+        WHERE id = $1 AND state IN ('pending', 'running')
+        """, [.uuid(store.operation)])
+      pipeline.query(
+        "UPDATE operation_steps SET state = 'skipped' WHERE operation = $1 AND state = 'pending'",
+        [.uuid(store.operation)])
+    }
+  }
+}
+
+extension StoreReference {
+  /// A condition on `stores` with `$1`, and what that is.
+  var condition: (sql: String, parameter: String) {
+    switch self {
+    case .id(let id): ("id = $1", id)
+    case .name(let name): ("name = $1 AND state <> 'deleted'", name)
+    }
+  }
+}

@@ -1,0 +1,19 @@
+/// Why the store layer does not do what it was asked.
+package enum StoreRefusal: Error, Equatable, Sendable {
+  /// It is not there, or belongs to another tenant.
+  case notFound
+  /// Creating it conflicts with one of that name.
+  case conflict(StoreCreation.Conflict)
+  /// The store is not in a state in which that can happen.
+  case wrongState(StoreState, String)
+  /// The store has changed since the caller read it.
+  case etagMismatch
+  /// The change was made from a state that is not the store's any more.
+  case stale
+  /// The lease under which a change was tried is over: somebody else may hold the operation.
+  case leaseLost
+  /// The tenant has as many stores as it may (`StoreCatalog.storesPerTenantMax`).
+  case tooManyStores
+  /// Neither host of the store is free.
+  case noFreeHost
+}

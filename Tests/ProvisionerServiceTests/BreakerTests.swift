@@ -1,0 +1,98 @@
+import ProvisionerTestKit
+import Reactor
+import Resilience
+import TestKit
+import Testing
+
+@testable import ProvisionerService
+
+@Suite(.timeLimit(.minutes(2))) struct BreakerTests {
+  private static var settings: EngineSettings {
+    var settings = EngineSettings.quick
+    settings.retry = RetryPolicy(
+      base: .milliseconds(5), maximumDelay: .milliseconds(20), maximumAttempts: 8)
+    settings.breaker = CircuitBreaker.Settings(
+      failureThreshold: 4, openDuration: .seconds(3), probeTimeout: .seconds(5))
+    return settings
+  }
+
+  @Test func anUnreachableClusterIsLeftAloneAndFoundAgain() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      cluster.setDown(true)
+      let clock = ManualClock(wallNow: SystemTimeSource().wallNow)
+      let engine = try await Engine.start(database, cluster, Self.settings, clock: clock)
+      var operations: [OperationRecord] = []
+      for number in 0..<8 { operations.append(try await desk.create("store\(number)")) }
+      for operation in operations {
+        let waiting = try await desk.wait(for: operation.id) {
+          $0.steps[0].detail.contains("failed several times in a row")
+        }
+        #expect(waiting.state == .running)
+        #expect(waiting.steps[0].state == .waiting)
+      }
+      #expect(await engine.phase(.kubernetes) == .open)
+      #expect(await engine.phase(.helm) == .closed)
+      // Time stands still: nothing more is tried, though the cluster is back.
+      let calls = cluster.calls.count
+      #expect(calls < 4 + Self.settings.workers)
+      cluster.setDown(false)
+      clock.advance(by: .seconds(4))
+      for operation in operations {
+        #expect(try await desk.wait(for: operation.id).state == .succeeded)
+      }
+      #expect(await engine.phase(.kubernetes) == .closed)
+      await engine.stop()
+    }
+  }
+
+  @Test func theTenantsOwnFaultsAndABusyClusterOpenNothing() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      for number in 0..<8 {
+        cluster.script(
+          .namespace, of: "store\(number)",
+          [
+            .fail(ProvisionFailure(.clusterThrottled, "429", retryAfter: .milliseconds(1))),
+            .fail(ProvisionFailure(.admissionDenied, "policy")),
+          ])
+      }
+      let engine = try await Engine.start(database, cluster, Self.settings)
+      var operations: [OperationRecord] = []
+      for number in 0..<8 { operations.append(try await desk.create("store\(number)")) }
+      for operation in operations {
+        let ended = try await desk.wait(for: operation.id)
+        #expect(ended.problem?.code == "ADMISSION_DENIED")
+        #expect(ended.problem?.isUserFault == true)
+      }
+      #expect(await engine.phase(.kubernetes) == .closed)
+      await engine.stop()
+    }
+  }
+
+  @Test func oneClusterAndDependencyDoNotSpeakForAnother() {
+    let clock = ManualClock()
+    let breakers = DependencyBreakers(
+      settings: CircuitBreaker.Settings(failureThreshold: 1), clock: clock, logger: quiet)
+    guard case .admitted(let permit) = breakers.admit(.helm, in: "a") else {
+      Issue.record("a new breaker is closed")
+      return
+    }
+    breakers.record(.failed, for: permit)
+    #expect(breakers.phase(.helm, in: "a") == .open)
+    guard case .rejected = breakers.admit(.helm, in: "a") else {
+      Issue.record("an open breaker admits nothing")
+      return
+    }
+    #expect(breakers.phase(.kubernetes, in: "a") == .closed)
+    #expect(breakers.phase(.helm, in: "b") == .closed)
+    guard case .admitted(nil) = breakers.admit(nil, in: "a") else {
+      Issue.record("what calls neither passes")
+      return
+    }
+    // Clusters without end do not make breakers without end.
+    for number in 0..<DependencyBreakers.clustersMax { _ = breakers.admit(.helm, in: "\(number)") }
+    let isKnown = breakers.phase(.helm, in: "one more") == breakers.phase(.helm, in: "yet another")
+    #expect(isKnown)
+  }
+}

@@ -1,0 +1,451 @@
+import Configuration
+import Contracts
+import Postgres
+import ProvisionerTestKit
+import Reactor
+import Resilience
+import TestKit
+import Testing
+
+@testable import ProvisionerService
+
+@Suite(.timeLimit(.minutes(2))) struct EngineTests {
+  @Test func aStoreLives() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      let engine = try await Engine.start(database, cluster)
+      let made = try await desk.wait(for: desk.create("demo").id)
+      #expect(made.state == .succeeded)
+      #expect(made.progressPercent == 100)
+      #expect(made.steps.allSatisfy { $0.state == .succeeded && $0.attempts == 1 })
+      #expect(made.startedAt != nil && made.endedAt != nil)
+      let store = try await desk.store("demo")
+      #expect(store.state == .ready && store.readyAt != nil)
+      #expect(cluster.parts(of: store.id) == Set(FakeCluster.Part.allCases))
+
+      let gone = try await desk.wait(for: desk.delete("demo").id)
+      #expect(gone.state == .succeeded)
+      #expect(try await desk.store(store.id).state == .deleted)
+      #expect(cluster.parts(of: store.id).isEmpty)
+      #expect(await refusal { try await desk.store("demo") } == .notFound)
+      #expect(cluster.calls.map(\.step) == OperationKind.allCases.flatMap(\.steps))
+
+      let events = try await desk.events(of: store.id)
+      #expect(
+        events.map(\.newState) == ["requested", "provisioning", "ready", "deleting", "deleted"])
+      #expect(events.map(\.previousState) == [""] + events.dropLast().map(\.newState))
+      #expect(events.map(\.revision) == [1, 2, 3, 4, 5])
+      #expect(Set(events.map(\.id)).count == 5)
+      #expect(
+        events.map(\.requestID)
+          == ["request-1", "request-1", "request-1", "request-2", "request-2"])
+      #expect(events.allSatisfy { $0.traceID == "0af7651916cd43dd8448eb211c80319c" })
+      #expect(events.map { $0.actor?.kind } == [.user, .service, .service, .user, .service])
+      #expect(events[1].details?["requested_by"]?.string == "user:ada")
+      await engine.stop()
+    }
+  }
+
+  /// Makes a store that is ready to be deleted.
+  private static func ready(_ name: String, _ desk: Desk) async throws {
+    #expect(try await desk.wait(for: desk.create(name).id).state == .succeeded)
+  }
+
+  /// A store for each step, whose work comes to the step once `start` was called; by the step's name.
+  private struct EachStep {
+    let desk: Desk
+
+    static func name(_ step: OperationStep) -> String { "at-\(step.rawValue)" }
+
+    /// Brings the stores of deletion steps to ready.
+    func prepare() async throws {
+      for step in OperationKind.delete.steps { try await EngineTests.ready(Self.name(step), desk) }
+    }
+
+    func start() async throws -> [OperationStep: OperationRecord] {
+      var operations: [OperationStep: OperationRecord] = [:]
+      for step in OperationStep.allCases {
+        operations[step] =
+          OperationKind.provision.steps.contains(step)
+          ? try await desk.create(Self.name(step)) : try await desk.delete(Self.name(step))
+      }
+      return operations
+    }
+
+    func script(
+      _ cluster: FakeCluster, _ behaviours: [FakeCluster.Behaviour]
+    ) {
+      for step in OperationStep.allCases {
+        cluster.script(step, of: Self.name(step), behaviours)
+      }
+    }
+
+    /// The states of a store whose work went through whatever came at `step`.
+    func expected(_ step: OperationStep) -> [String] {
+      let provisioned = ["requested", "provisioning", "ready"]
+      return OperationKind.provision.steps.contains(step)
+        ? provisioned : provisioned + ["deleting", "deleted"]
+    }
+
+    func store(_ operation: OperationRecord) -> String { operation.store }
+  }
+
+  @Test(arguments: [true, false])
+  func everyStepFailsOnceBeforeOrAfterItsWork(_ isBefore: Bool) async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      let each = EachStep(desk: desk)
+      let engine = try await Engine.start(database, cluster)
+      try await each.prepare()
+      let failure = ProvisionFailure(.helmFailed, "this once")
+      each.script(cluster, [isBefore ? .fail(failure) : .failAfterwards(failure)])
+      for (step, operation) in try await each.start() {
+        let ended = try await desk.wait(for: operation.id)
+        #expect(ended.state == .succeeded, "\(step)")
+        let record = try #require(ended.steps.first { $0.step == step })
+        #expect(record.attempts == 2 && record.failures == 1, "\(step)")
+        #expect(record.problem == nil)
+        #expect(try await desk.states(of: operation.store) == each.expected(step), "\(step)")
+      }
+      #expect(cluster.violations.isEmpty)
+      await engine.stop()
+    }
+  }
+
+  @Test func everyStepFailsForGoodAndIsTriedAgainByHand() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      let each = EachStep(desk: desk)
+      let engine = try await Engine.start(database, cluster)
+      try await each.prepare()
+      each.script(cluster, [.fail(ProvisionFailure(.quotaExceeded, "cpu"))])
+      for (step, operation) in try await each.start() {
+        let ended = try await desk.wait(for: operation.id)
+        #expect(ended.state == .failed, "\(step)")
+        #expect(ended.problem?.code == "QUOTA_EXCEEDED")
+        let index = try #require(ended.steps.firstIndex { $0.step == step })
+        #expect(ended.steps[index].state == .failed)
+        #expect(ended.steps[..<index].allSatisfy { $0.state == .succeeded })
+        #expect(ended.steps[(index + 1)...].allSatisfy { $0.state == .skipped })
+        let store = try await desk.store(operation.store)
+        #expect(store.state == .failed)
+        #expect(store.problem == ProvisionFailure(.quotaExceeded, "cpu").problem)
+        if ended.kind == .provision {
+          #expect(try await desk.wait(for: desk.retry(store.id).id).state == .succeeded)
+          #expect(try await desk.store(store.id).state == .ready)
+          #expect(try await desk.store(store.id).problem == nil)
+        } else {
+          // Its data may be gone: it can only be deleted.
+          let refused = await refusal { try await desk.retry(store.id) }
+          if case .wrongState(.failed, _) = refused {} else { Issue.record("\(step): \(refused)") }
+          #expect(
+            await refusal { try await desk.create(store.name) } == .conflict(.deletionFailed))
+          #expect(try await desk.wait(for: desk.delete(store.id).id).state == .succeeded)
+          #expect(try await desk.store(store.id).state == .deleted)
+        }
+      }
+      await engine.stop()
+    }
+  }
+
+  @Test func attemptsAreUsedUp() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      let failure = ProvisionFailure(.verificationFailed, "HTTP 500")
+      cluster.script(.verify, of: "demo", [.fail(failure), .fail(failure), .fail(failure)])
+      let engine = try await Engine.start(database, cluster)
+      let ended = try await desk.wait(for: desk.create("demo").id)
+      #expect(ended.state == .failed)
+      #expect(ended.problem?.code == "VERIFICATION_FAILED")
+      #expect(ended.problem?.message.contains("HTTP 500") == true)
+      #expect(ended.steps.last?.attempts == 3)
+      // Asked for as it was, it is tried again; otherwise it is in the way.
+      #expect(
+        await refusal { try await desk.create("demo", plan: "big") } == .conflict(.otherParameters))
+      let again = try await desk.create("demo")
+      #expect(again.store == ended.store)
+      #expect(try await desk.wait(for: again.id).state == .succeeded)
+      #expect(
+        try await desk.states(of: ended.store)
+          == ["requested", "provisioning", "failed", "requested", "provisioning", "ready"])
+      await engine.stop()
+    }
+  }
+
+  /// Kills an engine while every step there is hangs in a store of its own, and has another go on.
+  @Test(arguments: [true, false])
+  func killedInEveryStepBeforeOrAfterItsWork(_ isBefore: Bool) async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      let each = EachStep(desk: desk)
+      var settings = EngineSettings.quick
+      settings.workers = OperationStep.allCases.count
+      settings.lease = EngineSettings.shortLived.lease
+      let first = try await Engine.start(database, cluster, settings)
+      try await each.prepare()
+      each.script(cluster, [isBefore ? .hang : .hangAfterwards])
+      let operations = try await each.start()
+      for step in OperationStep.allCases { await cluster.reached(step, of: EachStep.name(step)) }
+      first.kill()
+      let second = try await Engine.start(database, cluster, settings)
+      for (step, operation) in operations {
+        let ended = try await desk.wait(for: operation.id)
+        #expect(ended.state == .succeeded, "\(step)")
+        #expect(try await desk.states(of: operation.store) == each.expected(step), "\(step)")
+        // What was finished before is not done again.
+        let earlier = ended.steps.prefix { $0.step != step }
+        #expect(earlier.allSatisfy { $0.attempts == 1 }, "\(step)")
+        #expect(ended.steps.first { $0.step == step }?.failures == 0)
+      }
+      #expect(cluster.violations.isEmpty)
+      await second.stop()
+    }
+  }
+
+  @Test func recoveryCanBeLeftToPeople() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      cluster.script(.release, of: "demo", [.hang])
+      var settings = EngineSettings.shortLived
+      let first = try await Engine.start(database, cluster, settings)
+      let operation = try await desk.create("demo")
+      await cluster.reached(.release, of: "demo")
+      first.kill()
+      settings.recovery = .fail
+      let second = try await Engine.start(database, cluster, settings)
+      let ended = try await desk.wait(for: operation.id)
+      #expect(ended.state == .failed && ended.problem?.code == "INTERRUPTED")
+      #expect(ended.steps[2].state == .failed && ended.steps[3].state == .skipped)
+      #expect(try await desk.wait(for: desk.retry("demo").id).state == .succeeded)
+      await second.stop()
+    }
+  }
+
+  @Test func stoppedInGoodOrderTheWorkGoesOnAtOnce() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      cluster.script(.setup, of: "demo", [.hangStubbornly])
+      var settings = EngineSettings.quick
+      let first = try await Engine.start(database, cluster, settings)
+      let operation = try await desk.create("demo")
+      await cluster.reached(.setup, of: "demo")
+      await first.stop()
+      // Nobody died, so that nothing is to be left to people.
+      settings.recovery = .fail
+      let second = try await Engine.start(database, cluster, settings)
+      #expect(try await desk.wait(for: operation.id).state == .succeeded)
+      #expect(cluster.violations.isEmpty)
+      await second.stop()
+    }
+  }
+
+  @Test func twoEnginesShareTheWork() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      var settings = EngineSettings.quick
+      settings.workers = 2
+      let engines = [
+        try await Engine.start(database, cluster, settings),
+        try await Engine.start(database, cluster, settings),
+      ]
+      var operations: [OperationRecord] = []
+      for number in 0..<12 { operations.append(try await desk.create("store\(number)")) }
+      for operation in operations {
+        let ended = try await desk.wait(for: operation.id)
+        #expect(ended.state == .succeeded)
+        #expect(ended.steps.allSatisfy { $0.attempts == 1 })
+        #expect(
+          try await desk.states(of: operation.store) == ["requested", "provisioning", "ready"])
+      }
+      #expect(cluster.violations.isEmpty)
+      #expect(cluster.calls.count == 12 * 6)
+      for engine in engines { await engine.stop() }
+    }
+  }
+
+  @Test func aHolderStopsBeforeItsLeaseEnds() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      cluster.script(.release, of: "demo", [.hang])
+      let engine = try await Engine.start(database, cluster, .shortLived)
+      let operation = try await desk.create("demo")
+      await cluster.reached(.release, of: "demo")
+      // While its row is locked the lease is not renewed, and nobody else can take it either.
+      try await desk.owner.withTransaction(scope: .none, deadline: .soon) { transaction in
+        try await transaction.query(
+          "SELECT 1 FROM operations WHERE id = $1 FOR UPDATE", [.uuid(operation.id)])
+        await cluster.left(.release, of: "demo")
+        let rows = try await transaction.query(
+          "SELECT lease_expires_at > clock_timestamp() FROM operations WHERE id = $1",
+          [.uuid(operation.id)])
+        #expect(try rows[0].decode(0, as: Bool.self))
+      }
+      #expect(try await desk.wait(for: operation.id).state == .succeeded)
+      #expect(cluster.violations.isEmpty)
+      await engine.stop()
+    }
+  }
+
+  @Test func whatTakesTooLongIsStoppedByForceAndTriedAgain() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      cluster.script(.release, of: "demo", [.hangStubbornly, .hang])
+      var settings = EngineSettings.quick
+      settings.stepTimeout = .milliseconds(200)
+      let engine = try await Engine.start(database, cluster, settings)
+      let ended = try await desk.wait(for: desk.create("demo").id)
+      #expect(ended.state == .succeeded)
+      #expect(ended.steps[2].failures >= 2)
+      #expect(cluster.violations.isEmpty)
+      await engine.stop()
+    }
+  }
+
+  @Test func whatCannotBeStoppedKeepsItsLeaseUntilItIsOver() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      cluster.script(.release, of: "demo", [.hangForever])
+      var settings = EngineSettings.shortLived
+      settings.stepTimeout = .milliseconds(100)
+      let engine = try await Engine.start(database, cluster, settings)
+      let begin = Instant.now()
+      let operation = try await desk.create("demo")
+      await cluster.reached(.release, of: "demo", count: 2)
+      #expect(Instant.now() - begin > .seconds(1))
+      // The fake tells on it.
+      #expect(cluster.violations == ["demo: release while another call was under way"])
+      _ = try await desk.wait(for: operation.id)
+      engine.kill()
+    }
+  }
+
+  @Test func deletingCancelsTheProvisioningInEveryStep() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      var settings = EngineSettings.quick
+      settings.workers = 6
+      let engine = try await Engine.start(database, cluster, settings)
+      let steps = OperationKind.provision.steps
+      var provisionings: [OperationStep: OperationRecord] = [:]
+      for step in steps {
+        cluster.script(step, of: EachStep.name(step), [.hang])
+        provisionings[step] = try await desk.create(EachStep.name(step))
+      }
+      for step in steps { await cluster.reached(step, of: EachStep.name(step)) }
+      for (step, provisioning) in provisionings {
+        let deletion = try await desk.delete(EachStep.name(step))
+        // The same intent, not another one.
+        #expect(try await desk.delete(EachStep.name(step)).id == deletion.id)
+        #expect(try await desk.wait(for: deletion.id).state == .succeeded)
+        let cancelled = try await desk.operation(provisioning.id)
+        #expect(cancelled.state == .cancelled && cancelled.problem == nil)
+        #expect(cancelled.steps.last?.state == .skipped)
+        #expect(
+          try await desk.states(of: provisioning.store)
+            == ["requested", "provisioning", "failed", "deleting", "deleted"])
+        #expect(cluster.parts(of: provisioning.store).isEmpty)
+      }
+      #expect(cluster.violations.isEmpty)
+      await engine.stop()
+    }
+  }
+
+  @Test func theWishToDeleteSurvivesAKill() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      cluster.script(.rollout, of: "demo", [.hang])
+      let first = try await Engine.start(database, cluster, .shortLived)
+      let provisioning = try await desk.create("demo")
+      await cluster.reached(.rollout, of: "demo")
+      first.kill()
+      let deletion = try await desk.delete("demo")
+      let second = try await Engine.start(database, cluster, .shortLived)
+      #expect(try await desk.wait(for: deletion.id).state == .succeeded)
+      #expect(try await desk.operation(provisioning.id).state == .cancelled)
+      #expect(
+        try await desk.states(of: provisioning.store)
+          == ["requested", "provisioning", "failed", "deleting", "deleted"])
+      // Nothing more was provisioned.
+      #expect(cluster.calls.count { $0.step == .rollout } == 1)
+      #expect(cluster.calls.count { $0.step == .setup } == 0)
+      await second.stop()
+    }
+  }
+
+  @Test func theWorkGoesOnAfterTheDatabaseWasGone() async throws {
+    let server = try ThrowawayPostgres()
+    try await atDesk(on: server) { desk, database in
+      let cluster = FakeCluster()
+      let names = (0..<6).map { "store\($0)" }
+      for (name, step) in zip(names, OperationKind.provision.steps) {
+        cluster.script(step, of: name, [.hang])
+      }
+      var settings = EngineSettings.shortLived
+      settings.workers = names.count
+      let engine = try await Engine.start(database, cluster, settings)
+      var operations: [OperationRecord] = []
+      for name in names { operations.append(try await desk.create(name)) }
+      for (name, step) in zip(names, OperationKind.provision.steps) {
+        await cluster.reached(step, of: name)
+      }
+      try server.kill()
+      // Without the database no lease is renewed, and nobody goes on without one.
+      for (name, step) in zip(names, OperationKind.provision.steps) {
+        await cluster.left(step, of: name)
+      }
+      try server.start()
+      for operation in operations {
+        #expect(try await desk.wait(for: operation.id).state == .succeeded)
+        #expect(
+          try await desk.states(of: operation.store) == ["requested", "provisioning", "ready"])
+      }
+      #expect(cluster.violations.isEmpty)
+      await engine.stop()
+    }
+  }
+
+  @Test func stepsAreNotBegunWithoutEnd() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      cluster.script(.setup, of: "demo", [.hang])
+      var settings = EngineSettings.quick
+      settings.attemptsMax = 1
+      let first = try await Engine.start(database, cluster, settings)
+      let operation = try await desk.create("demo")
+      await cluster.reached(.setup, of: "demo")
+      await first.stop()
+      let second = try await Engine.start(database, cluster, settings)
+      let ended = try await desk.wait(for: operation.id)
+      #expect(ended.problem?.code == "INTERRUPTED")
+      #expect(ended.problem?.message.contains("begun 1 times (attemptsMax)") == true)
+      await second.stop()
+    }
+  }
+
+  @Test func anOperationHasItsTime() async throws {
+    try await atDesk { desk, database in
+      let clock = ManualClock(
+        wallNow: SystemTimeSource().wallNow.advanced(by: .seconds(2 * 3_600)))
+      let engine = try await Engine.start(database, FakeCluster(), .quick, clock: clock)
+      let ended = try await desk.wait(for: desk.create("demo").id)
+      #expect(ended.problem?.code == "OPERATION_TIMED_OUT")
+      #expect(try await desk.store("demo").state == .failed)
+      await engine.stop()
+    }
+  }
+
+  @Test func progressIsShown() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      cluster.script(.setup, of: "demo", [.hang])
+      let engine = try await Engine.start(database, cluster)
+      let operation = try await desk.create("demo")
+      await cluster.reached(.setup, of: "demo")
+      let during = try await desk.wait(for: operation.id) { $0.progressPercent >= 75 }
+      #expect(during.progressPercent == 75)
+      #expect(during.steps[3].detail == "1 of 2 pods ready")
+      #expect(during.steps[4].state == .running)
+      await engine.stop()
+    }
+  }
+}
