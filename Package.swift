@@ -87,8 +87,8 @@ let targets: [Target] = [
   library(
     "ServiceRuntime", resources: [.embedInCode("Outbox/outbox.sql")],
     [
-      "Configuration", "Contracts", "Cryptography", "HTTP", "Observability", "Postgres", "Protobuf",
-      "RPC", "RPCCore", "RPCServices", "Reactor", "Resilience", logging,
+      "Configuration", "Contracts", "Cryptography", "Descriptors", "HTTP", "Observability",
+      "Postgres", "Protobuf", "RPC", "RPCCore", "RPCServices", "Reactor", "Resilience", logging,
     ]),
 
   // The provisioner's child process that loads Helm.

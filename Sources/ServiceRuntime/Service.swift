@@ -1,8 +1,10 @@
 package import Configuration
 import Contracts
 import Cryptography
+import Descriptors
 import Foundation
 import Glibc
+import HTTP
 package import Logging
 package import Observability
 package import Postgres
@@ -20,6 +22,9 @@ package final class Service {
   package let health = HealthRegistry()
   package let blocking = BlockingPool()
   private let grpcHealth = HealthService()
+  private let admin: AdminServer
+  private let started: ReadinessCheck
+  private var readiness: DatabaseReadiness?
   private var server: Server?
   private var pools: [PostgresPool] = []
   private var listeners: [PostgresListener] = []
@@ -37,6 +42,8 @@ package final class Service {
     self.logger = logger
     self.reactor = reactor
     metrics.collectProcessMetrics()
+    admin = AdminServer(reactor: reactor, metrics: metrics, health: health)
+    started = health.addCheck("start")
   }
 
   // MARK: Parts
@@ -56,6 +63,9 @@ package final class Service {
     let pool = PostgresPool(
       try database(role), as: role, limits: limits, on: reactor, blocking: blocking, logger: logger)
     pools.append(pool)
+    if role == .application, readiness == nil {
+      readiness = DatabaseReadiness(pool, health: health, on: reactor)
+    }
     return pool
   }
 
@@ -100,7 +110,10 @@ package final class Service {
   /// The gRPC server with the interceptors that every service has; it listens once all is put
   /// together. `policy` says who may call what; health and reflection are for every service.
   package func serve(_ services: [[ServerMethod]], policy: AuthorizationPolicy) throws {
-    let builtIn = [grpcHealth.methods]
+    let descriptors = try DescriptorPool(serialized: DescriptorSet.serialized)
+    let names = Set((services + [grpcHealth.methods]).joined().map(\.descriptor.service))
+    let reflection = ReflectionService(descriptors, services: names.sorted())
+    let builtIn = [grpcHealth.methods, reflection.methods]
     for methods in builtIn {
       for caller in ServiceIdentity.allCases { policy.allow(service: methods, to: caller) }
     }
@@ -140,20 +153,35 @@ package final class Service {
       migrations, owner: DatabaseURL(url.revealed()), on: reactor, blocking: blocking)
   }
 
+  /// Answers probes, before there is anything else: a start may wait for the database.
+  func answerProbes() async throws {
+    try admin.listen(on: try await address(PlatformSettings.adminAddress))
+  }
+
   /// Starts to take calls.
   func open() async throws {
     if let server {
-      let address = configuration[PlatformSettings.listenAddress]
-      let resolved = try await NameResolver(blocking: blocking).resolve(
-        address.host, port: address.port)
-      guard let first = resolved.first, let tls = tlsConfiguration() else {
+      guard let tls = tlsConfiguration() else {
         throw StartError("TLS_CERTIFICATE_FILE is not set: services speak over mutual TLS only")
       }
-      try server.listen(on: first, tls: TLSContext.server(tls))
+      try server.listen(
+        on: try await address(PlatformSettings.listenAddress), tls: TLSContext.server(tls))
     }
     grpcHealth.set(.serving)
+    started.pass()
     logger.notice(
       "ready", metadata: ["address": "\(configuration[PlatformSettings.listenAddress])"])
+  }
+
+  /// The first address of what a setting names.
+  package func address(_ setting: Setting<HostPort>) async throws -> SocketAddress {
+    let wanted = configuration[setting]
+    let resolved = try await NameResolver(blocking: blocking).resolve(
+      wanted.host, port: wanted.port)
+    guard let first = resolved.first else {
+      throw StartError("\(setting.key): \(wanted.host) has no address")
+    }
+    return first
   }
 
   /// Called for each signal to stop; a second one ends the process at once.
@@ -174,9 +202,12 @@ package final class Service {
     let grace = configuration[PlatformSettings.shutdownGrace]
     await server?.drain(until: Instant.now() + grace)
     for close in closers.reversed() { await close() }
+    await readiness?.stop()
     for channel in channels { channel.close() }
     for listener in listeners { listener.close() }
     for pool in pools { pool.close() }
+    // The probes were to see the drain.
+    await admin.drain(until: .now())
     logger.notice("stopped")
   }
 }

@@ -58,6 +58,7 @@ package enum ServiceProcess {
   ) async {
     do {
       let service = try Service(identity, configuration, logger: logger, reactor: reactor)
+      try await service.answerProbes()
       try await service.migrate(migrations)
       try await start(service, reactor)
       try await service.open()

@@ -14,12 +14,13 @@ import ServiceRuntime
   static func main() throws {
     ServiceProcess.run(.config, migrations: try ConfigMigrations.all()) { service, _ in
       let key = service.configuration[PlatformSettings.platformEncryptionKey]
+      let worker = try service.pool(.worker)
       let config = try ConfigService(
-        database: service.pool(.application), worker: service.pool(.worker),
+        database: service.pool(.application), worker: worker,
         key: PlatformEncryptionKey(hexadecimal: key.revealed()), logger: service.logger,
         now: microsecondsSince1970)
       try await config.checkKey(deadline: .now() + keyCheckTimeout)
-      try service.deliverOutbox()
+      try service.deliverOutbox(by: worker)
       try service.serve(config.services, policy: ConfigService.policy())
     }
   }

@@ -25,8 +25,6 @@ import ServiceRuntime
   }
 
   private static func start(_ service: Service, on reactor: isolated Reactor) async throws {
-    // Called last of all at the end: the probes are to see the drain.
-    try await serveProbes(service, on: reactor)
     let configuration = service.configuration
     let worker = try service.pool(.worker)
     let audit = try service.channel(
@@ -49,11 +47,7 @@ import ServiceRuntime
     let gateway = try Gateway(parts, on: reactor)
     gateway.start()
     service.onStop { await gateway.stop() }
-    let delivery = OutboxDelivery(
-      schema: "gateway", pool: worker, channel: audit, logger: service.logger,
-      metrics: service.metrics)
-    try delivery.start()
-    service.onStop { await delivery.stop() }
+    try service.deliverOutbox(by: worker, to: audit)
     try await listen(gateway, service, on: reactor)
   }
 
@@ -65,27 +59,9 @@ import ServiceRuntime
     server.handlerFailed = { _, error in
       logger.error("an answer was cut off", metadata: ["cause": "\(error)"])
     }
-    try server.listen(on: try await address(PlatformSettings.listenAddress, service))
+    try server.listen(on: try await service.address(PlatformSettings.listenAddress))
     let grace = service.configuration[PlatformSettings.shutdownGrace]
     service.onStop { await server.drain(until: .now() + grace) }
-  }
-
-  private static func serveProbes(_ service: Service, on reactor: isolated Reactor) async throws {
-    let admin = AdminServer(reactor: reactor, metrics: service.metrics, health: service.health)
-    try admin.listen(on: try await address(PlatformSettings.adminAddress, service))
-    service.onStop { await admin.drain(until: .now()) }
-  }
-
-  private static func address(
-    _ setting: Setting<HostPort>, _ service: Service
-  ) async throws -> SocketAddress {
-    let wanted = service.configuration[setting]
-    let resolved = try await NameResolver(blocking: service.blocking).resolve(
-      wanted.host, port: wanted.port)
-    guard let first = resolved.first else {
-      throw StartError("\(setting.key): \(wanted.host) has no address")
-    }
-    return first
   }
 
   private static func keys(_ configuration: Configuration) throws -> GatewayKeys {

@@ -21,7 +21,7 @@ package enum ProvisionerService {
       pool: application, cluster: cluster,
       hostSuffix: service.configuration[PlatformSettings.storeDomainSuffix])
     try serve(service, catalog, feed)
-    try deliverEvents(service, worker)
+    try service.deliverOutbox(by: worker)
     run(
       service, OperationLedger(worker: worker, application: application), feed, backend: backend)
   }
@@ -45,16 +45,6 @@ package enum ProvisionerService {
       [stores.methods, operations.methods], policy: policy(stores, operations))
     // Watches would otherwise last until the grace is over.
     service.onDrain { feed.close() }
-  }
-
-  private static func deliverEvents(_ service: Service, _ worker: PostgresPool) throws {
-    let channel = try service.channel(
-      to: .audit, at: service.configuration[PlatformSettings.auditAddress])
-    let delivery = OutboxDelivery(
-      schema: "provisioner", pool: worker, channel: channel, logger: service.logger,
-      metrics: service.metrics)
-    try delivery.start(listener: service.listener())
-    service.onStop { await delivery.stop() }
   }
 
   private static func run(
