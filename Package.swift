@@ -185,7 +185,7 @@ let targets: [Target] = [
   tests("JSONTests", exclude: ["Peers"], ["JSON", "PythonPeer"]),
   tests(
     "HTTPTests", exclude: ["Peers"],
-    ["HTTP", "HTTP2", "Reactor", "Observability", "PythonPeer"]),
+    ["HTTP", "HTTP2", "Reactor", "Observability", "PythonPeer", "TestKit"]),
   tests(
     "TranscodingTests", exclude: ["Peers"],
     ["Transcoding", "Descriptors", "JSON", "HTTP", "Contracts", "Protobuf", "PythonPeer"]),

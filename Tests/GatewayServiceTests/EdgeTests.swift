@@ -133,7 +133,7 @@ extension GatewayTests {
     @Test func bodiesThatAreTooLongOrOfAnotherKind() async throws {
       try await withGateway { gateway in
         let token = try gateway.token()
-        let long = try HTTPProbe(port: gateway.port)
+        let long = try RawClient(port: gateway.port)
         try long.send(
           "POST /v1/stores HTTP/1.1\r\nHost: g\r\nConnection: close\r\nAuthorization: Bearer \(token)"
             + "\r\nContent-Type: application/json\r\nContent-Length: 1048577\r\n\r\n")
@@ -162,7 +162,7 @@ extension GatewayTests {
     ])
     func smuggledRequestsAreRefusedAndTheConnectionClosed(request: String) async throws {
       try await withGateway { gateway in
-        let probe = try HTTPProbe(port: gateway.port)
+        let probe = try RawClient(port: gateway.port)
         try probe.send(request + "GET /.well-known/jwks.json HTTP/1.1\r\nHost: g\r\n\r\n")
         let text = try probe.readToEnd()
         #expect(HTTPReply(text).status == 400)

@@ -109,10 +109,10 @@ extension GatewayTests {
       let (one, other) = (try await TestGateway(options), try await TestGateway(options))
       let token = try one.token(tenant: newTenant())
       let body = #"{"name": "shop", "engine": "ENGINE_WOOCOMMERCE"}"#
-      let probes = try (0..<10).map { try HTTPProbe(port: ($0 % 2 == 0 ? one : other).port) }
+      let probes = try (0..<10).map { try RawClient(port: ($0 % 2 == 0 ? one : other).port) }
       for probe in probes {
         try probe.send(
-          HTTPProbe.request("POST", "/v1/stores", token: token, body: body, closes: true))
+          RawClient.request("POST", "/v1/stores", token: token, body: body, closes: true))
       }
       let statuses = try probes.map { HTTPReply(try $0.readToEnd()).status }
       #expect(statuses.count { $0 == 200 } == 1)

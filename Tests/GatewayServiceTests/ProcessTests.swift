@@ -113,11 +113,11 @@ extension GatewayTests {
         if chunk.isEmpty { break }
         lines += String(decoding: chunk, as: UTF8.self)
       }
-      let keys = try HTTPProbe(port: servicePort).call("GET", "/.well-known/jwks.json")
+      let keys = try RawClient(port: servicePort).call("GET", "/.well-known/jwks.json")
       #expect(keys.status == 200, "\(lines)")
-      #expect(try HTTPProbe(port: servicePort).call("GET", "/v1/me").status == 401)
-      #expect(try HTTPProbe(port: adminPort).call("GET", "/readyz").status == 200)
-      let metrics = try HTTPProbe(port: adminPort).call("GET", "/metrics")
+      #expect(try RawClient(port: servicePort).call("GET", "/v1/me").status == 401)
+      #expect(try RawClient(port: adminPort).call("GET", "/readyz").status == 200)
+      let metrics = try RawClient(port: adminPort).call("GET", "/metrics")
       #expect(metrics.body.contains("gateway_requests_total"))
       #expect(metrics.body.contains("outbox_pending"))
       process.terminate()
@@ -153,7 +153,7 @@ extension GatewayTests {
           bind(descriptor, $0, size) + getsockname(descriptor, $0, &size)
         }
       }
-      guard code == 0 else { throw HTTPProbe.Failure(what: "bind: \(errno)") }
+      guard code == 0 else { throw RawClient.Failure(what: "bind: \(errno)") }
       return UInt16(bigEndian: address.sin_port)
     }
   }

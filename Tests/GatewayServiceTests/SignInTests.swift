@@ -172,9 +172,9 @@ extension GatewayTests {
       try await withGateway { gateway in
         let pair = try tokens(gateway.login(try await gateway.addUser()))
         let body = #"{"refreshToken": "\#(pair.refresh)"}"#
-        let probes = try (0..<4).map { _ in try HTTPProbe(port: gateway.port) }
+        let probes = try (0..<4).map { _ in try RawClient(port: gateway.port) }
         for probe in probes {
-          try probe.send(HTTPProbe.request("POST", "/v1/auth/refresh", body: body, closes: true))
+          try probe.send(RawClient.request("POST", "/v1/auth/refresh", body: body, closes: true))
         }
         let replies = try probes.map { HTTPReply(try $0.readToEnd()) }
         #expect(replies.count { $0.status == 200 } == 1)

@@ -26,9 +26,9 @@ extension GatewayTests {
 
     @Test func aStreamIsToldAsLines() async throws {
       try await withGateway { gateway in
-        let probe = try HTTPProbe(port: gateway.port)
+        let probe = try RawClient(port: gateway.port)
         try probe.send(
-          HTTPProbe.request("GET", "/v1/stores/shop:watch", token: try gateway.token()))
+          RawClient.request("GET", "/v1/stores/shop:watch", token: try gateway.token()))
         let head = try probe.read(through: "\r\n\r\n")
         #expect(head.contains("application/x-ndjson"))
         let first = try probe.read(through: "}\n")
@@ -64,9 +64,9 @@ extension GatewayTests {
       options.limits.streamHeadDelay = .milliseconds(20)
       options.limits.heartbeat = .milliseconds(20)
       try await withGateway(options) { gateway in
-        let probe = try HTTPProbe(port: gateway.port)
+        let probe = try RawClient(port: gateway.port)
         try probe.send(
-          HTTPProbe.request(
+          RawClient.request(
             "GET", "/v1/stores/silent:watch", token: try gateway.token(), headers: events))
         #expect(try probe.read(through: "\r\n\r\n").hasPrefix("HTTP/1.1 200"))
         _ = try probe.read(through: ":\n\n")
@@ -76,9 +76,9 @@ extension GatewayTests {
 
     @Test func aClientThatGoesEndsTheCall() async throws {
       try await withGateway { gateway in
-        var probe: HTTPProbe? = try HTTPProbe(port: gateway.port)
+        var probe: RawClient? = try RawClient(port: gateway.port)
         try probe?.send(
-          HTTPProbe.request(
+          RawClient.request(
             "GET", "/v1/stores/endless:watch", token: try gateway.token(), headers: events))
         _ = try probe?.read(through: "STATE_PROVISIONING")
         probe = nil
@@ -102,10 +102,10 @@ extension GatewayTests {
     @Test func manyStreamsAtOnce() async throws {
       try await withGateway { gateway in
         let token = try gateway.token()
-        let probes = try (0..<20).map { _ in try HTTPProbe(port: gateway.port) }
+        let probes = try (0..<20).map { _ in try RawClient(port: gateway.port) }
         for probe in probes {
           try probe.send(
-            HTTPProbe.request("GET", "/v1/stores/shop:watch", token: token, closes: true))
+            RawClient.request("GET", "/v1/stores/shop:watch", token: token, closes: true))
         }
         for probe in probes {
           #expect(try probe.readToEnd().contains("STATE_READY"))

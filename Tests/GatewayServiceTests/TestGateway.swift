@@ -193,7 +193,7 @@ final class TestGateway: Sendable {
     _ method: String, _ path: String, token: String? = nil, headers: [String: String] = [:],
     body: String? = nil
   ) throws -> HTTPReply {
-    try HTTPProbe(port: port).call(method, path, token: token, headers: headers, body: body)
+    try RawClient(port: port).call(method, path, token: token, headers: headers, body: body)
   }
 
   func login(_ username: String, _ password: String = password) throws -> HTTPReply {

@@ -113,7 +113,7 @@ extension GatewayTests {
         #expect(basic.status == 401)
         #expect(basic.fields["www-authenticate"]?.contains("error=\"invalid_request\"") == true)
         #expect(!basic.body.contains("dXNlcjpwYXNz"))
-        let twice = try HTTPProbe(port: gateway.port)
+        let twice = try RawClient(port: gateway.port)
         try twice.send(
           "GET /v1/me HTTP/1.1\r\nHost: g\r\nConnection: close\r\n"
             + "Authorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n")

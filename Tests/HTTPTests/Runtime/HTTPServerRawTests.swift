@@ -2,6 +2,7 @@ import Foundation
 import HTTP
 import Reactor
 import Synchronization
+import TestKit
 import Testing
 
 /// The server against exact bytes: what curl never sends.

@@ -2,6 +2,7 @@ import Foundation
 import HTTP
 import Reactor
 import Synchronization
+import TestKit
 import Testing
 
 /// The server against curl, in HTTP/1.1 and in HTTP/2.

@@ -1,16 +1,17 @@
-import Foundation
 import Glibc
 
 /// A blocking TCP client that sends exactly the bytes of a test.
-final class RawClient {
-  struct Failure: Error {
-    let what: String
+package final class RawClient {
+  package struct Failure: Error {
+    package let what: String
+
+    package init(what: String) { self.what = what }
   }
 
   private let descriptor: Int32
   private var buffered: [UInt8] = []
 
-  init(port: UInt16, receiveBufferBytes: Int32? = nil) throws {
+  package init(port: UInt16, receiveBufferBytes: Int32? = nil) throws {
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     if var bytes = receiveBufferBytes {
       setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &bytes, 4)
@@ -33,9 +34,9 @@ final class RawClient {
 
   deinit { Glibc.close(descriptor) }
 
-  func send(_ text: String) throws { try send(Array(text.utf8)) }
+  package func send(_ text: String) throws { try send(Array(text.utf8)) }
 
-  func send(_ bytes: [UInt8]) throws {
+  package func send(_ bytes: [UInt8]) throws {
     var offset = 0
     while offset < bytes.count {
       let count = bytes.withUnsafeBytes {
@@ -49,7 +50,7 @@ final class RawClient {
   }
 
   /// Resets the connection, as a crashed client's kernel would.
-  func reset() {
+  package func reset() {
     var option = linger(l_onoff: 1, l_linger: 0)
     setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
     shutdown(descriptor, Int32(SHUT_RDWR))
@@ -64,47 +65,23 @@ final class RawClient {
   }
 
   /// Everything until the server closes.
-  func readToEnd() throws -> String {
+  package func readToEnd() throws -> String {
     while try fill() {}
     defer { buffered = [] }
     return String(decoding: buffered, as: UTF8.self)
   }
 
   /// Up to and with `mark`.
-  func read(through mark: String) throws -> String {
+  package func read(through mark: String) throws -> String {
     let wanted = Array(mark.utf8)
     while true {
       if let range = buffered.firstRange(of: wanted) {
         defer { buffered.removeSubrange(..<range.upperBound) }
         return String(decoding: buffered[..<range.upperBound], as: UTF8.self)
       }
-      if try !fill() { throw Failure(what: "closed before \(mark)") }
+      if try !fill() {
+        throw Failure(what: "closed after: \(String(decoding: buffered, as: UTF8.self))")
+      }
     }
-  }
-}
-
-/// A process run to its end.
-struct CommandResult {
-  let status: Int32
-  let output: String
-  /// Short: it is read when the output has ended.
-  let errors: String
-
-  static func run(_ arguments: [String], input: Data? = nil) throws -> CommandResult {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = arguments
-    let output = Pipe()
-    process.standardOutput = output
-    let errors = Pipe()
-    process.standardError = errors
-    process.standardInput = FileHandle.nullDevice
-    try process.run()
-    let data = output.fileHandleForReading.readDataToEndOfFile()
-    let errorData = errors.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    return CommandResult(
-      status: process.terminationStatus, output: String(decoding: data, as: UTF8.self),
-      errors: String(decoding: errorData, as: UTF8.self))
   }
 }
