@@ -152,6 +152,22 @@ extension GatewayTests {
       }
     }
 
+    @Test func aBodyHasTheTimeOfItsRequest() async throws {
+      try await withGateway { gateway in
+        let slow = try RawClient(port: gateway.port)
+        try slow.send(
+          RawClient.request(
+            "POST", "/v1/stores", token: try gateway.token(),
+            headers: [
+              "Content-Type": "application/json", "Content-Length": "20",
+              "X-Request-Timeout": "0.2",
+            ], closes: true) + #"{"name": "#)
+        let reply = HTTPReply(try slow.readToEnd())
+        #expect(reply.status == 408)
+        #expect(reply["detail"] == "the body did not come in time")
+      }
+    }
+
     @Test(arguments: [
       "POST /v1/stores HTTP/1.1\r\nHost: g\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
       "POST /v1/stores HTTP/1.1\r\nHost: g\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",

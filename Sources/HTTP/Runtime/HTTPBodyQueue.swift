@@ -18,14 +18,16 @@ final class HTTPBodyQueue {
   private var waiter: UnsafeContinuation<[UInt8]?, any Error>?
   private var timer: LoopTimer?
   private let loop: EventLoop
-  private let idleTimeout: Duration?
+  private let idleTimeout: Duration
   private let idleError: any Error
 
   private(set) var queuedBytes = 0
   weak var source: (any HTTPBodySource)?
 
-  /// - Parameter idleTimeout: the longest that the reader waits at a time, nil for no limit.
-  init(_ loop: EventLoop, idleTimeout: Duration?, idleError: any Error) {
+  /// - Parameters:
+  ///   - idleTimeout: the longest that the reader waits at a time.
+  ///   - idleError: what it then learns.
+  init(_ loop: EventLoop, idleTimeout: Duration, idleError: any Error) {
     self.loop = loop
     self.idleTimeout = idleTimeout
     self.idleError = idleError
@@ -65,7 +67,8 @@ final class HTTPBodyQueue {
   }
 
   /// The next bytes, nil at the end. One reader at a time.
-  func next() async throws -> [UInt8]? {
+  /// - Parameter deadline: when the reader gives up, however little it has waited.
+  func next(by deadline: Instant = .distantFuture) async throws -> [UInt8]? {
     if let known = takeKnown() { return try known.get() }
     precondition(waiter == nil, "a body has one reader at a time")
     source?.bodyAwaited()
@@ -73,8 +76,7 @@ final class HTTPBodyQueue {
       // The task may come here in a later turn: what has come meanwhile will not be told again.
       if let known = takeKnown() { return continuation.resume(with: known) }
       waiter = continuation
-      guard let idleTimeout else { return }
-      timer = loop.schedule(after: idleTimeout) { [unowned self] in
+      timer = loop.schedule(at: min(deadline, Instant.now() + idleTimeout)) { [unowned self] in
         self.timer = nil
         self.finish(.failure(self.idleError))
       }
@@ -91,9 +93,11 @@ final class HTTPBodyQueue {
   }
 
   /// The whole body; throws `tooLarge` as soon as it has more than `bytesMax` bytes.
-  func collect(upTo bytesMax: Int, tooLarge: any Error) async throws -> [UInt8] {
+  func collect(
+    upTo bytesMax: Int, by deadline: Instant, tooLarge: any Error
+  ) async throws -> [UInt8] {
     var body: [UInt8] = []
-    while let chunk = try await next() {
+    while let chunk = try await next(by: deadline) {
       guard chunk.count <= bytesMax - body.count else { throw tooLarge }
       if body.isEmpty { body = chunk } else { body += chunk }
     }

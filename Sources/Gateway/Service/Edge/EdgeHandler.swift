@@ -103,7 +103,8 @@ final class EdgeHandler: HTTPHandler {
   private func body(_ exchange: EdgeExchange) async throws -> [UInt8] {
     let body: [UInt8]
     do {
-      body = try await exchange.request.collectBody(upTo: GatewayLimits.bodyBytesMax)
+      body = try await exchange.request.collectBody(
+        upTo: GatewayLimits.bodyBytesMax, by: exchange.deadline)
     } catch HTTPExchangeError.bodyTooLarge {
       throw Refusal(
         .contentTooLarge, code: 3,

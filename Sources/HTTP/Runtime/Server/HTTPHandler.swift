@@ -21,7 +21,8 @@ package enum HTTPExchangeError: Error, Equatable, Sendable, CustomStringConverti
   /// The client closed the connection or reset the stream.
   case clientGone
   case bodyTooLarge(bytesMax: UInt64)
-  /// The client sent nothing for `HTTPServerLimits.bodyIdleTimeout`.
+  /// The client sent nothing for `HTTPServerLimits.bodyIdleTimeout`, or not all by the handler's
+  /// deadline.
   case bodyTimedOut
   case bodyInvalid(HTTP1Error)
   /// The response has ended: what is left of the body is not read any more.
@@ -45,7 +46,7 @@ package enum HTTPExchangeError: Error, Equatable, Sendable, CustomStringConverti
     switch self {
     case .clientGone: "the client has gone"
     case .bodyTooLarge(let bytesMax): "the body has more than \(bytesMax) bytes"
-    case .bodyTimedOut: "the client stopped sending the body"
+    case .bodyTimedOut: "the body did not come in time"
     case .bodyInvalid(let error): "\(error)"
     case .responseEnded: "the response has ended; the body is not read any more"
     case .responseMissing: "the handler returned without a response"
@@ -70,15 +71,18 @@ package struct HTTPRequest {
   package var isAbandoned: Bool { exchange.isGone }
 
   /// The whole body. A longer one than `bytesMax` throws `bodyTooLarge`, before it is read where its
-  /// length is declared.
-  package func collectBody(upTo bytesMax: Int) async throws -> [UInt8] {
+  /// length is declared; one that has not come by `deadline` throws `bodyTimedOut`: a client that sends
+  /// a byte now and then would else keep its handler for hours.
+  package func collectBody(
+    upTo bytesMax: Int, by deadline: Instant = .distantFuture
+  ) async throws -> [UInt8] {
     let error = HTTPExchangeError.bodyTooLarge(bytesMax: UInt64(bytesMax))
     if let declared = head.headers["content-length"], let length = UInt64(declared),
       length > UInt64(bytesMax)
     {
       throw error
     }
-    return try await exchange.body.collect(upTo: bytesMax, tooLarge: error)
+    return try await exchange.body.collect(upTo: bytesMax, by: deadline, tooLarge: error)
   }
 
   /// The next bytes of the body, nil at its end. The client can be ahead of the reader by
