@@ -182,6 +182,8 @@ extension GatewayTests {
         try probe.send(request + "GET /.well-known/jwks.json HTTP/1.1\r\nHost: g\r\n\r\n")
         let text = try probe.readToEnd()
         #expect(HTTPReply(text).status == 400)
+        #expect(HTTPReply(text).fields["connection"] == "close")
+        #expect(HTTPReply(text)["detail"]?.isEmpty == false)
         #expect(text.components(separatedBy: "HTTP/1.1 ").count == 2, "one answer, then the end")
       }
     }

@@ -188,8 +188,10 @@ import Testing
     connection.reject(error)
     #expect(
       output(&connection)
-        == "HTTP/1.1 400 Bad Request\ncontent-type: text/plain; charset=utf-8\n"
-        + "content-length: 25\nconnection: close\n\nmore than one Host field\n")
+        == "HTTP/1.1 400 Bad Request\ncontent-type: application/problem+json\n"
+        + "content-length: 94\nconnection: close\n\n"
+        + #"{"type":"about:blank","title":"Bad Request","status":400,"#
+        + "\"detail\":\"more than one Host field\"}\n")
     #expect(connection.isFinished)
     #expect(!connection.wantsInput)
   }

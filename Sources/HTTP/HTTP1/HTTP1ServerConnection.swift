@@ -124,18 +124,23 @@ package struct HTTP1ServerConnection {
   }
 
   /// Answers an error of `next()` and finishes the connection. Where a response is already under
-  /// way, it is cut off instead: a second head would be read as its body.
+  /// way or has ended, nothing is said: a second head would be read as its body, or as the answer to
+  /// the client's next request.
   package mutating func reject(_ error: HTTP1Error) {
+    reject(HTTPProblem(error.status, "\(error)"))
+  }
+
+  mutating func reject(_ problem: HTTPProblem) {
     guard !isFinished else { return }
     isFinished = true
     if let response, response.hasHead { return }
-    let text = Array("\(error)\n".utf8)
-    output.append(line: "HTTP/1.1 \(error.status.code) \(error.status.reasonPhrase)")
-    output.append(line: "content-type: text/plain; charset=utf-8")
-    output.append(line: "content-length: \(text.count)")
+    let body = problem.body
+    output.append(line: "HTTP/1.1 \(problem.status.code) \(problem.status.reasonPhrase)")
+    output.append(line: "content-type: \(HTTPProblem.contentType)")
+    output.append(line: "content-length: \(body.count)")
     output.append(line: "connection: close")
     output.append(line: "")
-    output.append(contentsOf: text)
+    output.append(contentsOf: body)
   }
 
   /// Lets the current exchange end and takes no other: the next response says so.

@@ -139,6 +139,18 @@ import Testing
     #expect(answer.contains("the body did not come in time"))
   }
 
+  /// The client would take a second answer for that of its next request.
+  @Test func aBodyThatNobodyWantedAndDoesNotComeHasOneAnswer() async throws {
+    var limits = HTTPServerLimits()
+    limits.headTimeout = .milliseconds(100)
+    let server = try await TestServer(limits)
+    let client = try RawClient(port: server.port)
+    try client.send("POST /ignore-body HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nabc")
+    let answer = try client.readToEnd()
+    #expect(answer.hasPrefix("HTTP/1.1 200 "))
+    #expect(answer.hasSuffix("ignored"))
+  }
+
   @Test func cutsOffAReaderThatTakesNothing() async throws {
     var limits = HTTPServerLimits()
     limits.connection.writeStall = .milliseconds(200)

@@ -136,7 +136,8 @@ final class EdgeHandler: HTTPHandler {
     _ error: any Error, _ exchange: EdgeExchange, _ response: HTTPResponseWriter
   ) async throws {
     if exchange.request.isAbandoned {
-      exchange.status = .clientClosedRequest
+      // The server has answered where it could, as to a body that breaks the protocol.
+      exchange.status = (error as? HTTPExchangeError)?.status ?? .clientClosedRequest
       return
     }
     // What has begun cannot take another status: the server cuts it off.

@@ -151,17 +151,10 @@ final class HTTP1ServerProtocol: HTTPServerProtocol {
 
   func deadlinePassed() {
     if headDeadline == nil { return connection.close() }
-    let problem = HTTPProblem(
-      .requestTimeout, "the request was not complete within \(limits.headTimeout)")
-    let body = problem.body
-    let lines = [
-      "HTTP/1.1 408 Request Timeout", "content-type: application/problem+json",
-      "content-length: \(body.count)", "connection: close", "", "",
-    ]
-    pending.append(Array(lines.joined(separator: "\r\n").utf8) + body)
-    hasEnded = true
-    connection.pauseReading()
-    connection.closeWhenFlushed(lingering: limits.lingerTimeout)
+    // Where the rest of an unwanted body is late, its request has been answered: nothing is said.
+    http1.reject(
+      HTTPProblem(.requestTimeout, "the request was not complete within \(limits.headTimeout)"))
+    finishTurn()
   }
 }
 

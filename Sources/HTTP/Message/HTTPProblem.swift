@@ -1,5 +1,7 @@
 /// An error as `application/problem+json` (RFC 9457).
 struct HTTPProblem {
+  static let contentType = "application/problem+json"
+
   let status: HTTPStatus
   /// For the client; never an internal error's words.
   let detail: String?
@@ -11,7 +13,7 @@ struct HTTPProblem {
 
   func head(_ headers: HTTPHeaders = [:]) -> HTTPResponseHead {
     var headers = headers
-    headers["content-type"] = "application/problem+json"
+    headers["content-type"] = Self.contentType
     headers["cache-control"] = "no-store"
     return HTTPResponseHead(status: status, headers: headers)
   }
