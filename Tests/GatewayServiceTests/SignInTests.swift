@@ -168,6 +168,24 @@ extension GatewayTests {
       }
     }
 
+    @Test func aRefreshThatFailsLeavesTheTokenAsItWas() async throws {
+      try await withGateway { gateway in
+        let pair = try tokens(gateway.login(try await gateway.addUser()))
+        func rename(_ name: String, _ other: String) async throws {
+          try await gateway.inside { parts in
+            _ = try await parts.owner.query(
+              scope: .none, "ALTER FUNCTION \(name)(uuid) RENAME TO \(other)", [],
+              deadline: .now() + .seconds(20))
+          }
+        }
+        try await rename("user_with_id", "user_with_id_away")
+        let failed = try refresh(gateway, pair.refresh)
+        try await rename("user_with_id_away", "user_with_id")
+        #expect(failed.status == 500)
+        #expect(try refresh(gateway, pair.refresh).status == 200)
+      }
+    }
+
     @Test func aTokenRefreshedTwiceAtOnceIsRotatedOnce() async throws {
       try await withGateway { gateway in
         let pair = try tokens(gateway.login(try await gateway.addUser()))

@@ -26,13 +26,13 @@ package struct SessionStore {
   /// What became of a refresh token that was presented.
   package enum Rotation: Equatable, Sendable {
     /// It is used up, and the new one works until `expiry`.
-    case rotated(session: String, user: String, expiry: PostgresTimestamp)
+    case rotated(session: String, user: User, expiry: PostgresTimestamp)
     case unknown
     case expired(at: PostgresTimestamp)
     /// Its session was ended before.
     case ended
     /// It had been used before: its session is to be ended.
-    case reused(session: String, user: String)
+    case reused(session: String, user: User)
   }
 
   /// - Returns: when the token expires.
@@ -51,15 +51,17 @@ package struct SessionStore {
     }
   }
 
-  /// Exchanges the token `old` for `new`.
+  /// Exchanges the token `old` for `new`, and reads whose they are: in one statement, since a token
+  /// that is used up without an answer is lost, and its session with it.
   package func rotate(
     old: [UInt8], new: [UInt8], deadline: Instant
   ) async throws(PostgresError) -> Rotation {
     let rows = try await worker.query(
       scope: .worker,
       """
-      SELECT outcome, session_id, owner_id, expiry
+      SELECT outcome, session_id, expiry, id, username, display_name, tenant, roles
       FROM rotate_refresh_token($1, $2, make_interval(secs => $3))
+        LEFT JOIN LATERAL user_with_id(owner_id) ON true
       """, [.bytea(old), .bytea(new), .float8(Double(Self.refreshLifetimeSeconds))],
       deadline: deadline)
     return try Self.rotation(rows[0])
@@ -69,7 +71,7 @@ package struct SessionStore {
     let outcome = try row.decode("outcome", as: String.self)
     if outcome == "unknown" { return .unknown }
     let session = try row.decode("session_id", as: PostgresUUID.self).description
-    let user = try row.decode("owner_id", as: PostgresUUID.self).description
+    let user = try UserStore.user(row)
     let expiry = try row.decode("expiry", as: PostgresTimestamp.self)
     switch outcome {
     case "rotated": return .rotated(session: session, user: user, expiry: expiry)

@@ -49,7 +49,7 @@ package struct UserStore {
     return try rows[0].decode("created")
   }
 
-  private static func user(_ row: PostgresRow) throws(PostgresError) -> User {
+  static func user(_ row: PostgresRow) throws(PostgresError) -> User {
     let roles = try row.decode("roles", as: [String].self)
     return User(
       id: try row.decode("id", as: PostgresUUID.self).description,

@@ -107,10 +107,7 @@ final class SignInService {
     guard let old = RefreshToken(received: request.refreshToken) else { throw RPCError.noSession }
     let new = RefreshToken.random()
     switch try await sessions.rotate(old: old.hash, new: new.hash, deadline: soon(deadline)) {
-    case .rotated(let session, let id, let expiry):
-      guard let user = try await users.user(id: id, deadline: soon(deadline)) else {
-        throw RPCError.noSession
-      }
+    case .rotated(let session, let user, let expiry):
       return GatewayV1.RefreshResponse(
         tokens: try tokens(user, session: session, new, until: expiry))
     case .unknown: throw RPCError.noSession
@@ -122,24 +119,17 @@ final class SignInService {
     case .ended:
       throw RPCError(
         .unauthenticated, reason: "SESSION_ENDED", "the session was ended; sign in again")
-    case .reused(let session, let id):
-      try await endReused(session, id, client, deadline: deadline)
+    case .reused(let session, let user):
+      let reason = "refresh token reused"
+      try await sessions.end(
+        session: session, of: user, reason: reason,
+        event: event("session.end", user, client, session: session, reason: reason),
+        deadline: soon(deadline))
       throw RPCError(
         .unauthenticated, reason: "REFRESH_TOKEN_REUSED",
         "the refresh token had been used before; its session is ended, in case it was stolen: "
           + "sign in again")
     }
-  }
-
-  private func endReused(
-    _ session: String, _ id: String, _ client: ClientOrigin, deadline: Instant
-  ) async throws {
-    guard let user = try await users.user(id: id, deadline: soon(deadline)) else { return }
-    let reason = "refresh token reused"
-    try await sessions.end(
-      session: session, of: user, reason: reason,
-      event: event("session.end", user, client, session: session, reason: reason),
-      deadline: soon(deadline))
   }
 
   // MARK: The caller
