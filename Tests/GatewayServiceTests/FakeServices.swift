@@ -43,6 +43,9 @@ final class FakeProvisioner: ProvisionerV1.StoreServiceHandler {
     sightings.see(context)
     _ = try context.tenant()
     if request.name == "taken" { throw RPCError.alreadyExists("store", "taken") }
+    if request.name == "lost" {
+      throw RPCError(.unavailable, reason: "OUTCOME_UNKNOWN", "the change may have been made")
+    }
     if request.parameters?.adminEmail == "nobody" {
       throw RPCError.invalidArgument(
         field: "parameters.admin_email", description: "is no mail address")

@@ -153,6 +153,25 @@ extension GatewayTests {
       }
     }
 
+    @Test func oneRequestIDIsNotForManyStores() async throws {
+      try await withGateway(Self.limited(cooldown: .seconds(100))) { gateway in
+        let token = try gateway.token(tenant: newTenant())
+        let id = #""requestId": "7e3f5c2e-55a1-4f6a-8c0e-0d0f5b6f1a11""#
+        #expect(try create(gateway, token, #""name": "one", \#(id)"#).status == 200)
+        #expect(try create(gateway, token, #""name": "two", \#(id)"#).status == 429)
+      }
+    }
+
+    @Test func aCreationThatMayHaveHappenedCounts() async throws {
+      try await withGateway(Self.limited(cooldown: .seconds(100))) { gateway in
+        let token = try gateway.token(tenant: newTenant())
+        let lost = try create(gateway, token, #""name": "lost""#)
+        #expect(lost.status == 503)
+        #expect(lost["reason"] == "OUTCOME_UNKNOWN")
+        #expect(try create(gateway, token).status == 429)
+      }
+    }
+
     @Test func afterTheCooldownTheNextStoreMayCome() async throws {
       try await withGateway(Self.limited(cooldown: .seconds(100))) { gateway in
         let tenant = newTenant()

@@ -28,7 +28,7 @@ package struct StoreCooldown {
 
   /// Lets a creation begin where none was within the cooldown; one that is under way counts.
   ///
-  /// - Parameter requestID: what the client calls the creation, so that it can be repeated.
+  /// - Parameter requestID: names the creation, so that it can be repeated.
   package func reserve(
     tenant: String, requestID: String?, deadline: Instant
   ) async throws(PostgresError) -> Verdict {

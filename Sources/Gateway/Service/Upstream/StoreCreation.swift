@@ -36,7 +36,7 @@ final class StoreCreation: Backend {
       return try await provisioner.unary(message, for: exchange)
     }
     let verdict = try await cooldown.reserve(
-      tenant: tenant, requestID: request.requestID.isEmpty ? nil : request.requestID,
+      tenant: tenant, requestID: Self.identity(of: request),
       deadline: min(exchange.deadline, .now() + databaseTimeout))
     switch verdict {
     case .repeated: return try await provisioner.unary(message, for: exchange)
@@ -51,10 +51,18 @@ final class StoreCreation: Backend {
     }
   }
 
+  /// What makes a creation the same one again: the client's id for it, of a store of that name, which
+  /// is created once. With the id alone, one id would do for any number of stores.
+  private static func identity(of request: ProvisionerV1.CreateStoreRequest) -> String? {
+    if request.requestID.isEmpty { return nil }
+    return Base64.url.encode(SHA256.digest(Array("\(request.requestID)\0\(request.name)".utf8)))
+  }
+
   /// Whether the error says that nothing was created. After others it may have been.
   private static func isRefusal(_ error: any Error) -> Bool {
     guard let error = error as? RPCError else { return false }
     switch error.code {
+    case .unavailable where error.errorInfo?.reason == "OUTCOME_UNKNOWN": return false
     case .ok, .deadlineExceeded, .cancelled, .unknown, .internal, .dataLoss: return false
     default: return true
     }
