@@ -84,6 +84,7 @@ import Testing
       return
     }
     #expect(limiter.keyCount == 3)
+    #expect(limiter.state(of: "other-10", at: start).remaining == 0)
     // Known ones are not touched, and full buckets make room.
     #expect(limiter.take("a", at: start).verdict == .allowed)
     for key in limiter.beginSettling() { limiter.settled(key.key, credit: 4, at: start) }

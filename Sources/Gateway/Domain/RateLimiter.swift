@@ -59,6 +59,7 @@ package struct RateLimiter {
   package mutating func state(
     of key: String, at now: MonotonicInstant
   ) -> (remaining: Int64, resetAfter: Duration) {
+    let key = admitted(key, at: now)
     guard var entry = entries[key] else { return (policy.limit, .zero) }
     defer { entries[key] = entry }
     let remaining = entry.bucket.remaining(at: now)
