@@ -99,6 +99,55 @@ extension GatewayTests {
       }
     }
 
+    @Test func aGatewayThatLeavesSendsItsClientsAway() async throws {
+      try await withGateway { gateway in
+        let token = try gateway.token()
+        let probes = try ["endless", "silent"].map { name in
+          let probe = try RawClient(port: gateway.port)
+          try probe.send(
+            RawClient.request("GET", "/v1/stores/\(name):watch", token: token, headers: events))
+          return probe
+        }
+        _ = try probes[0].read(through: "STATE_PROVISIONING")
+        try await gateway.eventually { $0.provisioner.sightings.callers.count == 2 }
+        try await gateway.inside { parts in
+          parts.gateway.endStreams()
+          await parts.server.drain(until: .now() + .seconds(20))
+        }
+        let begun = try probes[0].readToEnd()
+        #expect(begun.contains("event: error"))
+        #expect(begun.contains("GATEWAY_LEAVES"))
+        #expect(begun.hasSuffix("0\r\n\r\n"), "the response is whole")
+        // What has not begun is refused with a status.
+        let refused = HTTPReply(try probes[1].readToEnd())
+        #expect(refused.status == 503)
+        #expect(refused.fields["retry-after"] == "1")
+        try await gateway.eventually { $0.provisioner.sightings.cancelled == 2 }
+      }
+    }
+
+    @Test func aUserHasABoundedNumberOfStreams() async throws {
+      var options = TestGateway.Options()
+      options.limits.streamsPerPrincipal = 2
+      try await withGateway(options) { gateway in
+        let token = try gateway.token()
+        var probes = try (0..<2).map { _ in try RawClient(port: gateway.port) }
+        for probe in probes {
+          try probe.send(
+            RawClient.request("GET", "/v1/stores/endless:watch", token: token, headers: events))
+          _ = try probe.read(through: "STATE_PROVISIONING")
+        }
+        let refused = try gateway.call("GET", "/v1/stores/shop:watch", token: token)
+        #expect(refused.status == 429)
+        #expect(refused["reason"] == "TOO_MANY_STREAMS")
+        let other = try gateway.call("GET", "/v1/stores/shop:watch", token: gateway.token())
+        #expect(other.status == 200)
+        probes.removeLast()
+        try await gateway.eventually { $0.server.handlersRunning == 1 }
+        #expect(try gateway.call("GET", "/v1/stores/shop:watch", token: token).status == 200)
+      }
+    }
+
     @Test func manyStreamsAtOnce() async throws {
       try await withGateway { gateway in
         let token = try gateway.token()

@@ -61,7 +61,10 @@ import ServiceRuntime
     }
     try server.listen(on: try await service.address(PlatformSettings.listenAddress))
     let grace = service.configuration[PlatformSettings.shutdownGrace]
-    service.onStop { await server.drain(until: .now() + grace) }
+    service.onStop {
+      gateway.endStreams()
+      await server.drain(until: .now() + grace)
+    }
   }
 
   private static func keys(_ configuration: Configuration) throws -> GatewayKeys {

@@ -51,6 +51,7 @@ package final class Gateway {
   /// What an `HTTPServer` is to be given.
   package let handler: any HTTPHandler
   private let rateLimits: RateLimits
+  private let streams: OpenStreams
   private let sessions: SessionStore
   private let reactor: Reactor
   private let logger: Logger
@@ -78,8 +79,9 @@ package final class Gateway {
         Authenticator(parts.keys, time: parts.time, rememberedTokens: limits.rememberedTokens)),
       PrincipalLimitStep(rateLimits, metrics),
     ]
+    streams = OpenStreams(perPrincipalMax: limits.streamsPerPrincipal, metrics)
     handler = EdgeHandler(
-      steps, limits: limits, metrics: metrics, logger: parts.logger, on: reactor)
+      steps, streams: streams, limits: limits, metrics: metrics, logger: parts.logger, on: reactor)
   }
 
   /// Starts the work in the background.
@@ -87,6 +89,9 @@ package final class Gateway {
     rateLimits.start()
     schedulePurge()
   }
+
+  /// Ends the streams, whose clients are told to come back: they would hold up a drain to its end.
+  package func endStreams() { streams.endAll() }
 
   /// Ends the work in the background; to be called when no request is under way any more.
   package func stop() async {

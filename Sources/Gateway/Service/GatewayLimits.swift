@@ -16,6 +16,8 @@ package struct GatewayLimits: Sendable {
   package var requestTimeout: Duration = .seconds(30)
   /// The longest that a client may ask for.
   package var requestTimeoutMax: Duration = .seconds(120)
+  /// Streams of one who signed in that are open at once. Past it: 429.
+  package var streamsPerPrincipal = 32
   /// How long a stream lasts; clients come back and go on.
   package var streamTimeout: Duration = .seconds(3600)
   /// A stream that has nothing to say begins its response after so long.

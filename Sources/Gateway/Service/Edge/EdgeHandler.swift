@@ -14,16 +14,18 @@ final class EdgeHandler: HTTPHandler {
   private static let pathBytesLogged = 200
 
   private let steps: [any EdgeStep]
+  private let streams: OpenStreams
   private let limits: GatewayLimits
   private let metrics: EdgeMetrics
   private let logger: Logger
   private let reactor: Reactor
 
   init(
-    _ steps: [any EdgeStep], limits: GatewayLimits, metrics: EdgeMetrics, logger: Logger,
-    on reactor: Reactor
+    _ steps: [any EdgeStep], streams: OpenStreams, limits: GatewayLimits, metrics: EdgeMetrics,
+    logger: Logger, on reactor: Reactor
   ) {
     self.steps = steps
+    self.streams = streams
     self.limits = limits
     self.metrics = metrics
     self.logger = logger
@@ -84,12 +86,13 @@ final class EdgeHandler: HTTPHandler {
       let message = try routed.message(
         query: exchange.request.head.query, body: try await body(exchange))
       if routed.route.method.isServerStreaming {
-        metrics.streams.add(1)
-        defer { metrics.streams.add(-1) }
-        let stream = try await backend.stream(message, for: exchange)
         let format = StreamFormat(exchange.request.head.headers)
         let sender = StreamResponse(response, format, exchange, limits, on: reactor)
-        try await sender.send(stream, of: routed.route)
+        try await streams.serve(exchange) {
+          try await backend.stream(message, for: exchange)
+        } _: {
+          try await sender.send($0, of: routed.route)
+        }
       } else {
         let document = try routed.route.responseJSON(
           try await backend.unary(message, for: exchange))

@@ -108,7 +108,8 @@ final class StreamResponse {
   }
 
   private func write(_ bytes: [UInt8]) async throws {
-    if let beat { await beat.value }
+    // A heart that beat meanwhile is waited for as well.
+    while let beat { await beat.value }
     isWriting = true
     defer { isWriting = false }
     try begin()

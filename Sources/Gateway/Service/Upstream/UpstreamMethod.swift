@@ -54,11 +54,8 @@ final class UpstreamCalls {
     switch error.code {
     case .unavailable where error.details.isEmpty:
       log(error, name)
-      let retry = GoogleRPC.RetryInfo(retryDelay: GoogleProtobuf.Duration(seconds: 1))
-      return RPCError(
-        .unavailable, reason: "SERVICE_UNAVAILABLE",
-        "the \(name) service cannot be reached; try again",
-        details: [GoogleProtobuf.AnyMessage(packing: retry)])
+      return .tryAgain(
+        reason: "SERVICE_UNAVAILABLE", "the \(name) service cannot be reached; try again")
     case .deadlineExceeded where error.details.isEmpty:
       return RPCError(
         .deadlineExceeded, reason: "SERVICE_TOO_SLOW",
@@ -74,6 +71,16 @@ final class UpstreamCalls {
   private func log(_ error: RPCError, _ service: String) {
     logger.error(
       "a call to a service failed", metadata: ["service": "\(service)", "cause": "\(error)"])
+  }
+}
+
+extension RPCError {
+  /// UNAVAILABLE, for a second.
+  fileprivate static func tryAgain(reason: String, _ message: String) -> RPCError {
+    let retry = GoogleRPC.RetryInfo(retryDelay: GoogleProtobuf.Duration(seconds: 1))
+    return RPCError(
+      .unavailable, reason: reason, message,
+      details: [GoogleProtobuf.AnyMessage(packing: retry)])
   }
 }
 
@@ -120,6 +127,7 @@ final class MessageStream {
   private let stream: ResponseStream<[UInt8]>
   private let service: ServiceIdentity
   private let calls: UpstreamCalls
+  private var isEnded = false
 
   init(_ stream: ResponseStream<[UInt8]>, of service: ServiceIdentity, _ calls: UpstreamCalls) {
     self.stream = stream
@@ -132,7 +140,16 @@ final class MessageStream {
     do {
       return try await stream.next()
     } catch let error as RPCError {
-      throw calls.told(error, by: service)
+      throw isEnded ? Self.ended : calls.told(error, by: service)
     }
   }
+
+  /// Ends the call, whose reader learns that the client has to come back.
+  func end() {
+    isEnded = true
+    stream.cancel()
+  }
+
+  private static let ended = RPCError.tryAgain(
+    reason: "GATEWAY_LEAVES", "this gateway is being restarted; connect again")
 }
