@@ -83,6 +83,8 @@ extension GatewayTests {
           body: #"{"name": "x", "parameters": {"values": \#(deep)}}"#)
         #expect(reply.status == 400)
         #expect(reply["code"] == "INVALID_ARGUMENT")
+        #expect(reply.wrongFields.count == 1)
+        #expect(reply.wrongFields.first?.hasPrefix("parameters.values.a.a.a") == true)
       }
     }
 
@@ -95,6 +97,9 @@ extension GatewayTests {
         let wrong = try gateway.call("GET", "/v1/stores?pageSize=many", token: token)
         #expect(wrong.status == 400)
         #expect(wrong.wrongFields == ["pageSize"])
+        let foreign = try gateway.call("GET", "/v1/stores?pageToken=x", token: token)
+        #expect(foreign.status == 400)
+        #expect(foreign.wrongFields == ["pageToken"])
         #expect(try gateway.call("GET", "/v1/stores?x=%zz", token: token).status == 400)
         #expect(try gateway.call("GET", "/v1/stores/%ff", token: token).status == 400)
       }
@@ -140,6 +145,15 @@ extension GatewayTests {
         let refused = HTTPReply(try long.readToEnd())
         #expect(refused.status == 413)
         #expect(refused["detail"] == "the body has more than 1048576 bytes (bodyBytesMax)")
+        let chunked = try RawClient(port: gateway.port)
+        try chunked.send(
+          RawClient.request(
+            "POST", "/v1/stores", token: token,
+            headers: ["Content-Type": "application/json", "Transfer-Encoding": "chunked"],
+            closes: true))
+        let piece = "10000\r\n" + String(repeating: " ", count: 1 << 16) + "\r\n"
+        for _ in 0..<17 { try chunked.send(piece) }
+        #expect(HTTPReply(try chunked.readToEnd()).status == 413)
         let text = try gateway.call(
           "POST", "/v1/stores", token: token, headers: ["Content-Type": "text/plain"], body: "{}")
         #expect(text.status == 415)
@@ -260,16 +274,27 @@ extension GatewayTests {
 
     // MARK: What services answer
 
-    @Test func anAbsentStoreIsNotFound() async throws {
+    @Test func anotherTenantsStoreIsAnAbsentOne() async throws {
       try await withGateway { gateway in
-        let replies = try ["acme", "other"].map {
+        func answer(to tenant: String) throws -> HTTPReply {
           try gateway.call(
-            "GET", "/v1/stores/absent", token: gateway.token(tenant: $0),
+            "GET", "/v1/stores/private", token: gateway.token(tenant: tenant),
             headers: ["X-Request-Id": "same"])
         }
-        #expect(replies[0].status == 404)
-        #expect(replies[0]["detail"] == "store 'absent' does not exist")
-        #expect(replies[0].body == replies[1].body)
+        let absent = try answer(to: "other")
+        #expect(absent.status == 404)
+        #expect(absent["detail"] == "store 'private' does not exist")
+        let created = try gateway.call(
+          "POST", "/v1/stores", token: gateway.token(tenant: "acme"),
+          body: #"{"name": "private", "engine": "ENGINE_WOOCOMMERCE"}"#)
+        #expect(created.status == 200)
+        #expect(try answer(to: "acme").status == 200)
+        let foreign = try answer(to: "other")
+        #expect(foreign.status == 404)
+        #expect(foreign.body == absent.body)
+        // Each asks as a user of its own, of whose limit as much is left.
+        #expect(
+          foreign.fields.filter { $0.key != "date" } == absent.fields.filter { $0.key != "date" })
       }
     }
 

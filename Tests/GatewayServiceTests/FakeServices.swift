@@ -36,12 +36,14 @@ final class Sightings {
 final class FakeProvisioner: ProvisionerV1.StoreServiceHandler {
   let sightings = Sightings()
   private(set) var created: [ProvisionerV1.CreateStoreRequest] = []
+  /// The tenants of the stores created, by the stores' names.
+  private var owners: [String: String] = [:]
 
   func createStore(
     _ request: ProvisionerV1.CreateStoreRequest, context: ServerContext
   ) async throws -> ProvisionerV1.Operation {
     sightings.see(context)
-    _ = try context.tenant()
+    let tenant = try context.tenant()
     if request.name == "taken" { throw RPCError.alreadyExists("store", "taken") }
     if request.name == "lost" {
       throw RPCError(.unavailable, reason: "OUTCOME_UNKNOWN", "the change may have been made")
@@ -51,6 +53,7 @@ final class FakeProvisioner: ProvisionerV1.StoreServiceHandler {
         field: "parameters.admin_email", description: "is no mail address")
     }
     created.append(request)
+    owners[request.name] = tenant
     return ProvisionerV1.Operation(id: "op-\(created.count)", store: request.name)
   }
 
@@ -63,6 +66,8 @@ final class FakeProvisioner: ProvisionerV1.StoreServiceHandler {
     case "absent": throw RPCError.notFound("store", request.store)
     case "slow": try await sightings.waitForCancellation()
     case "crash": throw Crash()
+    case "private":
+      if owners["private"] != tenant { throw RPCError.notFound("store", "private") }
     default: break
     }
     return ProvisionerV1.Store(
@@ -76,6 +81,9 @@ final class FakeProvisioner: ProvisionerV1.StoreServiceHandler {
     _ request: ProvisionerV1.ListStoresRequest, context: ServerContext
   ) async throws -> ProvisionerV1.ListStoresResponse {
     sightings.see(context)
+    guard request.pageToken.isEmpty else {
+      throw RPCError.invalidArgument(field: "page_token", description: "is none of this list's")
+    }
     return ProvisionerV1.ListStoresResponse(
       stores: request.states.map { ProvisionerV1.Store(name: "\($0.rawValue)", state: $0) },
       nextPageToken: "\(request.pageSize)")

@@ -85,6 +85,16 @@ def too_large(port):
     return f"{status} reset {int(reset.error_code)}"
 
 
+def over_handlers_limit(port):
+    """A body over the handler's limit is answered, declared or found out."""
+    client = Client(port)
+    declared = client.open("POST", "/collect", ("content-length", "1001"), end=False)
+    found = client.open("POST", "/collect", end=False)
+    client.h2.send_data(found, bytes(1001))
+    client.flush()
+    return f"{client.status(declared)} {client.status(found)}"
+
+
 def unread_bodies(port):
     """Bodies that nobody reads, 3 MB in all, do not use up the connection's window."""
     client = Client(port)
@@ -170,7 +180,17 @@ def drain(port):
     return f"{notice.last_stream_id == 2**31 - 1} {answers[0]} {answers[1]}"
 
 
-CASES = [too_large, unread_bodies, bad_block, slow_stream, cancel, many, idle, drain]
+CASES = [
+    too_large,
+    over_handlers_limit,
+    unread_bodies,
+    bad_block,
+    slow_stream,
+    cancel,
+    many,
+    idle,
+    drain,
+]
 
 
 def main():

@@ -21,6 +21,10 @@ import Testing
     #expect(server.seen.paths.withLock { $0 }.isEmpty)
   }
 
+  @Test func refusesABodyOverTheHandlersLimit() async throws {
+    #expect(try verdict(await TestServer(), "over_handlers_limit") == "413 413")
+  }
+
   @Test func bodiesThatNobodyReadGiveTheirWindowBack() async throws {
     #expect(try verdict(await TestServer(), "unread_bodies") == "hello")
   }

