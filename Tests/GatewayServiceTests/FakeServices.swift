@@ -48,6 +48,7 @@ final class FakeProvisioner: ProvisionerV1.StoreServiceHandler {
     if request.name == "lost" {
       throw RPCError(.unavailable, reason: "OUTCOME_UNKNOWN", "the change may have been made")
     }
+    if request.name == "endless" { try await sightings.waitForCancellation() }
     if request.parameters?.adminEmail == "nobody" {
       throw RPCError.invalidArgument(
         field: "parameters.admin_email", description: "is no mail address")

@@ -172,6 +172,31 @@ extension GatewayTests {
       }
     }
 
+    @Test func aCreationWhoseConnectionIsLostCounts() async throws {
+      try await withGateway(Self.limited(cooldown: .seconds(100))) { gateway in
+        let token = try gateway.token(tenant: newTenant())
+        let probe = try RawClient(port: gateway.port)
+        try probe.send(
+          RawClient.request(
+            "POST", "/v1/stores", token: token, body: #"{"name": "endless"}"#, closes: true))
+        try await gateway.eventually { $0.provisioner.sightings.callers.count == 1 }
+        try await gateway.inside { await $0.loseServices() }
+        let lost = HTTPReply(try probe.readToEnd())
+        #expect(lost.status == 503)
+        #expect(lost["reason"] == "OUTCOME_UNKNOWN")
+        #expect(try create(gateway, token).status == 429)
+      }
+    }
+
+    @Test func aCreationThatNobodyCouldBeAskedForDoesNotCount() async throws {
+      var options = Self.limited(cooldown: .seconds(100))
+      options.isCutOff = true
+      try await withGateway(options) { gateway in
+        let token = try gateway.token(tenant: newTenant())
+        for _ in 0..<2 { #expect(try create(gateway, token).status == 503) }
+      }
+    }
+
     @Test func afterTheCooldownTheNextStoreMayCome() async throws {
       try await withGateway(Self.limited(cooldown: .seconds(100))) { gateway in
         let tenant = newTenant()

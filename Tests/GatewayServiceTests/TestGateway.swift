@@ -102,6 +102,11 @@ final class TestGateway: Sendable {
       server = HTTPServer(reactor: reactor, handler: gateway.handler)
     }
 
+    /// Cuts the connections of all services off, which can be reached no more.
+    func loseServices() async {
+      for server in servers { await server.drain(until: .now()) }
+    }
+
     private static func server(
       _ service: ServiceIdentity, _ keys: GatewayKeys, _ clock: ManualClock,
       on reactor: Reactor
@@ -163,7 +168,7 @@ final class TestGateway: Sendable {
       await parts.server.drain(until: .now())
       await parts.gateway.stop()
       for channel in parts.channels { channel.close() }
-      for server in parts.servers { await server.drain(until: .now()) }
+      await parts.loseServices()
       for pool in parts.pools { pool.close() }
     }
     reactor.loop.stop()

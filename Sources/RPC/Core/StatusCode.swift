@@ -72,6 +72,9 @@ package struct RPCError: Error, Equatable, Sendable, CustomStringConvertible {
   package var message: String
   /// A serialized `google.rpc.Status` with the details, empty where there are none.
   package var details: [UInt8]
+  /// The connection was lost under the call, which may have been carried out all the same. Known to
+  /// the client alone.
+  package var isOutcomeUnknown = false
 
   package init(_ code: StatusCode, _ message: String, details: [UInt8] = []) {
     self.code = code

@@ -145,7 +145,9 @@ class ClientCall: HTTP2StreamHandler {
       : "the server reset the call (HTTP/2 code \(code.rawValue))"
     let status =
       code == .noError ? StatusCode.unknown : StatusCode(http2ErrorCode: code.rawValue)
-    completed(.failure(RPCError(status, reason)))
+    var error = RPCError(status, reason)
+    error.isOutcomeUnknown = code == .connectionLost
+    completed(.failure(error))
   }
 }
 

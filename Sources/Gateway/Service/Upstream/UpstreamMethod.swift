@@ -52,6 +52,11 @@ final class UpstreamCalls {
     metrics.upstreamFailed(service.rawValue, error.code)
     let name = service.rawValue
     switch error.code {
+    case .unavailable where error.isOutcomeUnknown:
+      log(error, name)
+      return .tryAgain(
+        reason: "OUTCOME_UNKNOWN",
+        "the connection to the \(name) service was lost; what was asked for may have happened")
     case .unavailable where error.details.isEmpty:
       log(error, name)
       return .tryAgain(
