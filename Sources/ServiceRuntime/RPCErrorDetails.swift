@@ -3,15 +3,23 @@ import Protobuf
 package import RPCCore
 
 /// What is wrong with one field of a request.
-package struct FieldViolation: Sendable, Equatable {
+package struct FieldViolation: Error, Sendable, Equatable {
+  /// Bytes of each text: keys in a path come from the peer, and errors travel in bounded headers.
+  package static let textBytesMax = 512
+
   /// The field's path as the contract writes it, such as `credentials[2].name`.
   package let field: String
   /// What is wrong with it and what would do. Never the value where it may be a secret.
   package let description: String
 
   package init(_ field: String, _ description: String) {
-    self.field = field
-    self.description = description
+    self.field = Self.shortened(field)
+    self.description = Self.shortened(description)
+  }
+
+  private static func shortened(_ text: String) -> String {
+    if text.utf8.count <= textBytesMax { return text }
+    return String(decoding: text.utf8.prefix(textBytesMax), as: UTF8.self) + "…"
   }
 }
 

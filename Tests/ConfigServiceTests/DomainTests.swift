@@ -98,49 +98,11 @@ import Testing
     ) { try [specification("a"), specification("a")].checked() }
   }
 
-  // MARK: Page tokens
-
-  @Test(arguments: ["a", "zz-9", "Größe", String(repeating: "x", count: 128)])
-  func pageTokensReturnTheirKey(_ key: String) throws {
-    let token = PageToken(listing: "secrets", "acme")
-    #expect(try token.decode(token.encode(after: key)) == key)
-    #expect(try token.decode("").isEmpty)
-  }
-
-  @Test func pageTokensOfAnotherListingOrDamagedAreRefused() throws {
-    let token = PageToken(listing: "secrets", "acme")
-    let text = token.encode(after: "key")
-    var bad = ["x", "====", "AQ", text + "A", text + "=", String(repeating: "A", count: 600)]
-    bad.append(PageToken(listing: "secrets", "other").encode(after: "key"))
-    bad.append(PageToken(listing: "tenants", "acme").encode(after: "key"))
-    bad.append(PageToken(listing: "secretsacme").encode(after: "key"))
-    for position in text.indices {
-      bad.append(String(text[..<position]))
-      let other: Character = text[position] == "B" ? "C" : "B"
-      bad.append(text.replacingCharacters(at: position, with: other))
-    }
-    for text in bad where !text.isEmpty {
-      let error = #expect(throws: ConfigError.self) { try token.decode(text) }
-      guard case .invalid("page_token", _) = error else {
-        Issue.record("\(text)")
-        continue
-      }
-    }
-  }
-
   @Test func pageSizesAreBounded() throws {
     #expect(try ConfigLimits.pageSize(0) == 50)
     #expect(try ConfigLimits.pageSize(7) == 7)
     #expect(try ConfigLimits.pageSize(.max) == 500)
     #expect(throws: ConfigError.self) { try ConfigLimits.pageSize(-1) }
-  }
-}
-
-extension String {
-  fileprivate func replacingCharacters(at position: Index, with character: Character) -> String {
-    var characters = Array(self)
-    characters[distance(from: startIndex, to: position)] = character
-    return String(characters)
   }
 }
 

@@ -78,24 +78,20 @@ package final class AuditHandler: AuditV1.AuditServiceHandler {
     filter.until = reader.time("until", request.until)
     let order = reader.order(request.order)
     let size = reader.pageSize(request.pageSize)
-    let token = PageToken(request.pageToken, tenant: tenant, request: request)
-    if token == nil && !request.pageToken.isEmpty {
-      reader.violate(
-        "page_token",
-        "it must be the next_page_token of a page of the same list: begin without one")
-    }
+    let token = PageToken(listing: filter, order, of: tenant)
+    let key = reader.key(token, request.pageToken)
     if !reader.violations.isEmpty { throw RPCError.invalidArgument(reader.violations) }
     let events = try await answering {
       // One more shows whether there is a next page.
       try await history.list(
-        tenant: tenant, filter: filter, order: order, after: token?.key, limit: size + 1,
+        tenant: tenant, filter: filter, order: order, after: key, limit: size + 1,
         deadline: deadline(context))
     }
-    return page(events, size, tenant, request)
+    return page(events, size, token)
   }
 
   private func page(
-    _ events: [StoredEvent], _ size: Int, _ tenant: String, _ request: AuditV1.ListEventsRequest
+    _ events: [StoredEvent], _ size: Int, _ token: PageToken
   ) -> AuditV1.ListEventsResponse {
     var response = AuditV1.ListEventsResponse()
     var bytes = 0
@@ -106,8 +102,7 @@ package final class AuditHandler: AuditV1.AuditServiceHandler {
     }
     let count = response.events.count
     if count < events.count && count > 0 {
-      response.nextPageToken = PageToken(key: events[count - 1].key)
-        .text(tenant: tenant, request: request)
+      response.nextPageToken = token.encode(after: events[count - 1].key)
     }
     return response
   }

@@ -39,8 +39,14 @@ struct EventRequestReader {
     return size == 0 ? AuditLimits.pageSizeDefault : min(Int(size), AuditLimits.pageSizeMax)
   }
 
-  mutating func violate(_ field: String, _ description: String) {
-    violations.append(FieldViolation(field, description))
+  /// The key to go on after; nil for the first page.
+  mutating func key(_ token: PageToken, _ text: String) -> EventKey? {
+    do throws(FieldViolation) {
+      return try token.key(text)
+    } catch {
+      violations.append(error)
+      return nil
+    }
   }
 
   private mutating func text(_ field: String, _ text: String) -> String? {
@@ -50,5 +56,28 @@ struct EventRequestReader {
           field, "\(text.utf8.count) bytes; no event has one over \(AuditLimits.textBytesMax)"))
     }
     return text.isEmpty ? nil : text
+  }
+}
+
+extension PageToken {
+  init(listing filter: EventFilter, _ order: EventOrder, of tenant: String) {
+    self.init(
+      listing: [
+        "events", tenant, filter.store ?? "", filter.action ?? "", filter.actor ?? "",
+        filter.since.map { "\($0)" } ?? "", filter.until.map { "\($0)" } ?? "", "\(order)",
+      ])
+  }
+
+  func encode(after key: EventKey) -> String {
+    encode(after: [key.recorded, key.occurred, key.revision, key.position].map { "\($0)" })
+  }
+
+  fileprivate func key(_ text: String) throws(FieldViolation) -> EventKey? {
+    guard let numbers = try decode(text)?.map({ Int64($0) }) else { return nil }
+    guard numbers.count == 4, let recorded = numbers[0], let occurred = numbers[1],
+      let revision = numbers[2], let position = numbers[3]
+    else { throw Self.violation }
+    return EventKey(
+      recorded: recorded, occurred: occurred, revision: revision, position: position)
   }
 }

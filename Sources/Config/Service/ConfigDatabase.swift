@@ -65,6 +65,17 @@ func validated<R>(_ body: () throws -> R) throws -> R {
     return try body()
   } catch let error as ConfigError {
     throw RPCError(error)
+  } catch let violation as FieldViolation {
+    throw RPCError.invalidArgument([violation])
+  }
+}
+
+extension PageToken {
+  /// The name to go on after: the empty text, which precedes every name, for the first page.
+  func name(_ text: String) throws(FieldViolation) -> String {
+    guard let key = try decode(text) else { return "" }
+    guard key.count == 1, !key[0].utf8.contains(0) else { throw Self.violation }
+    return key[0]
   }
 }
 

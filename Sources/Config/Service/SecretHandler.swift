@@ -75,9 +75,9 @@ struct SecretHandler: ConfigV1.SecretServiceHandler {
   ) async throws -> ConfigV1.ListSecretsResponse {
     let tenant = try context.caller().scope()
     let (count, token, after) = try validated {
-      let token = PageToken(listing: "secrets", tenant.text)
+      let token = PageToken(listing: ["secrets", tenant.text])
       return (
-        try ConfigLimits.pageSize(request.pageSize), token, try token.decode(request.pageToken)
+        try ConfigLimits.pageSize(request.pageSize), token, try token.name(request.pageToken)
       )
     }
     // One more than fits says whether another page follows.
@@ -89,7 +89,7 @@ struct SecretHandler: ConfigV1.SecretServiceHandler {
     return ConfigV1.ListSecretsResponse(
       secrets: page.map(ConfigV1.Secret.init),
       nextPageToken: found.count > count
-        ? page.last.map { token.encode(after: $0.name) } ?? "" : "")
+        ? page.last.map { token.encode(after: [$0.name]) } ?? "" : "")
   }
 
   func deleteSecret(

@@ -17,9 +17,9 @@ struct TenantHandler: ConfigV1.TenantServiceHandler {
     let caller = try context.caller()
     let (count, token, after) = try validated {
       let token = PageToken(
-        listing: "tenants", caller.isAdministrator ? "*" : caller.tenant ?? "")
+        listing: ["tenants", caller.isAdministrator ? "*" : caller.tenant ?? ""])
       return (
-        try ConfigLimits.pageSize(request.pageSize), token, try token.decode(request.pageToken)
+        try ConfigLimits.pageSize(request.pageSize), token, try token.name(request.pageToken)
       )
     }
     // One more than fits says whether another page follows.
@@ -27,7 +27,8 @@ struct TenantHandler: ConfigV1.TenantServiceHandler {
     let page = found.prefix(count)
     return ConfigV1.ListTenantsResponse(
       tenants: page.map(ConfigV1.Tenant.init),
-      nextPageToken: found.count > count ? page.last.map { token.encode(after: $0.id) } ?? "" : "")
+      nextPageToken: found.count > count ? page.last.map { token.encode(after: [$0.id]) } ?? "" : ""
+    )
   }
 
   private func list(

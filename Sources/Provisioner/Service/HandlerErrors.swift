@@ -18,6 +18,8 @@ func answering<R>(
     return try await body()
   } catch let error as InvalidField {
     throw RPCError.invalidArgument(field: error.path, description: error.reason)
+  } catch let violation as FieldViolation {
+    throw RPCError.invalidArgument([violation])
   } catch let error as StoreRefusal {
     throw RPCError(error, type: type, name: name)
   } catch is ChangeFeedFull {
@@ -68,19 +70,5 @@ extension ServerContext {
     let caller = try caller()
     request.principal = request.principal ?? "user:\(caller.subject)"
     return ChangeOrigin(actor: .user(caller), request: StoredRequestContext(request))
-  }
-}
-
-/// The size of a page: 50 unless asked otherwise, at most 500.
-enum PageSize {
-  static let standard = 50
-  static let max = 500
-
-  static func check(_ size: Int32) throws(InvalidField) -> Int {
-    if size == 0 { return standard }
-    guard (1...Int32(max)).contains(size) else {
-      throw InvalidField("page_size", "is \(size); give 1 to \(max), or 0 for \(standard)")
-    }
-    return Int(size)
   }
 }

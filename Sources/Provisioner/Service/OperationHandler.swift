@@ -39,9 +39,9 @@ package final class OperationHandler: ProvisionerV1.OperationServiceHandler {
       let store = request.store.isEmpty ? nil : try StoreHandler.reference(request.store)
       let count = try PageSize.check(request.pageSize)
       let token = PageToken(
-        listing: ["operations", request.store] + Set(states.map(\.rawValue)).sorted())
+        listing: ["operations", tenant, request.store] + Set(states.map(\.rawValue)).sorted())
       let page = try await self.catalog.listOperations(
-        of: store, states: states, after: try token.decode(request.pageToken), count: count,
+        of: store, states: states, after: try token.position(request.pageToken), count: count,
         tenant: tenant, deadline: context.deadline)
       return ProvisionerV1.ListOperationsResponse(
         operations: page.items.map { ProvisionerV1.Operation($0) },

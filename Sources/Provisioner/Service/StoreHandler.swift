@@ -46,7 +46,7 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
 
   private static func draft(
     _ request: ProvisionerV1.CreateStoreRequest
-  ) throws(InvalidField) -> StoreDraft {
+  ) throws -> StoreDraft {
     try StoreName.check(request.name)
     let engine: StoreEngine
     switch request.engine {
@@ -113,9 +113,10 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
         states.append(try state.domain("states[\(index)]"))
       }
       let count = try PageSize.check(request.pageSize)
-      let token = PageToken(listing: ["stores"] + Set(states.map(\.rawValue)).sorted())
+      let token = PageToken(
+        listing: ["stores", tenant] + Set(states.map(\.rawValue)).sorted())
       let page = try await self.catalog.list(
-        states: states, after: try token.decode(request.pageToken), count: count, tenant: tenant,
+        states: states, after: try token.position(request.pageToken), count: count, tenant: tenant,
         deadline: context.deadline)
       return ProvisionerV1.ListStoresResponse(
         stores: page.items.map { ProvisionerV1.Store($0, urlScheme: self.urlScheme) },
