@@ -87,7 +87,7 @@ let targets: [Target] = [
   library(
     "ServiceRuntime", resources: [.embedInCode("Outbox/outbox.sql")],
     [
-      "Configuration", "Contracts", "Cryptography", "Descriptors", "HTTP", "Observability",
+      "Configuration", "Contracts", "Cryptography", "Descriptors", "HTTP", "JSON", "Observability",
       "Postgres", "Protobuf", "RPC", "RPCCore", "RPCServices", "Reactor", "Resilience", logging,
     ]),
 
@@ -172,7 +172,7 @@ let targets: [Target] = [
   tests(
     "ServiceRuntimeTests",
     [
-      "ServiceRuntime", "Contracts", "Observability", "Postgres", "Protobuf", "RPC", "RPCCore",
+      "ServiceRuntime", "Contracts", "JSON", "Observability", "Postgres", "Protobuf", "RPC", "RPCCore",
       "Reactor", "Resilience", "TestKit", logging,
     ]),
   tests(

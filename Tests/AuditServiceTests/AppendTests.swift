@@ -129,7 +129,7 @@ import Testing
       bad("details.a[1]") { $0.details = ["a": [1, .init(kind: .numberValue(.nan))]] },
       bad("details.a.b") { $0.details = ["a": ["b": .init()]] },
       bad("details") {
-        $0.details = ["a": .init(String(repeating: "x", count: AuditLimits.detailsBytesMax))]
+        $0.details = ["a": .init(String(repeating: "x", count: AuditV1.Event.detailsBytesMax))]
       },
     ]
   }
@@ -138,7 +138,7 @@ import Testing
     try await withAudit { audit in
       var full = event()
       // {"a":"…"}
-      full.details = ["a": .init(String(repeating: "x", count: AuditLimits.detailsBytesMax - 8))]
+      full.details = ["a": .init(String(repeating: "x", count: AuditV1.Event.detailsBytesMax - 8))]
       let outcomes = try await audit.append([full])
       #expect(outcomes == [.recorded])
     }

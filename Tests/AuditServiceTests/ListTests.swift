@@ -117,7 +117,7 @@ import Testing
 
   @Test func aPageOfLargeEventsEndsEarly() async throws {
     try await withAudit { audit in
-      let text = String(repeating: "x", count: AuditLimits.detailsBytesMax - 100)
+      let text = String(repeating: "x", count: AuditV1.Event.detailsBytesMax - 100)
       for batch in 0..<2 {
         try await audit.append(
           (0..<150).map {

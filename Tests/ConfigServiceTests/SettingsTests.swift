@@ -41,6 +41,25 @@ import Testing
     }
   }
 
+  @Test func anEventOfManyChangesIsOneThatAuditTakes() async throws {
+    try await withConfig { peers in
+      let (id, member) = try await peers.newTenant()
+      var values: GoogleProtobuf.Struct = [:]
+      // Six characters each as JSON.
+      let tail = String(repeating: "\u{1}", count: 250)
+      for number in 100..<160 { values["\(number)\(tail)"] = 1 }
+      _ = try await update(peers, values, member)
+      let events = try await peers.events(of: id).filter { $0.action == "settings.update" }
+      let details = try #require(events.first?.details)
+      guard case .listValue(let told) = details["changed"]?.kind else {
+        Issue.record("nothing is told")
+        return
+      }
+      #expect(told.values.count == 5)
+      _ = try AuditV1.Event.json(details: details, path: "details")
+    }
+  }
+
   @Test func aPatchChangesWhatTheMaskNames() async throws {
     try await withConfig { peers in
       let (_, member) = try await peers.newTenant()

@@ -53,10 +53,13 @@ import Testing
       var unnamed = events(1)[0]
       unnamed.id = "none"
       var large = events(1)[0]
-      large.details = ["a": .init(String(repeating: "x", count: OutboxWriter.eventBytesMax))]
+      large.action = String(repeating: "x", count: OutboxWriter.eventBytesMax)
+      var detailed = events(1)[0]
+      detailed.details = ["a": .init(String(repeating: "x", count: AuditV1.Event.detailsBytesMax))]
       let foreign = events(1, tenant: "other")[0]
       let expected: [(AuditV1.Event, PostgresError.Kind)] = [
-        (unnamed, .misuse), (large, .limitReached("eventBytesMax")), (foreign, .server),
+        (unnamed, .misuse), (large, .limitReached("eventBytesMax")), (detailed, .badValue),
+        (foreign, .server),
       ]
       for (event, kind) in expected {
         do {
@@ -127,12 +130,12 @@ import Testing
       let audit = FakeAudit()
       var large = events(3)
       for index in large.indices {
-        large[index].details = ["a": .init(String(repeating: "x", count: 40_000))]
+        large[index].details = ["a": .init(String(repeating: "x", count: 16_000))]
       }
       try await outbox.add(large)
       let delivery = outbox.delivery(to: audit) {
         $0.batchEventsMax = 4
-        $0.batchBytesMax = 100_000
+        $0.batchBytesMax = 40_000
       }
       #expect(try await delivery.deliverBatch() == 3)
       #expect(audit.callSizes == [2, 1])

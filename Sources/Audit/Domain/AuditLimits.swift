@@ -2,8 +2,6 @@
 package struct AuditLimits: Sendable {
   /// Events of one AppendEvents.
   package static let appendEventsMax = 500
-  /// An event's details, as JSON.
-  package static let detailsBytesMax = 16 * 1024
   /// Texts of an event and of a filter, unless a smaller limit is named.
   package static let textBytesMax = 256
   package static let pageSizeDefault = 50

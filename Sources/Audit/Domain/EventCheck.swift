@@ -50,11 +50,12 @@ struct EventCheck {
   }
 
   private mutating func check(_ structure: GoogleProtobuf.Struct?) {
-    guard let structure else { return }
-    do throws(EventDetails.Problem) {
-      details = try EventDetails.json(structure)
+    do throws(FieldViolation) {
+      details = try structure.map { structure throws(FieldViolation) in
+        try AuditV1.Event.json(details: structure, path: "\(path).details")
+      }
     } catch {
-      violate("details\(error.path)", error.description)
+      violations.append(error)
     }
   }
 

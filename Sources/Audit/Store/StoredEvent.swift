@@ -1,6 +1,7 @@
 import Contracts
 import JSON
 import Postgres
+import ServiceRuntime
 
 /// An event as it was read.
 struct StoredEvent {
@@ -50,9 +51,9 @@ struct StoredEvent {
     _ row: PostgresRow
   ) throws(PostgresError) -> GoogleProtobuf.Struct? {
     guard let text = try row.decode("details", as: String?.self) else { return nil }
-    guard let json = try? JSON(parsing: text), let details = EventDetails.structure(json) else {
+    guard let details = try? JSON(parsing: text).object else {
       throw PostgresError(.badValue, "the details of an event are no JSON object")
     }
-    return details
+    return GoogleProtobuf.Struct(details)
   }
 }

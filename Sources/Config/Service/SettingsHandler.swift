@@ -52,9 +52,9 @@ private struct SettingsChange {
   let mask: [SettingsPath]
   let etag: String
 
-  init(_ request: ConfigV1.UpdateSettingsRequest) throws(ConfigError) {
+  init(_ request: ConfigV1.UpdateSettingsRequest) throws {
     guard let settings = request.settings else {
-      throw .invalid(field: "settings", description: "it is missing")
+      throw FieldViolation("settings", "it is missing")
     }
     values = try JSONObject(settings.values ?? GoogleProtobuf.Struct(), path: "settings.values")
     mask = try [SettingsPath](mask: request.updateMask?.paths ?? [])
@@ -63,13 +63,19 @@ private struct SettingsChange {
 }
 
 extension SettingsTree {
-  /// Up to this many keys are told in an event; the values never are.
-  private static let membersToldMax = 50
+  /// Bytes of the keys that are told in an event, as JSON: audit refuses events with too many. The
+  /// values are never told.
+  private static let membersToldBytesMax = 8 * 1024
 
   /// The top-level keys in which two trees differ, in their order.
   fileprivate func membersChanged(from previous: SettingsTree) -> [String] {
     let keys = Set(root.keys).union(previous.root.keys).filter { root[$0] != previous.root[$0] }
-    return Array(keys.sorted().prefix(Self.membersToldMax))
+    var bytes = 0
+    return Array(
+      keys.sorted().prefix { key in
+        bytes += JSON.string(key).serializedText().utf8.count
+        return bytes <= Self.membersToldBytesMax
+      })
   }
 }
 

@@ -2,6 +2,7 @@ import Contracts
 import JSON
 import Observability
 import Postgres
+import ServiceRuntime
 
 // What the contracts say of what the domain has, and the other way round.
 
@@ -98,7 +99,7 @@ extension ProvisionerV1.StoreParameters {
 }
 
 extension StoreParameters {
-  init(_ message: ProvisionerV1.StoreParameters) throws(InvalidField) {
+  init(_ message: ProvisionerV1.StoreParameters) throws(FieldViolation) {
     self.init(
       title: message.title, adminEmail: message.adminEmail, plan: message.plan,
       values: try JSONObject(message.values ?? GoogleProtobuf.Struct(), path: "parameters.values"))

@@ -1,4 +1,5 @@
 package import Contracts
+import JSON
 import Observability
 import Postgres
 package import RPC
@@ -78,5 +79,24 @@ extension ServerContext {
   package var actor: AuditV1.Actor? {
     if let caller = self[Caller.self] { return .user(caller) }
     return callingService.map { .service($0) }
+  }
+}
+
+extension AuditV1.Event {
+  /// An event's details, as JSON.
+  package static let detailsBytesMax = 16 * 1024
+
+  /// Details as they are kept.
+  ///
+  /// - Parameter path: where they stand, for the error that says why they cannot be kept.
+  package static func json(
+    details: GoogleProtobuf.Struct, path: String
+  ) throws(FieldViolation) -> String {
+    let text = JSON.object(try JSONObject(details, path: path)).serializedText()
+    guard text.utf8.count <= detailsBytesMax else {
+      throw FieldViolation(
+        path, "\(text.utf8.count) bytes as JSON; at most \(detailsBytesMax) are kept")
+    }
+    return text
   }
 }

@@ -5,14 +5,14 @@ import Protobuf
 /// Leaves audit events for delivery in the transaction of the change that they tell of: either both
 /// last or neither.
 package struct OutboxWriter: Sendable {
-  /// Bytes of a serialized event. Audit takes far less in its details, so that a larger one would be
-  /// refused there; here its author learns of it.
+  /// Bytes of a serialized event, as much as all texts that audit takes may have.
   package static let eventBytesMax = 64 * 1024
 
   package init() {}
 
   /// - Parameter transaction: in the scope of the event's tenant.
-  /// - Throws: `misuse` for an id that is no UUID, `limitReached("eventBytesMax")`.
+  /// - Throws: `misuse` for an id that is no UUID and `badValue` for details which audit would refuse,
+  ///   so that their author learns of it; `limitReached("eventBytesMax")`.
   package func append(
     _ event: AuditV1.Event, in transaction: PostgresTransaction
   ) async throws(PostgresError) {
@@ -37,6 +37,14 @@ package struct OutboxWriter: Sendable {
   private func row(_ event: AuditV1.Event) throws(PostgresError) -> [PostgresParameter] {
     guard let id = PostgresUUID(event.id) else {
       throw PostgresError(.misuse, "the id of an audit event is no UUID: \(event.action)")
+    }
+    do throws(FieldViolation) {
+      if let details = event.details {
+        _ = try AuditV1.Event.json(details: details, path: "details")
+      }
+    } catch {
+      throw PostgresError(
+        .badValue, "the audit event \(event.action): \(error.field): \(error.description)")
     }
     let payload = event.serialized()
     guard payload.count <= OutboxWriter.eventBytesMax else {

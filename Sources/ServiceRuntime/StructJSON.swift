@@ -1,14 +1,19 @@
-import Contracts
-import JSON
+package import Contracts
+package import JSON
 
-// Between google.protobuf.Struct, as the contract has JSON, and JSON itself.
+// Between google.protobuf.Struct, as contracts have JSON, and JSON itself as databases keep it.
 
 extension JSONObject {
+  /// The members of `message` in the order of their keys, so that equal messages give equal texts.
+  ///
   /// - Parameter path: where in the request `message` stands.
-  init(_ message: GoogleProtobuf.Struct, path: String) throws(ConfigError) {
+  /// - Throws: the first value that cannot be kept, and where it stands.
+  package init(_ message: GoogleProtobuf.Struct, path: String) throws(FieldViolation) {
     self.init()
     for (key, value) in message.fields.sorted(by: { $0.key < $1.key }) {
-      self[key] = try JSON(value, path: "\(path).\(key)")
+      let place = "\(path).\(key)"
+      try JSON.checkText(key, place)
+      self[key] = try JSON(value, path: place)
     }
   }
 }
@@ -17,18 +22,20 @@ extension JSON {
   /// Whole numbers up to here are exact as doubles.
   private static let exactMax = 9_007_199_254_740_992.0
 
-  fileprivate init(_ message: GoogleProtobuf.Value, path: String) throws(ConfigError) {
+  fileprivate init(_ message: GoogleProtobuf.Value, path: String) throws(FieldViolation) {
     switch message.kind {
     case .nullValue: self = .null
     case .boolValue(let value): self = .bool(value)
-    case .stringValue(let value): self = .string(value)
+    case .stringValue(let value):
+      try JSON.checkText(value, path)
+      self = .string(value)
     case .numberValue(let value):
       if value.magnitude <= Self.exactMax, let whole = Int64(exactly: value) {
         self = .number(JSONNumber(whole))
       } else if let number = JSONNumber(value) {
         self = .number(number)
       } else {
-        throw .invalid(field: path.shortened, description: "JSON has no infinity and no NaN")
+        throw FieldViolation(path, "JSON has no infinity and no NaN")
       }
     case .structValue(let value): self = .object(try JSONObject(value, path: path))
     case .listValue(let value):
@@ -37,13 +44,18 @@ extension JSON {
         elements.append(try JSON(element, path: "\(path)[\(index)]"))
       }
       self = .array(elements)
-    case nil: throw .invalid(field: path.shortened, description: "a value of no kind; null is one")
+    case nil: throw FieldViolation(path, "a value of no kind; null is one")
     }
+  }
+
+  /// PostgreSQL's jsonb has no NUL, not even an escaped one.
+  fileprivate static func checkText(_ text: String, _ path: String) throws(FieldViolation) {
+    if text.utf8.contains(0) { throw FieldViolation(path, "a NUL character, which is not kept") }
   }
 }
 
 extension GoogleProtobuf.Struct {
-  init(_ object: JSONObject) {
+  package init(_ object: JSONObject) {
     self.init()
     for member in object.members { fields[member.key] = GoogleProtobuf.Value(member.value) }
   }
@@ -61,9 +73,4 @@ extension GoogleProtobuf.Value {
     case .object(let object): self.init(kind: .structValue(GoogleProtobuf.Struct(object)))
     }
   }
-}
-
-extension String {
-  /// Keys come from the peer; an error shows no more of them than this.
-  fileprivate var shortened: String { count > 256 ? "\(prefix(256))..." : self }
 }
