@@ -192,6 +192,24 @@ import Testing
     }
   }
 
+  /// However the planner joins: a loop that chose anew for each row would claim all.
+  @Test func aClaimIsNoLargerThanAsked() async throws {
+    try await withOutbox { outbox in
+      try await outbox.add(events(40))
+      let claimed = try await outbox.owner.withTransaction(scope: .none, deadline: .soon) {
+        transaction in
+        try await transaction.query("SET LOCAL enable_hashjoin = off")
+        try await transaction.query("SET LOCAL enable_mergejoin = off")
+        try await transaction.query("SET LOCAL enable_material = off")
+        try await transaction.query("SET LOCAL enable_hashagg = off")
+        try await transaction.query("SET LOCAL enable_sort = off")
+        return try await transaction.query("SELECT * FROM claim_outbox(7, '1 minute')").count
+      }
+      #expect(claimed == 7)
+      #expect(try await outbox.count("claimed_until IS NOT NULL") == 7)
+    }
+  }
+
   @Test func twoDeliveriesNeverSendTheSameEvent() async throws {
     try await withOutbox { outbox in
       let audit = FakeAudit()
