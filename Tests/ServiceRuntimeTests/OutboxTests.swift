@@ -269,6 +269,63 @@ import Testing
     }
   }
 
+  @Test func anEventThatAuditFailsForHoldsUpNoOther() async throws {
+    try await withOutbox { outbox in
+      let audit = FakeAudit()
+      let delivery = outbox.delivery(to: audit)
+      let added = events(20)
+      let poison = Set([added[0].id, added[13].id])
+      audit.failure = { request in
+        request.events.contains { poison.contains($0.id) }
+          ? RPCError(.unknown, "internal error") : nil
+      }
+      try await outbox.add(added)
+      #expect(try await delivery.deliverBatch() == 20)
+      #expect(try await outbox.count("delivered_at IS NOT NULL") == 18)
+      // They are not refused: audit may come to take them.
+      #expect(
+        try await outbox.count(
+          """
+          delivered_at IS NULL AND rejected_at IS NULL
+          AND claimed_until > clock_timestamp() + interval '30 seconds'
+          """) == 2)
+      try await outbox.add(events(3))
+      #expect(try await delivery.deliverBatch() == 3)
+      audit.failure = { _ in nil }
+      try await outbox.execute("UPDATE outbox SET claimed_until = NULL")
+      #expect(try await delivery.deliverBatch() == 2)
+    }
+  }
+
+  @Test func anAuditThatFailsForEveryEventIsNotAskedForEach() async throws {
+    try await withOutbox { outbox in
+      let audit = FakeAudit()
+      var calls = 0
+      audit.failure = { _ in
+        calls += 1
+        return RPCError(.internal, "broken")
+      }
+      let delivery = outbox.delivery(to: audit) { $0.suspectsMax = 3 }
+      try await outbox.add(events(64))
+      let error = await failure { _ = try await delivery.deliverBatch() }
+      #expect((error as? RPCError)?.code == .internal)
+      // Six halvings to the first, and one or two calls to each of the next.
+      #expect(calls == 10)
+      #expect(try await outbox.count("delivered_at IS NULL AND rejected_at IS NULL") == 64)
+    }
+  }
+
+  @Test func whatIsNotSentInTimeIsGivenBack() async throws {
+    try await withOutbox { outbox in
+      let audit = FakeAudit()
+      let delivery = outbox.delivery(to: audit) { $0.batchTimeout = .zero }
+      try await outbox.add(events(5))
+      #expect(try await delivery.deliverBatch() == 5)
+      #expect(audit.received.isEmpty)
+      #expect(try await outbox.count("claimed_until <= clock_timestamp()") == 5)
+    }
+  }
+
   @Test func aPayloadThatIsNoEventIsSetAside() async throws {
     try await withOutbox { outbox in
       let audit = FakeAudit()

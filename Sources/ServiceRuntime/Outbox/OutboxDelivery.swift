@@ -15,6 +15,11 @@ package struct OutboxDeliveryConfiguration: Sendable {
   package var batchBytesMax = 3 * 1024 * 1024
   /// How long claimed events are kept from other deliveries: when this one dies, they wait so long.
   package var lease: Duration = .seconds(60)
+  /// Events whose calls failed alone before the rest of a batch is given back: by then it is audit
+  /// that fails, not an event.
+  package var suspectsMax = 8
+  /// How long such an event is kept back, while others go.
+  package var suspectDelay: Duration = .seconds(60)
   /// What is left of a batch after this is given back, long before its lease ends.
   package var batchTimeout: Duration = .seconds(30)
   package var callTimeout: Duration = .seconds(10)
@@ -152,14 +157,12 @@ package final class OutboxDelivery {
     let sendUntil = Instant.now() + configuration.batchTimeout
     var outcome = OutboxOutcome(claimed)
     var failure: (any Error)?
-    for batch in outcome.batches(bytesMax: configuration.batchBytesMax) {
-      if Instant.now() >= sendUntil { break }
-      do {
-        try await deliver(batch, &outcome)
-      } catch {
-        failure = error
-        break
+    do {
+      for batch in outcome.batches(bytesMax: configuration.batchBytesMax) {
+        try await deliver(batch, &outcome, until: sendUntil)
       }
+    } catch {
+      failure = error
     }
     let delay = configuration.retry.delay(failedAttempts: outcome.attemptsMax)
     try await store.settle(outcome, delay: failure == nil ? .zero : delay)
@@ -168,22 +171,20 @@ package final class OutboxDelivery {
     return claimed.count
   }
 
-  private func deliver(_ batch: ArraySlice<OutboxEvent>, _ outcome: inout OutboxOutcome)
-    async throws
-  {
+  private func deliver(
+    _ batch: ArraySlice<OutboxEvent>, _ outcome: inout OutboxOutcome, until end: Instant
+  ) async throws {
+    if Instant.now() >= end { return }
     let request = AuditV1.AppendEventsRequest(events: batch.map(\.event))
     let response: AuditV1.AppendEventsResponse
     do {
       response = try await send(request)
-    } catch let error as RPCError where error.code == .invalidArgument {
+    } catch let error as RPCError where OutboxDelivery.mayLieInAnEvent(error.code) {
       // One of them spoils the call for all: halves tell which.
-      guard batch.count > 1 else {
-        if let event = batch.first { outcome.reject(event.id, error.message) }
-        return
-      }
+      guard batch.count > 1 else { return try blame(batch[batch.startIndex], error, &outcome) }
       let middle = batch.startIndex + batch.count / 2
-      try await deliver(batch[..<middle], &outcome)
-      return try await deliver(batch[middle...], &outcome)
+      try await deliver(batch[..<middle], &outcome, until: end)
+      return try await deliver(batch[middle...], &outcome, until: end)
     }
     guard response.results.count == batch.count else {
       throw RPCError(
@@ -198,6 +199,26 @@ package final class OutboxDelivery {
       }
     }
     if let unknown { throw RPCError(.internal, "audit gave an unknown outcome: \(unknown)") }
+  }
+
+  /// Whether another call, with other events, may succeed where one failed so.
+  private static func mayLieInAnEvent(_ code: StatusCode) -> Bool {
+    switch code {
+    case .invalidArgument, .outOfRange, .internal, .unknown, .dataLoss, .resourceExhausted: true
+    default: false
+    }
+  }
+
+  /// A call with nothing but `event` failed.
+  private func blame(
+    _ event: OutboxEvent, _ error: RPCError, _ outcome: inout OutboxOutcome
+  ) throws {
+    if error.code == .invalidArgument { return outcome.reject(event.id, error.message) }
+    outcome.suspect(event.id)
+    logger.warning(
+      "an audit event fails alone; it is kept back for a while",
+      metadata: ["event": "\(event.id)", "reason": "\(error)"])
+    if outcome.suspects.count >= configuration.suspectsMax { throw error }
   }
 
   private func report(_ outcome: OutboxOutcome) {

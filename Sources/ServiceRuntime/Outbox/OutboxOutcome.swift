@@ -17,13 +17,15 @@ struct OutboxEvent {
   let byteCount: Int
 }
 
-/// What became of a batch: whatever is neither delivered nor rejected goes back.
+/// What became of a batch: whatever is in no list of it goes back.
 struct OutboxOutcome {
   /// In the order in which they happened.
   let events: [OutboxEvent]
   let attemptsMax: Int
   private(set) var delivered: [PostgresUUID] = []
   private(set) var rejected: [(id: PostgresUUID, reason: String)] = []
+  /// Those for which audit failed where it did not for others.
+  private(set) var suspects: [PostgresUUID] = []
   private var open: Set<PostgresUUID>
 
   init(_ rows: [OutboxRow]) {
@@ -51,6 +53,10 @@ struct OutboxOutcome {
 
   mutating func reject(_ id: PostgresUUID, _ reason: String) {
     if open.remove(id) != nil { rejected.append((id, reason)) }
+  }
+
+  mutating func suspect(_ id: PostgresUUID) {
+    if open.remove(id) != nil { suspects.append(id) }
   }
 
   /// The events in parts of at most so many bytes, or of one event.

@@ -43,10 +43,11 @@ struct OutboxStore {
             .textArray(outcome.rejected.map { $0.reason.replacing("\0", with: "") }),
           ])
       }
-      if !returned.isEmpty {
+      let released = [(returned, delay), (outcome.suspects, configuration.suspectDelay)]
+      for (events, delay) in released where !events.isEmpty {
         pipeline.query(
           "SELECT release_outbox($1, make_interval(secs => $2))",
-          [.uuidArray(returned), .float8(delay.seconds)])
+          [.uuidArray(events), .float8(delay.seconds)])
       }
     }
   }
