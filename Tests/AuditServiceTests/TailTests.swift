@@ -81,6 +81,25 @@ import Testing
     }
   }
 
+  @Test func aFeedDoesNotReadAgainWhatItsFilterLeavesOut() async throws {
+    try await withAudit { audit in
+      var feed = try await EventFeed(
+        EventHistory(pool: audit.application), tenant: "acme", filter: EventFilter(action: "login"),
+        since: nil, limit: 3, deadline: .soon)
+      for number in 0..<3 {
+        try await audit.append([event(number)])
+        #expect(try await feed.next(deadline: .soon).isEmpty)
+        let unread = try await audit.owner.query(
+          scope: .none,
+          "SELECT count(*) FROM events WHERE NOT pg_visible_in_snapshot(transaction, $1::pg_snapshot)",
+          [.text(feed.snapshot)], deadline: .soon)
+        #expect(try unread[0].decode(0, as: Int.self) == 0)
+      }
+      try await audit.append([event(3, action: "login")])
+      #expect(try await feed.next(deadline: .soon).map(\.event.revision) == [3])
+    }
+  }
+
   /// Where their numbers get another digit, transactions are still read in the order of their numbers.
   @Test func aFeedIsReadInTheOrderOfTransactions() async throws {
     try await withAudit { audit in

@@ -45,6 +45,13 @@ struct EventFeed {
     }
   }
 
+  /// Of what has been read; what it does not see is still to be.
+  var snapshot: String {
+    switch state {
+    case .history(_, let snapshot, _), .changes(let snapshot), .part(let snapshot, _, _): snapshot
+    }
+  }
+
   /// The next events, at most `limit`; none when there are no more for now.
   mutating func next(deadline: Instant) async throws(PostgresError) -> [StoredEvent] {
     if case .history(let since, let snapshot, let key) = state {
@@ -84,12 +91,11 @@ struct EventFeed {
       query.invisible(in: snapshot, after: key)
       query.visible(in: end)
     }
-    let rows = try await history.run(&query, tenant, limit, deadline)
+    let (before, rows) = try await history.runAfterSnapshot(&query, tenant, limit, deadline)
     guard let last = rows.last else {
-      // Nothing at all: the older snapshot is as good as a new one would be.
-      guard let upTo else { return [] }
-      state = .changes(since: upTo)
-      return try await changes(deadline)
+      // Even so the next read begins later: what the filter leaves out is not read again.
+      state = .changes(since: upTo ?? before)
+      return upTo == nil ? [] : try await changes(deadline)
     }
     let end: String = if let upTo { upTo } else { try last.row.decode("snapshot") }
     if rows.count == limit {
