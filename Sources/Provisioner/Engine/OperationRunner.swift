@@ -178,10 +178,11 @@ package final class OperationRunner {
   private func renew(_ leases: [OperationLease]) async {
     let askedAt = Instant.now()
     do throws(PostgresError) {
+      // An exchange that hangs costs one beat, and a lease outlasts two.
       let renewed = try await ledger.renew(
-        leases.map(\.claim), lease: settings.lease.duration)
+        leases.map(\.claim), lease: settings.lease.duration, timeout: settings.lease.beat)
       for lease in leases {
-        if let isCancelled = renewed[lease.claim.operation] {
+        if let isCancelled = renewed[lease.claim.fence] {
           lease.renewed(askedAt: askedAt, isCancelled: isCancelled)
         } else {
           lease.lose()

@@ -34,7 +34,7 @@ package enum OperationOutcome: Equatable, Sendable {
 /// lease is over, whether or not somebody else holds the operation by then.
 package final class OperationLedger {
   /// The longest for one exchange with the database.
-  static let exchangeTimeout: Duration = .seconds(5)
+  package static let exchangeTimeout: Duration = .seconds(5)
   /// Operations one call claims or renews.
   package static let claimsMax = 100
 
@@ -71,16 +71,17 @@ package final class OperationLedger {
     return claims
   }
 
-  /// Renews leases; those that are not in the result are lost. True: the work is to be cancelled.
+  /// Renews leases, by their fencing tokens; those that are not in the result are lost. True: the work
+  /// is to be cancelled.
   package func renew(
-    _ claims: [Claim], lease: Duration
-  ) async throws(PostgresError) -> [PostgresUUID: Bool] {
+    _ claims: [Claim], lease: Duration, timeout: Duration = exchangeTimeout
+  ) async throws(PostgresError) -> [Int64: Bool] {
     let rows = try await worker.query(
       scope: .worker, "SELECT * FROM renew_leases($1, $2, $3)",
       [
         .uuidArray(claims.map(\.operation)), .int8Array(claims.map(\.fence)), .text(lease.interval),
-      ], deadline: .now() + OperationLedger.exchangeTimeout)
-    var renewed: [PostgresUUID: Bool] = [:]
+      ], deadline: .now() + timeout)
+    var renewed: [Int64: Bool] = [:]
     for row in rows { renewed[try row.decode("renewed")] = try row.decode("is_cancelled") }
     return renewed
   }

@@ -200,15 +200,16 @@ AS $$
   RETURNING o.id, o.tenant, o.store, o.kind, o.fence, chosen.was_interrupted
 $$;
 
--- Renews leases that are not over yet, and tells who is to stop. What is not returned is lost.
+-- Renews leases that are not over yet, and tells who is to stop. A token that is not returned is lost,
+-- though the same process may hold the operation by a later one.
 CREATE FUNCTION renew_leases(held uuid[], tokens bigint[], lease interval)
-  RETURNS TABLE (renewed uuid, is_cancelled boolean)
+  RETURNS TABLE (renewed bigint, is_cancelled boolean)
   LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT
 AS $$
   UPDATE operations SET lease_expires_at = clock_timestamp() + lease
   FROM unnest(held, tokens) AS mine (operation, token)
   WHERE id = mine.operation AND fence = mine.token AND lease_expires_at > clock_timestamp()
-  RETURNING id, cancel_requested_at IS NOT NULL
+  RETURNING fence, cancel_requested_at IS NOT NULL
 $$;
 
 -- How long until something can be claimed that cannot be now; NULL where nothing waits for a time.
