@@ -11,8 +11,7 @@ final class SideEffect {
   }
 
   private let reactor: Reactor
-  /// How long a call has to end once it was told to, before it is abandoned by force, and how long that
-  /// may take.
+  /// How long a call has to end once it was cancelled and is abandoned by force.
   private let grace: Duration
   private let abandon: () async -> Void
   private var task: Task<Void, Never>?
@@ -33,7 +32,7 @@ final class SideEffect {
   }
 
   /// Makes the call and waits for its end or, when it is stopped, until nothing acts any more, at most
-  /// twice the grace.
+  /// the grace.
   func run(
     timeout: Duration, _ call: @escaping () async throws -> Void
   ) async -> Outcome {
@@ -79,7 +78,7 @@ final class SideEffect {
     wake()
   }
 
-  /// Whether nothing acts any more.
+  /// Whether nothing acts any more: the call has ended, and what it set going elsewhere too.
   private func quieten() async -> Bool {
     if task == nil { return true }
     let abandoning = reactor.loop.spawn(on: reactor) {
@@ -92,10 +91,10 @@ final class SideEffect {
       isOver = true
       self.wake()
     }
-    await wait { isOver || self.isAbandoned }
+    await wait { isOver || (self.isAbandoned && self.result != nil) }
     reactor.loop.cancel(timer)
     if !isAbandoned { abandoning.cancel() }
-    return isAbandoned
+    return isAbandoned && result != nil
   }
 
   private func wait(until isTrue: @escaping () -> Bool) async {
