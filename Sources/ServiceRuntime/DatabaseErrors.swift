@@ -1,5 +1,7 @@
 package import Postgres
+package import RPC
 package import RPCCore
+package import Reactor
 
 extension RPCError {
   /// What a caller is told where the database failed in a way that may pass; nil for an error that
@@ -25,4 +27,12 @@ extension RPCError {
         .unavailable, reason: "DATABASE_UNAVAILABLE", "the database is not available; try again")
     }
   }
+}
+
+extension ServerContext {
+  /// The longest wait for the database, where a call has a later deadline, or none as a watch.
+  package static let databaseTimeout: Duration = .seconds(10)
+
+  /// Until when an exchange with the database that begins now is to be over.
+  package var databaseDeadline: Instant { min(deadline, .now() + Self.databaseTimeout) }
 }

@@ -16,8 +16,6 @@ package struct AuditLimits: Sendable {
   package var tailsPerTenantMax = 16
   /// How often a tail looks for events without having been told of any.
   package var tailPollInterval: Duration = .seconds(15)
-  /// The longest wait for the database, where a call's deadline is later.
-  package var databaseTimeout: Duration = .seconds(10)
 
   package init() {}
 }

@@ -36,10 +36,6 @@ package final class AuditHandler: AuditV1.AuditServiceHandler {
     return policy
   }
 
-  private func deadline(_ context: ServerContext) -> Instant {
-    min(context.deadline, .now() + limits.databaseTimeout)
-  }
-
   // MARK: AppendEvents
 
   package func appendEvents(
@@ -60,7 +56,7 @@ package final class AuditHandler: AuditV1.AuditServiceHandler {
     }
     var batch = EventBatch(request.events, from: service.rawValue)
     let recorded = try await answering {
-      try await recording.append(batch.new, deadline: deadline(context))
+      try await recording.append(batch.new, deadline: context.databaseDeadline)
     }
     hub.announce(batch.settle(recorded))
     return AuditV1.AppendEventsResponse(results: batch.results)
@@ -85,7 +81,7 @@ package final class AuditHandler: AuditV1.AuditServiceHandler {
       // One more shows whether there is a next page.
       try await history.list(
         tenant: tenant, filter: filter, order: order, after: key, limit: size + 1,
-        deadline: deadline(context))
+        deadline: context.databaseDeadline)
     }
     return page(events, size, token)
   }
@@ -122,7 +118,7 @@ package final class AuditHandler: AuditV1.AuditServiceHandler {
       var feed = try await self.answering {
         try await EventFeed(
           self.history, tenant: tenant, filter: filter, since: since,
-          limit: AuditLimits.tailEventsMax, deadline: self.deadline(context))
+          limit: AuditLimits.tailEventsMax, deadline: context.databaseDeadline)
       }
       while true {
         if self.hub.isStopping {
@@ -130,7 +126,7 @@ package final class AuditHandler: AuditV1.AuditServiceHandler {
         }
         try Task.checkCancellation()
         let events = try await self.answering {
-          try await feed.next(deadline: self.deadline(context))
+          try await feed.next(deadline: context.databaseDeadline)
         }
         for stored in events { try await responses.write(stored.event) }
         if events.isEmpty { await wakeUp.wait(atMost: self.limits.tailPollInterval) }

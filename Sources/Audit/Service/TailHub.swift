@@ -1,5 +1,6 @@
 package import Logging
 package import Postgres
+import RPC
 import RPCCore
 package import Reactor
 import ServiceRuntime
@@ -110,7 +111,7 @@ package final class TailHub {
       do throws(PostgresError) {
         try await pool.query(
           scope: .none, "SELECT pg_notify('\(TailHub.channel)', tenant) FROM unnest($1) AS tenant",
-          [.textArray(tenants)], deadline: .now() + limits.databaseTimeout)
+          [.textArray(tenants)], deadline: .now() + ServerContext.databaseTimeout)
       } catch {
         logger.warning("new events were not announced", metadata: ["reason": "\(error)"])
       }

@@ -34,7 +34,9 @@ struct ConfigDatabase {
   ) async throws -> R {
     let origin = EventOrigin(context, microseconds: now())
     return try await answering {
-      try await self.pool.withTransaction(scope: .tenant(tenant.text), deadline: context.deadline) {
+      try await self.pool.withTransaction(
+        scope: .tenant(tenant.text), deadline: context.databaseDeadline
+      ) {
         try await body(ConfigTransaction(postgres: $0, origin: origin))
       }
     }

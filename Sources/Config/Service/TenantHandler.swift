@@ -37,7 +37,8 @@ struct TenantHandler: ConfigV1.TenantServiceHandler {
     if caller.isAdministrator {
       return try await database.answering {
         try await self.tenants.listAll(
-          after: after, count: count, by: self.database.worker, deadline: context.deadline)
+          after: after, count: count, by: self.database.worker,
+          deadline: context.databaseDeadline)
       }
     }
     let tenant = try caller.scope()

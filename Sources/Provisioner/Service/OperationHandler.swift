@@ -42,7 +42,7 @@ package final class OperationHandler: ProvisionerV1.OperationServiceHandler {
         listing: ["operations", tenant, request.store] + Set(states.map(\.rawValue)).sorted())
       let page = try await self.catalog.listOperations(
         of: store, states: states, after: try token.position(request.pageToken), count: count,
-        tenant: tenant, deadline: context.deadline)
+        tenant: tenant, deadline: context.databaseDeadline)
       return ProvisionerV1.ListOperationsResponse(
         operations: page.items.map { ProvisionerV1.Operation($0) },
         nextPageToken: token.encode(page.next))
@@ -79,7 +79,7 @@ package final class OperationHandler: ProvisionerV1.OperationServiceHandler {
     }
     guard
       let operation = try await catalog.findOperation(
-        id, tenant: tenant, deadline: context.deadline)
+        id, tenant: tenant, deadline: context.databaseDeadline)
     else { throw StoreRefusal.notFound }
     return operation
   }

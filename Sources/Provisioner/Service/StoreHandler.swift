@@ -38,7 +38,7 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
       let draft = try Self.draft(request)
       if request.validateOnly { return ProvisionerV1.Operation() }
       let operation = try await self.catalog.create(
-        draft, tenant: tenant, origin: origin, deadline: context.deadline)
+        draft, tenant: tenant, origin: origin, deadline: context.databaseDeadline)
       self.log("store asked for", operation)
       return ProvisionerV1.Operation(operation)
     }
@@ -71,7 +71,7 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
     return try await answering("store", request.store, logger: logger) {
       let operation = try await self.catalog.retry(
         try Self.reference(request.store), tenant: tenant, origin: origin,
-        deadline: context.deadline)
+        deadline: context.databaseDeadline)
       self.log("store retried", operation)
       return ProvisionerV1.Operation(operation)
     }
@@ -85,7 +85,7 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
     return try await answering("store", request.store, logger: logger) {
       let operation = try await self.catalog.delete(
         try Self.reference(request.store), version: try EntityTag.version(request.etag),
-        tenant: tenant, origin: origin, deadline: context.deadline)
+        tenant: tenant, origin: origin, deadline: context.databaseDeadline)
       self.log("store to be deleted", operation)
       return ProvisionerV1.Operation(operation)
     }
@@ -117,7 +117,7 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
         listing: ["stores", tenant] + Set(states.map(\.rawValue)).sorted())
       let page = try await self.catalog.list(
         states: states, after: try token.position(request.pageToken), count: count, tenant: tenant,
-        deadline: context.deadline)
+        deadline: context.databaseDeadline)
       return ProvisionerV1.ListStoresResponse(
         stores: page.items.map { ProvisionerV1.Store($0, urlScheme: self.urlScheme) },
         nextPageToken: token.encode(page.next))
@@ -139,7 +139,8 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
       while await watch.next() {
         guard
           let (store, transitions) = try await self.catalog.history(
-            found.id, after: sent.revision ?? .max, tenant: tenant, deadline: context.deadline)
+            found.id, after: sent.revision ?? .max, tenant: tenant,
+            deadline: context.databaseDeadline)
         else { throw StoreRefusal.notFound }
         for message in sent.advance(to: store, transitions, urlScheme: self.urlScheme) {
           try await responses.write(message)
@@ -154,7 +155,7 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
     _ text: String, _ tenant: String, _ context: ServerContext
   ) async throws -> StoreRecord {
     let store = try await catalog.find(
-      try Self.reference(text), tenant: tenant, deadline: context.deadline)
+      try Self.reference(text), tenant: tenant, deadline: context.databaseDeadline)
     guard let store else { throw StoreRefusal.notFound }
     return store
   }
