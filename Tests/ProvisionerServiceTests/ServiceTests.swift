@@ -243,6 +243,10 @@ import Testing
         token = page.nextPageToken
       } while !token.isEmpty
       #expect(names == (0..<5).reversed().map { "store\($0)" })
+      // However often a state is named, each of them counts.
+      let repeated = try await peers.stores().listStores(
+        .init(states: Array(repeating: .ready, count: 10) + [.requested]), options: user)
+      #expect(repeated.stores.count == 5)
       // A token is of its listing and its tenant alone.
       let first = try await peers.stores().listStores(.init(pageSize: 2), options: user)
       let foreign = await rpcError {

@@ -32,14 +32,14 @@ package final class OperationHandler: ProvisionerV1.OperationServiceHandler {
   ) async throws -> ProvisionerV1.ListOperationsResponse {
     let tenant = try context.tenant()
     return try await answering("store", request.store, logger: logger) {
-      var states: [OperationState] = []
-      for (index, state) in request.states.prefix(OperationState.allCases.count).enumerated() {
-        states.append(try state.domain("states[\(index)]"))
+      var states: Set<OperationState> = []
+      for (index, state) in request.states.enumerated() {
+        states.insert(try state.domain("states[\(index)]"))
       }
       let store = request.store.isEmpty ? nil : try StoreHandler.reference(request.store)
       let count = try PageSize.check(request.pageSize)
       let token = PageToken(
-        listing: ["operations", tenant, request.store] + Set(states.map(\.rawValue)).sorted())
+        listing: ["operations", tenant, request.store] + states.map(\.rawValue).sorted())
       let page = try await self.catalog.listOperations(
         of: store, states: states, after: try token.position(request.pageToken), count: count,
         tenant: tenant, deadline: context.databaseDeadline)

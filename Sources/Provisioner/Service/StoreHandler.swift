@@ -108,13 +108,13 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
   ) async throws -> ProvisionerV1.ListStoresResponse {
     let tenant = try context.tenant()
     return try await answering("store", "", logger: logger) {
-      var states: [StoreState] = []
-      for (index, state) in request.states.prefix(StoreState.allCases.count).enumerated() {
-        states.append(try state.domain("states[\(index)]"))
+      var states: Set<StoreState> = []
+      for (index, state) in request.states.enumerated() {
+        states.insert(try state.domain("states[\(index)]"))
       }
       let count = try PageSize.check(request.pageSize)
       let token = PageToken(
-        listing: ["stores", tenant] + Set(states.map(\.rawValue)).sorted())
+        listing: ["stores", tenant] + states.map(\.rawValue).sorted())
       let page = try await self.catalog.list(
         states: states, after: try token.position(request.pageToken), count: count, tenant: tenant,
         deadline: context.databaseDeadline)

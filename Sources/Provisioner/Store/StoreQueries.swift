@@ -56,10 +56,10 @@ extension StoreCatalog {
 
   /// - Parameter states: empty for all but the deleted.
   package func list(
-    states: [StoreState], after position: ListPosition?, count: Int, tenant: String,
+    states: Set<StoreState>, after position: ListPosition?, count: Int, tenant: String,
     deadline: Instant
   ) async throws(PostgresError) -> ListPage<StoreRecord> {
-    let shown = states.isEmpty ? StoreState.allCases.filter { $0 != .deleted } : states
+    let shown = states.isEmpty ? Set(StoreState.allCases).subtracting([.deleted]) : states
     let rows = try await pool.query(
       scope: .tenant(tenant),
       """
@@ -93,8 +93,8 @@ extension StoreCatalog {
   ///   - store: only the operations of this one.
   ///   - states: empty for all.
   package func listOperations(
-    of store: StoreReference?, states: [OperationState], after position: ListPosition?, count: Int,
-    tenant: String, deadline: Instant
+    of store: StoreReference?, states: Set<OperationState>, after position: ListPosition?,
+    count: Int, tenant: String, deadline: Instant
   ) async throws -> ListPage<OperationRecord> {
     try await pool.withTransaction(
       scope: .tenant(tenant), isolation: .repeatableRead, deadline: deadline
