@@ -14,16 +14,16 @@ package enum ProvisionerService {
 
   /// - Parameter backend: made on the service's reactor: what acts on clusters.
   package static func start(_ service: Service, backend: any StoreBackend) throws {
-    let application = try service.pool()
     let worker = try service.pool(.worker)
     let feed = try ChangeFeed(listener: service.listener(), on: service.reactor)
     let catalog = StoreCatalog(
-      pool: application, cluster: cluster,
+      pool: try service.pool(), cluster: cluster,
       hostSuffix: service.configuration[PlatformSettings.storeDomainSuffix])
     try serve(service, catalog, feed)
     try service.deliverOutbox(by: worker)
-    run(
-      service, OperationLedger(worker: worker, application: application), feed, backend: backend)
+    // Of its own: however many calls wait for the others, the work goes on.
+    let ledger = OperationLedger(worker: worker, application: try service.pool())
+    run(service, ledger, feed, backend: backend)
   }
 
   /// People's calls come through the gateway.
