@@ -19,6 +19,8 @@ package final class PostgresConnection: ReadinessHandler {
   private var inFlight: [Batch] = []
   private var batchesSent = 0
   private var isWatchingWrites = false
+  /// The server said that it ends the session, the end itself is still to come.
+  private var isEnding = false
   private var closeReason: PostgresError?
 
   /// Called on the reactor, once, when the connection has closed for whatever reason.
@@ -52,7 +54,9 @@ package final class PostgresConnection: ReadinessHandler {
     let connection = PostgresConnection(
       libpq: libpq, configuration: configuration, reactor: reactor, blocking: blocking,
       logger: logger)
-    libpq.onNotice = { severity, sqlState, message in
+    libpq.onNotice = { [unowned connection] severity, sqlState, message in
+      let state = SQLState(rawValue: sqlState)
+      if state == .adminShutdown || state == .crashShutdown { connection.isEnding = true }
       logger.log(
         level: severity == "WARNING" ? .warning : .debug, "\(message)",
         metadata: ["severity": "\(severity)", "sqlstate": "\(sqlState)"])
@@ -76,7 +80,8 @@ package final class PostgresConnection: ReadinessHandler {
 
   /// Whether the server has not hung up; for a connection that was idle.
   func isStillOpen() -> Bool {
-    if !isClosed && inFlight.isEmpty { receive() }
+    // Twice: what the server says before it closes hides the end behind it.
+    for _ in 0..<2 where !isClosed && inFlight.isEmpty { receive() }
     return !isClosed
   }
 
@@ -325,7 +330,11 @@ package final class PostgresConnection: ReadinessHandler {
     let isOpen = libpq.consumeInput()
     takeResults()
     while let notification = libpq.nextNotification() { onNotification?(notification) }
-    if !isOpen { close(PostgresError(.connectionLost, libpq.errorMessage)) }
+    if !isOpen {
+      close(PostgresError(.connectionLost, libpq.errorMessage))
+    } else if isEnding && inFlight.isEmpty {
+      close(PostgresError(.connectionLost, "the server ended the session"))
+    }
   }
 
   /// Counts the bytes of long answers: libpq holds a result in memory whole.

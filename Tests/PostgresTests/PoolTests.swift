@@ -302,6 +302,24 @@ import Testing
     }
   }
 
+  /// What the server says as it ends the session comes before the end, and is read alone.
+  @Test func aSessionThatTheServerEndedIsNotLent() async throws {
+    let server = try ThrowawayPostgres()
+    let configuration = try PostgresConfiguration(url: server.adminURL)
+    try await onReactor { reactor in
+      let pool = PostgresPool(
+        configuration, as: .owner, on: reactor, blocking: BlockingPool(), logger: quiet)
+      defer { pool.close() }
+      for _ in 0..<3 {
+        try await pool.query(scope: .none, "SELECT 1", deadline: .soon)
+        // Meanwhile nothing is read here.
+        try server.stop()
+        try server.start()
+      }
+      try await pool.query(scope: .none, "SELECT 1", deadline: .soon)
+    }
+  }
+
   @Test func aSilentConnectionIsReplacedAtCheckout() async throws {
     try await withPool {
       $0.checkAfterIdle = .zero
