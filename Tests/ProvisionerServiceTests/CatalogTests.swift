@@ -53,6 +53,20 @@ import Testing
     }
   }
 
+  @Test func askingAgainUnderTheSameKeyMakesNothingNew() async throws {
+    try await atDesk { desk, _ in
+      let key = PostgresUUID.random()
+      let first = try await desk.create("demo", key: key)
+      #expect(try await desk.create("demo", key: key) == first)
+      #expect(await refusal { try await desk.create("demo") } == .conflict(.alive(.requested)))
+      #expect(await refusal { try await desk.create("shop", key: key) } == .requestKeyReused)
+      #expect(try await desk.create("demo", key: key, tenant: "other").id != first.id)
+      let again = try await desk.catalog.retry(
+        .name("demo"), key: key, tenant: Desk.tenant, origin: Desk.origin(), deadline: .soon)
+      #expect(again == first)
+    }
+  }
+
   @Test func tenantsDoNotSeeOneAnother() async throws {
     try await atDesk { desk, _ in
       let operation = try await desk.create("demo")

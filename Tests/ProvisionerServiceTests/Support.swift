@@ -105,12 +105,12 @@ final class Desk {
 
   @discardableResult
   func create(
-    _ name: String, tenant: String = Desk.tenant, plan: String = ""
+    _ name: String, key: PostgresUUID? = nil, tenant: String = Desk.tenant, plan: String = ""
   ) async throws -> OperationRecord {
     try await catalog.create(
       StoreDraft(
         name: name, engine: .woocommerce, parameters: StoreParameters(plan: plan)),
-      tenant: tenant, origin: Desk.origin(), deadline: .soon)
+      key: key, tenant: tenant, origin: Desk.origin(), deadline: .soon)
   }
 
   @discardableResult

@@ -40,6 +40,10 @@ extension RPCError {
       case .conflict(let conflict):
         .about(
           type, name, .alreadyExists, reason: "ALREADY_EXISTS", conflict.message(name: name))
+      case .requestKeyReused:
+        .about(
+          type, name, .alreadyExists, reason: "REQUEST_ID_REUSED",
+          "the request id was used for another store; give each request an id of its own")
       case .wrongState(let state, let reason):
         .about(
           type, name, .failedPrecondition, reason: "WRONG_STATE",

@@ -36,9 +36,10 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
     let origin = try context.changeOrigin()
     return try await answering("store", request.name, logger: logger) {
       let draft = try Self.draft(request)
+      let key = try Self.key(request.requestID)
       if request.validateOnly { return ProvisionerV1.Operation() }
       let operation = try await self.catalog.create(
-        draft, tenant: tenant, origin: origin, deadline: context.databaseDeadline)
+        draft, key: key, tenant: tenant, origin: origin, deadline: context.databaseDeadline)
       self.log("store asked for", operation)
       return ProvisionerV1.Operation(operation)
     }
@@ -63,6 +64,12 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
     return StoreDraft(name: request.name, engine: engine, parameters: parameters)
   }
 
+  private static func key(_ requestID: String) throws(InvalidField) -> PostgresUUID? {
+    if requestID.isEmpty { return nil }
+    guard let key = PostgresUUID(requestID) else { throw InvalidField("request_id", "is no UUID") }
+    return key
+  }
+
   package func retryStore(
     _ request: ProvisionerV1.RetryStoreRequest, context: ServerContext
   ) async throws -> ProvisionerV1.Operation {
@@ -70,8 +77,8 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
     let origin = try context.changeOrigin()
     return try await answering("store", request.store, logger: logger) {
       let operation = try await self.catalog.retry(
-        try Self.reference(request.store), tenant: tenant, origin: origin,
-        deadline: context.databaseDeadline)
+        try Self.reference(request.store), key: try Self.key(request.requestID), tenant: tenant,
+        origin: origin, deadline: context.databaseDeadline)
       self.log("store retried", operation)
       return ProvisionerV1.Operation(operation)
     }
@@ -83,6 +90,8 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
     let tenant = try context.tenant()
     let origin = try context.changeOrigin()
     return try await answering("store", request.store, logger: logger) {
+      // Asking again is safe without it; what is no key is told all the same.
+      _ = try Self.key(request.requestID)
       let operation = try await self.catalog.delete(
         try Self.reference(request.store), version: try EntityTag.version(request.etag),
         tenant: tenant, origin: origin, deadline: context.databaseDeadline)

@@ -83,18 +83,19 @@ package struct StepRecord: Equatable, Sendable {
 enum OperationRows {
   static func insert(
     _ kind: OperationKind, of store: String, tenant: String, for request: StoredRequestContext,
-    id: PostgresUUID = .random(), in transaction: PostgresTransaction
+    key: PostgresUUID? = nil, id: PostgresUUID = .random(), in transaction: PostgresTransaction
   ) async throws(PostgresError) -> OperationRecord {
     let results = try await transaction.pipeline { pipeline in
       pipeline.query(
         """
         INSERT INTO operations
-          (id, tenant, store, kind, request_id, traceparent, tracestate, principal)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING \(OperationRecord.columns)
+          (id, tenant, store, kind, request_id, traceparent, tracestate, principal, request_key)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING \(OperationRecord.columns)
         """,
         [
           .uuid(id), .text(tenant), .text(store), .text(kind.rawValue), .text(request.requestID),
           .text(request.traceparent), .text(request.tracestate), .text(request.principal),
+          .uuid(key),
         ])
       pipeline.query(
         """
@@ -119,6 +120,24 @@ enum OperationRows {
     }
     guard let row = results[0].first else { return nil }
     return try OperationRecord(row, steps: try steps(results[1]))
+  }
+
+  /// The provisioning of `store` that was asked for under `key`.
+  ///
+  /// - Throws: `StoreRefusal.requestKeyReused` where it was something else.
+  static func asked(
+    under key: PostgresUUID?, of store: String?, in transaction: PostgresTransaction
+  ) async throws -> OperationRecord? {
+    guard let key else { return nil }
+    let rows = try await transaction.query(
+      "SELECT id FROM operations WHERE request_key = $1", [.uuid(key)])
+    guard let row = rows.first,
+      let operation = try await find(row.decode("id"), in: transaction)
+    else { return nil }
+    guard operation.kind == .provision, operation.store == store else {
+      throw StoreRefusal.requestKeyReused
+    }
+    return operation
   }
 
   static func steps(_ rows: PostgresRows) throws(PostgresError) -> [StepRecord] {

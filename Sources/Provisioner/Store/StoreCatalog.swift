@@ -47,9 +47,11 @@ package final class StoreCatalog {
 
   /// Asks for a store: makes it, or retries one that failed.
   ///
-  /// - Throws: `StoreRefusal.conflict`, `.tooManyStores`, `.noFreeHost`.
+  /// - Parameter key: asking again with the same one gives the operation of the first time.
+  /// - Throws: `StoreRefusal.conflict`, `.tooManyStores`, `.noFreeHost`, `.requestKeyReused`.
   package func create(
-    _ draft: StoreDraft, tenant: String, origin: ChangeOrigin, deadline: Instant
+    _ draft: StoreDraft, key: PostgresUUID? = nil, tenant: String, origin: ChangeOrigin,
+    deadline: Instant
   ) async throws -> OperationRecord {
     try await pool.withTransaction(scope: .tenant(tenant), deadline: deadline) { transaction in
       // One after another in a tenant: the second of two sees what the first has made.
@@ -57,6 +59,11 @@ package final class StoreCatalog {
         "SELECT pg_advisory_xact_lock(hashtextextended('storeplane-stores:' || $1, 0))",
         [.text(tenant)])
       let existing = try await self.lock(.name(draft.name), in: transaction)
+      if let before = try await OperationRows.asked(
+        under: key, of: existing?.store.id, in: transaction)
+      {
+        return before
+      }
       let creation = StoreCreation.decide(
         engine: draft.engine, parameters: draft.parameters,
         existing: existing.map { store, last in
@@ -67,22 +74,27 @@ package final class StoreCatalog {
       switch (creation, existing?.store) {
       case (.conflict(let conflict), _): throw StoreRefusal.conflict(conflict)
       case (.retry, let store?):
-        return try await self.retry(store, origin: origin, in: transaction)
+        return try await self.retry(store, key, origin: origin, in: transaction)
       default:
-        return try await self.insert(draft, tenant: tenant, origin: origin, in: transaction)
+        return try await self.insert(draft, key, tenant: tenant, origin: origin, in: transaction)
       }
     }
   }
 
   /// Provisions a failed store again.
   ///
-  /// - Throws: `StoreRefusal.notFound`, `.wrongState`.
+  /// - Parameter key: as `create` has it.
+  /// - Throws: `StoreRefusal.notFound`, `.wrongState`, `.requestKeyReused`.
   package func retry(
-    _ reference: StoreReference, tenant: String, origin: ChangeOrigin, deadline: Instant
+    _ reference: StoreReference, key: PostgresUUID? = nil, tenant: String, origin: ChangeOrigin,
+    deadline: Instant
   ) async throws -> OperationRecord {
     try await pool.withTransaction(scope: .tenant(tenant), deadline: deadline) { transaction in
       guard let (store, last) = try await self.lock(reference, in: transaction) else {
         throw StoreRefusal.notFound
+      }
+      if let before = try await OperationRows.asked(under: key, of: store.id, in: transaction) {
+        return before
       }
       guard store.state == .failed else {
         throw StoreRefusal.wrongState(store.state, "only a store that failed can be retried")
@@ -91,7 +103,7 @@ package final class StoreCatalog {
         throw StoreRefusal.wrongState(
           store.state, "its deletion failed, and its data may be gone: it can only be deleted")
       }
-      return try await self.retry(store, origin: origin, in: transaction)
+      return try await self.retry(store, key, origin: origin, in: transaction)
     }
   }
 
@@ -126,7 +138,8 @@ package final class StoreCatalog {
   }
 
   private func insert(
-    _ draft: StoreDraft, tenant: String, origin: ChangeOrigin, in transaction: PostgresTransaction
+    _ draft: StoreDraft, _ key: PostgresUUID?, tenant: String, origin: ChangeOrigin,
+    in transaction: PostgresTransaction
   ) async throws -> OperationRecord {
     let count: Int64 = try await transaction.query(
       "SELECT count(*) FROM stores WHERE state <> 'deleted'")[0].decode(0)
@@ -151,16 +164,19 @@ package final class StoreCatalog {
       guard let row = rows.first else { continue }
       try await StoreTransitions.begin(StoreRecord(row), origin: origin, in: transaction)
       return try await OperationRows.insert(
-        .provision, of: id, tenant: tenant, for: origin.request, id: operation, in: transaction)
+        .provision, of: id, tenant: tenant, for: origin.request, key: key, id: operation,
+        in: transaction)
     }
     throw StoreRefusal.noFreeHost
   }
 
   private func retry(
-    _ store: StoreRecord, origin: ChangeOrigin, in transaction: PostgresTransaction
+    _ store: StoreRecord, _ key: PostgresUUID?, origin: ChangeOrigin,
+    in transaction: PostgresTransaction
   ) async throws -> OperationRecord {
     let operation = try await OperationRows.insert(
-      .provision, of: store.id, tenant: store.tenant, for: origin.request, in: transaction)
+      .provision, of: store.id, tenant: store.tenant, for: origin.request, key: key,
+      in: transaction)
     try await StoreTransitions.apply(
       .retry, to: store, operation: operation.id, origin: origin, in: transaction)
     return operation

@@ -4,6 +4,8 @@ package enum StoreRefusal: Error, Equatable, Sendable {
   case notFound
   /// Creating it conflicts with one of that name.
   case conflict(StoreCreation.Conflict)
+  /// The key of the request stands for another one.
+  case requestKeyReused
   /// The store is not in a state in which that can happen.
   case wrongState(StoreState, String)
   /// The store has changed since the caller read it.

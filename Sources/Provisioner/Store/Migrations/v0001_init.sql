@@ -68,6 +68,8 @@ CREATE TABLE operations (
   revision bigint NOT NULL DEFAULT 1,
   -- The request that asked for the work.
   request_id text NOT NULL,
+  -- What the caller gave to make asking again safe.
+  request_key uuid,
   traceparent text,
   tracestate text,
   principal text,
@@ -92,6 +94,7 @@ CREATE TABLE operations (
 -- A deletion may wait for the provisioning that it cancels; nothing else goes side by side.
 CREATE UNIQUE INDEX operations_alive ON operations (store, kind)
   WHERE state IN ('pending', 'running');
+CREATE UNIQUE INDEX operations_request ON operations (tenant, request_key);
 CREATE INDEX operations_work ON operations (tenant, available_at, created_at)
   WHERE state IN ('pending', 'running');
 CREATE INDEX operations_newest ON operations (tenant, created_at DESC, id DESC);
