@@ -4,6 +4,7 @@ import RPC
 import RPCCore
 import Reactor
 import ServiceRuntime
+import TestKit
 import Testing
 
 @testable import AuditService
@@ -149,6 +150,23 @@ import Testing
       }
     } catch {
       Issue.record(error)
+    }
+  }
+
+  @Test func aTailMissesNothingWhileNobodyListens() async throws {
+    var limits = AuditLimits()
+    // What is not heard of would come too late.
+    limits.tailPollInterval = .seconds(3_600)
+    try await withAudit(limits: limits) { audit in
+      let stream = try await audit.tail("acme", .init(since: .init(seconds: 0, nanos: 0)))
+      for round in 0..<3 {
+        try await audit.append([event(2 * round)])
+        #expect(try await stream.next()?.revision == Int64(2 * round))
+        try await audit.application.endOtherSessions(
+          running: "LISTEN%", deadline: .soon)
+        try await audit.append([event(2 * round + 1)])
+        #expect(try await stream.next()?.revision == Int64(2 * round + 1))
+      }
     }
   }
 

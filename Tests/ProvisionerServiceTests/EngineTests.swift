@@ -404,6 +404,25 @@ import Testing
     }
   }
 
+  @Test func sessionsThatEndInTheMiddleOfTheWorkLoseAndDoubleNothing() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      let engine = try await Engine.start(database, cluster, .shortLived)
+      var operations: [OperationRecord] = []
+      for number in 0..<8 { operations.append(try await desk.create("store\(number)")) }
+      for operation in operations {
+        // Whatever is under way: claims, renewals, steps, ends, and what is listened to.
+        try await desk.worker.endOtherSessions(deadline: .soon)
+        try await desk.application.endOtherSessions(deadline: .soon)
+        #expect(try await desk.wait(for: operation.id).state == .succeeded)
+        #expect(
+          try await desk.states(of: operation.store) == ["requested", "provisioning", "ready"])
+      }
+      #expect(cluster.violations.isEmpty)
+      await engine.stop()
+    }
+  }
+
   @Test func stepsAreNotBegunWithoutEnd() async throws {
     try await atDesk { desk, database in
       let cluster = FakeCluster()

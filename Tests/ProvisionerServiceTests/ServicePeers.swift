@@ -91,11 +91,12 @@ final class ServicePeers {
   }
 }
 
-/// Runs `body` with the service and an engine that acts on a fake cluster.
+/// Runs `body` with the service.
 func withService<R: Sendable>(
+  on server: ThrowawayPostgres? = nil,
   _ body: @Sendable (ServicePeers, Desk, TestDatabase) async throws -> R
 ) async throws -> R {
-  try await atDesk { desk, database in
+  try await atDesk(on: server) { desk, database in
     let peers = try ServicePeers(desk)
     let result = try await body(peers, desk, database)
     await peers.close()

@@ -5,6 +5,7 @@ import RPC
 import RPCCore
 import Reactor
 import ServiceRuntime
+import TestKit
 import Testing
 
 @testable import ProvisionerService
@@ -71,6 +72,22 @@ import Testing
       #expect(seen.filter { $0.state != .failed }.allSatisfy { $0.error == nil })
       #expect(seen.last?.deleteTime != nil)
       #expect(Set(seen.map(\.etag)).count == seen.count)
+      await engine.stop()
+    }
+  }
+
+  @Test func aWatchOutlivesTheDatabase() async throws {
+    let server = try ThrowawayPostgres()
+    try await withService(on: server) { peers, _, database in
+      try await peers.create("demo")
+      let watch = try await peers.stores().watchStore(.init(store: "demo"), options: peers.user())
+      #expect(try await watch.next()?.state == .requested)
+      try server.kill()
+      try server.start()
+      let engine = try await Engine.start(database, FakeCluster())
+      // By what was notified, or by what may have been missed.
+      #expect(try await watch.next()?.state == .provisioning)
+      #expect(try await watch.next()?.state == .ready)
       await engine.stop()
     }
   }

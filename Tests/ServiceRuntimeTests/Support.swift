@@ -48,13 +48,13 @@ final class Outbox {
   let owner: PostgresPool
   let listener: PostgresListener
 
-  init(on reactor: isolated Reactor) async throws {
+  init(on reactor: isolated Reactor, of server: ThrowawayPostgres) async throws {
     schema = Outbox.schemas.withLock { number in
       number += 1
       return "outbox\(number)"
     }
     self.reactor = reactor
-    let admin = try ThrowawayPostgres.shared().createDatabase()
+    let admin = try server.createDatabase()
     var setup = DatabaseSetup(logger: quiet)
     setup.timeout = .seconds(60)
     let database = try await setup.prepare(
@@ -132,9 +132,11 @@ final class Outbox {
 }
 
 /// Runs `body` beside an outbox of its own.
-func withOutbox<R: Sendable>(_ body: @Sendable (Outbox) async throws -> R) async throws -> R {
+func withOutbox<R: Sendable>(
+  of server: ThrowawayPostgres? = nil, _ body: @Sendable (Outbox) async throws -> R
+) async throws -> R {
   try await onReactor { reactor in
-    let outbox = try await Outbox(on: reactor)
+    let outbox = try await Outbox(on: reactor, of: server ?? .shared())
     defer { outbox.close() }
     return try await body(outbox)
   }
