@@ -3,8 +3,9 @@ extension ConfigurationSchema {
   /// For a terminal: a paragraph a setting.
   package func helpText() -> String {
     var text = """
-      Usage: \(service) [--config FILE]
+      Usage: \(service) [migrate] [--config FILE]
 
+        migrate        bring the schema up to date with DATABASE_OWNER_URL, and exit
         --config FILE  a YAML file of settings, keys in lower case; \(Configuration.fileVariable) names one too
         --help         print this
         --check        check the configuration and exit

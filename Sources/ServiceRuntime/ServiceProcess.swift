@@ -11,6 +11,8 @@ package import Reactor
 /// Nothing is started before the whole configuration has been checked, and every problem is named at
 /// once. SIGTERM and SIGINT stop the service: it reports not ready, lets the calls under way end for
 /// `SHUTDOWN_GRACE`, and exits; a second signal ends it at once.
+///
+/// `SERVICE migrate` applies the migrations with the owner's database URL and exits.
 package enum ServiceProcess {
   /// Exit codes of sysexits.h.
   private static let misuse: Int32 = 64
@@ -26,7 +28,7 @@ package enum ServiceProcess {
     _ service: PlatformService, migrations: [Migration],
     start: @escaping @Sendable (Service, isolated Reactor) async throws -> Void
   ) -> Never {
-    let configuration = loadConfiguration(service)
+    let (configuration, isMigration) = loadConfiguration(service)
     let backend = LogBackend(
       service: service.rawValue,
       format: LogFormat(rawValue: configuration[PlatformSettings.logFormat].rawValue) ?? .json,
@@ -40,6 +42,7 @@ package enum ServiceProcess {
     do {
       let reactor = try Reactor()
       reactor.launch { reactor in
+        if isMigration { await migrate(configuration, logger, migrations, on: reactor) }
         await serve(service, configuration, logger, migrations, start, on: reactor)
       }
       reactor.loop.run()
@@ -74,25 +77,48 @@ package enum ServiceProcess {
     }
   }
 
-  private static func loadConfiguration(_ service: PlatformService) -> Configuration {
+  /// Brings the schema up to date, and ends the process.
+  private static func migrate(
+    _ configuration: Configuration, _ logger: Logger, _ migrations: [Migration],
+    on reactor: isolated Reactor
+  ) async -> Never {
+    guard let url = configuration[PlatformSettings.databaseOwnerURL] else {
+      fail("DATABASE_OWNER_URL is not set: it names the owner of the schema", badConfiguration)
+    }
+    do {
+      try await Migrator(logger: logger).run(
+        migrations, owner: DatabaseURL(url.revealed()), on: reactor, blocking: BlockingPool())
+      exit(EXIT_SUCCESS)
+    } catch {
+      logger.critical("cannot migrate", metadata: ["reason": "\(error)"])
+      exit(unavailable)
+    }
+  }
+
+  private static func loadConfiguration(
+    _ service: PlatformService
+  ) -> (configuration: Configuration, isMigration: Bool) {
     let file: String?
-    let isCheck: Bool
+    var isCheck = false
+    var isMigration = false
     switch ServiceArguments.parse(Array(CommandLine.arguments.dropFirst())) {
     case .help:
       print(service.schema.helpText())
       exit(EXIT_SUCCESS)
     case .misuse(let reason): fail(reason, misuse)
-    case .run(let path): (file, isCheck) = (path, false)
+    case .run(let path): file = path
     case .check(let path): (file, isCheck) = (path, true)
+    case .migrate(let path): (file, isMigration) = (path, true)
     }
     do {
       let configuration = try Configuration.load(
-        service.schema, environment: ProcessInfo.processInfo.environment, filePath: file)
+        isMigration ? service.migrationSchema : service.schema,
+        environment: ProcessInfo.processInfo.environment, filePath: file)
       if isCheck {
         print("the configuration is good")
         exit(EXIT_SUCCESS)
       }
-      return configuration
+      return (configuration, isMigration)
     } catch {
       fail("\(error)", badConfiguration)
     }

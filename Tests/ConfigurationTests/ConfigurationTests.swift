@@ -284,8 +284,12 @@ private func problems(
     #expect(
       ServiceArguments.parse(["--check", "--config", "a"]) == .check(configurationFile: "a"))
     #expect(ServiceArguments.parse(["--config", "a", "-h"]) == .help)
+    #expect(ServiceArguments.parse(["migrate"]) == .migrate(configurationFile: nil))
+    #expect(
+      ServiceArguments.parse(["migrate", "--config", "a"]) == .migrate(configurationFile: "a"))
     for bad in [
       ["--config"], ["--config", ""], ["--config="], ["x"], ["--verbose"],
+      ["migrate", "--check"],
       ["--config=a", "--config=b"], ["--config", "a", "--config", "b"],
     ] {
       guard case .misuse(let reason) = ServiceArguments.parse(bad) else {
@@ -372,6 +376,19 @@ private func problems(
     let provisioner = try Configuration.load(
       PlatformService.provisioner.schema, environment: Self.secrets, filePath: file)
     #expect(provisioner[PlatformSettings.recovery] == .fail)
+  }
+
+  /// A migration has the owner's rights, and none of the service's keys.
+  @Test(arguments: PlatformService.allCases)
+  func aMigrationNeedsTheOwnersURLAlone(service: PlatformService) throws {
+    let folder = try Folder()
+    let file = try folder.write(
+      "all.yaml", "platform_encryption_key: not to be looked at\nlog_level: debug\n")
+    let url = "postgresql://o:hunter2@h/d"
+    let configuration = try Configuration.load(
+      service.migrationSchema, environment: ["DATABASE_OWNER_URL": url], filePath: file)
+    #expect(configuration[PlatformSettings.databaseOwnerURL]?.revealed() == url)
+    #expect(configuration[PlatformSettings.logLevel] == .debug)
   }
 
   @Test(arguments: PlatformService.allCases)

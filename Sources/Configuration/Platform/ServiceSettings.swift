@@ -16,6 +16,19 @@ package enum PlatformService: String, Sendable, CaseIterable {
       service: rawValue, settings: settings, rules: rules, takenElsewhere: elsewhere)
   }
 
+  /// What migrating this service's schema takes: its owner's URL, and how to log. A run with these
+  /// needs none of the service's keys.
+  package var migrationSchema: ConfigurationSchema {
+    let taken = [
+      AnySetting(Platform.databaseOwnerURL), AnySetting(Platform.logFormat),
+      AnySetting(Platform.logLevel),
+    ]
+    var elsewhere = schema.takenElsewhere
+    for key in settings.map(\.declaration.key) { elsewhere[key] = [rawValue] }
+    for key in taken.map(\.declaration.key) { elsewhere[key] = nil }
+    return ConfigurationSchema(service: rawValue, settings: taken, takenElsewhere: elsewhere)
+  }
+
   private var settings: [AnySetting] { common + own }
 
   private typealias Platform = PlatformSettings
