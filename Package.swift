@@ -148,6 +148,13 @@ let targets: [Target] = [
       "RPC", "ServiceRuntime", logging,
     ]),
 
+  // The install wizard, which also hands each service its settings.
+  library(
+    "Setup", exclude: ["Main"],
+    ["Configuration", "Cryptography", "Postgres", "Reactor", logging]),
+  executable(
+    "SetupMain", path: "Sources/Setup/Main", ["Setup", "Configuration", "Postgres", "Reactor"]),
+
   // What the benchmarks load.
   executable(
     "EchoServer", path: "Benchmarks/EchoServer", ["TestKit", "RPC", "Reactor", "Contracts"]),
@@ -209,6 +216,8 @@ let targets: [Target] = [
       "GatewayService", "Contracts", "Cryptography", "HTTP", "JSON", "Observability", "Postgres",
       "Protobuf", "RPC", "RPCCore", "Reactor", "Resilience", "ServiceRuntime", "TestKit", logging,
     ]),
+  tests(
+    "SetupTests", ["Setup", "Configuration", "Cryptography", "Postgres", "Reactor", "TestKit"]),
   tests("KubernetesTests", ["Kubernetes", "Cryptography", "HTTP", "JSON", "Reactor"]),
 ]
 
@@ -220,6 +229,7 @@ let package = Package(
     .executable(name: "config", targets: ["ConfigMain"]),
     .executable(name: "gateway", targets: ["GatewayMain"]),
     .executable(name: "provisioner", targets: ["ProvisionerMain"]),
+    .executable(name: "storeplane-setup", targets: ["SetupMain"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
