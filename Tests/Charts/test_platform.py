@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
 
 import pytest
 import yaml
@@ -155,14 +156,14 @@ def test_secrets_come_by_reference_and_only_where_they_belong():
         for reference in main["envFrom"]:
             assert "secretRef" not in reference
     assert seen == {
-        "gateway": {"DATABASE_URL", "JWT_PRIVATE_KEY"},
-        "provisioner": {"DATABASE_URL"},
-        "config": {"DATABASE_URL", "PLATFORM_ENCRYPTION_KEY"},
-        "audit": {"DATABASE_URL"},
+        "gateway": {"DATABASE_URL", "DATABASE_WORKER_URL", "TOKEN_SIGNING_KEY"},
+        "provisioner": {"DATABASE_URL", "DATABASE_WORKER_URL"},
+        "config": {"DATABASE_URL", "DATABASE_WORKER_URL", "PLATFORM_ENCRYPTION_KEY"},
+        "audit": {"DATABASE_URL", "DATABASE_WORKER_URL"},
     }
     for each in rendered.all("ConfigMap"):
         for key in each["data"]:
-            assert not key.endswith(("_URL", "_SECRET", "_PRIVATE_KEY", "_ENCRYPTION_KEY")), key
+            assert not key.endswith(("_URL", "_SECRET", "_SIGNING_KEY", "_ENCRYPTION_KEY")), key
 
 
 def test_each_service_mounts_its_own_certificate():
@@ -185,13 +186,56 @@ def test_services_listen_and_call_as_configured():
         }
     )
     data = {each["metadata"]["name"]: each["data"] for each in rendered.all("ConfigMap")}
-    assert data["gateway"]["HTTP_LISTEN"] == "0.0.0.0:8080"
-    assert "GRPC_LISTEN" not in data["gateway"]
+    assert data["gateway"]["LISTEN_ADDRESS"] == "0.0.0.0:8080"
+    assert data["gateway"]["ADMIN_ADDRESS"] == "0.0.0.0:9100"
     assert data["gateway"]["PROVISIONER_ADDRESS"] == "provisioner:9443"
     assert data["provisioner"]["AUDIT_ADDRESS"] == "audit.example.com:443"
-    assert data["provisioner"]["GRPC_LISTEN"] == "0.0.0.0:9443"
+    assert data["provisioner"]["LISTEN_ADDRESS"] == "0.0.0.0:9443"
     assert data["config"]["LOG_LEVEL"] == "debug"
     assert "audit" not in data
+
+
+def told(rendered: Rendered, name: str) -> set[str]:
+    """Names of all environment variables of a service."""
+    main = common.container(rendered, "Deployment", name)
+    return set(rendered.one("ConfigMap", name)["data"]) | set(common.environment(main))
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_told_what_it_knows_and_all_that_it_needs(name):
+    """The services' own lists are in their programs: a name that only one side has is a mistake."""
+    rendered = platform(EVERYTHING)
+    known = {setting: need for setting, need in settings(name)}
+    assert told(rendered, name) <= set(known), "the service takes no such setting"
+    assert {each for each in known if known[each] == "required"} <= told(rendered, name)
+    (job,) = [each for each in rendered.all("Job") if each["metadata"]["name"] == f"{name}-migration"]
+    (main,) = job["spec"]["template"]["spec"]["containers"]
+    assert set(common.environment(main)) == {"DATABASE_OWNER_URL"} <= set(known)
+    assert main["args"] == ["migrate"]
+
+
+def settings(name: str) -> list[tuple[str, str]]:
+    """A service's settings and whether each is required, as storeplane-setup lists them."""
+    program = PLATFORM_CHART.parents[1] / ".build" / "debug" / "storeplane-setup"
+    if not program.exists():
+        pytest.fail(f"{program} is missing: swift build --product storeplane-setup")
+    command = [program, "variables", "--service", name, "--needs"]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    return [tuple(line.split(" ")) for line in lines]
+
+
+def test_only_those_who_verify_callers_have_the_gateways_keys():
+    rendered = platform()
+    holders = set()
+    for name in SERVICES:
+        spec = rendered.one("Deployment", name)["spec"]["template"]["spec"]
+        mounted = [each["configMap"]["name"] for each in spec["volumes"] if "configMap" in each]
+        if "CALLER_KEYS_FILE" in rendered.one("ConfigMap", name)["data"]:
+            assert mounted == ["storeplane-caller-keys"]
+            holders.add(name)
+        else:
+            assert mounted == []
+    assert holders == {"provisioner", "config", "audit"}
 
 
 def test_probes_ask_the_admin_port_and_stopping_is_graceful():
@@ -259,7 +303,7 @@ def test_migrations_run_before_the_services_as_the_schema_owner():
         (variable,) = job["spec"]["template"]["spec"]["containers"][0]["env"]
         name = job["metadata"]["name"].removesuffix("-migration")
         assert variable == {
-            "name": "DATABASE_URL",
+            "name": "DATABASE_OWNER_URL",
             "valueFrom": {
                 "secretKeyRef": {"name": f"storeplane-{name}", "key": "DATABASE_OWNER_URL"}
             },

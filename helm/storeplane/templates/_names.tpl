@@ -66,11 +66,12 @@ policy/v1beta1
 {{/* Environment that is no secret, of one service. Takes (dict "root" $ "name" SERVICE "settings" MAP). */}}
 {{- define "storeplane.environment" -}}
 {{- $ports := .root.Values.ports }}
-{{- $all := dict "ADMIN_LISTEN" (printf "0.0.0.0:%d" (int $ports.admin)) "TLS_CERTIFICATE_FILE" "/etc/storeplane/tls/tls.crt" "TLS_KEY_FILE" "/etc/storeplane/tls/tls.key" "TLS_CA_FILE" "/etc/storeplane/tls/ca.crt" }}
+{{- $all := dict "ADMIN_ADDRESS" (printf "0.0.0.0:%d" (int $ports.admin)) "TLS_CERTIFICATE_FILE" "/etc/storeplane/tls/tls.crt" "TLS_KEY_FILE" "/etc/storeplane/tls/tls.key" "TLS_CA_FILE" "/etc/storeplane/tls/ca.crt" }}
 {{- if eq .name "gateway" }}
-{{- $_ := set $all "HTTP_LISTEN" (printf "0.0.0.0:%d" (int $ports.http)) }}
+{{- $_ := set $all "LISTEN_ADDRESS" (printf "0.0.0.0:%d" (int $ports.http)) }}
 {{- else }}
-{{- $_ := set $all "GRPC_LISTEN" (printf "0.0.0.0:%d" (int $ports.grpc)) }}
+{{- $_ := set $all "LISTEN_ADDRESS" (printf "0.0.0.0:%d" (int $ports.grpc)) }}
+{{- $_ := set $all "CALLER_KEYS_FILE" "/etc/storeplane/caller-keys/caller-keys.json" }}
 {{- end }}
 {{- range .settings.calls }}
 {{- $address := index $.root.Values.externalServices . | default (printf "%s:%d" . (int $ports.grpc)) }}
