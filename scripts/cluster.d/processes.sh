@@ -1,6 +1,8 @@
-# shellcheck shell=bash disable=SC2034,SC2154 # variables are shared with scripts/cluster
-# The cluster's processes. A pid file holds "pid start-time", so that a process that was given a
-# dead one's number is never taken for it, nor killed.
+# shellcheck shell=bash disable=SC2034,SC2154 # variables are shared with those who read this file
+# Processes that outlive the script. state is the folder of their pid files (state/run), logs that of
+# their output, state_lock the descriptor that they must not hold on to. A pid file holds
+# "pid start-time", so that a process that was given a dead one's number is never taken for it, nor
+# killed.
 
 # The start time of a process in clock ticks since boot (field 22 of its stat; the name before it
 # may hold spaces); nothing for a zombie or where there is no such process.
@@ -12,7 +14,7 @@ process_start() {
   [[ ${fields[0]} != Z ]] && printf '%s' "${fields[19]}"
 }
 
-# Prints the pid of a running process of this cluster; fails when it does not run.
+# Prints the pid of a running process of this state; fails when it does not run.
 process_id() {
   local pid started
   [[ -f $state/run/$1.pid ]] && read -r pid started <"$state/run/$1.pid" || return 1
@@ -26,9 +28,9 @@ start() {
   local name=$1
   shift
   alive "$name" && return
-  local log="$state/log/$name.log"
+  local log="$logs/$name.log"
   [[ -f $log ]] && mv "$log" "$log.previous"
-  setsid "$@" >"$log" 2>&1 </dev/null {cluster_lock}>&- &
+  setsid "$@" >"$log" 2>&1 </dev/null {state_lock}>&- &
   local pid=$!
   printf '%s %s\n' "$pid" "$(process_start "$pid")" >"$state/run/$name.pid"
 }
@@ -40,11 +42,11 @@ await() {
   shift 3
   until "$@" >/dev/null 2>&1; do
     if ! alive "$name"; then
-      tail -n 15 "$state/log/$name.log" >&2
-      fail "$name ended before $description" "Its log: $state/log/$name.log"
+      tail -n 15 "$logs/$name.log" >&2
+      fail "$name ended before $description" "Its log: $logs/$name.log"
     elif ((SECONDS >= limit)); then
-      tail -n 15 "$state/log/$name.log" >&2
-      fail "not after $seconds s: $description" "The log of $name: $state/log/$name.log"
+      tail -n 15 "$logs/$name.log" >&2
+      fail "not after $seconds s: $description" "The log of $name: $logs/$name.log"
     fi
     sleep 0.1
   done
