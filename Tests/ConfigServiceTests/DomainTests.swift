@@ -115,46 +115,46 @@ import Testing
     _ tree: String, with values: String, _ paths: String...
   ) throws -> String {
     let values = try #require(JSON(parsing: values).object)
-    let patched = try self.tree(tree).patched(with: values, mask: [SettingsPath](mask: paths))
+    let patched = try self.tree(tree).patched(with: values, paths: [SettingsPath](paths))
     return JSON.object(patched.root).serializedText(sortingKeys: true)
   }
 
-  @Test func withoutAMaskTopLevelMembersAreReplaced() throws {
+  @Test func withoutPathsTopLevelMembersAreReplaced() throws {
     let result = try patch(#"{"a":{"x":1},"b":2}"#, with: #"{"a":{"y":1},"c":null}"#)
     #expect(result == #"{"a":{"y":1},"b":2,"c":null}"#)
   }
 
-  @Test func aMaskChangesWhatItNamesAlone() throws {
+  @Test func pathsChangeWhatTheyNameAlone() throws {
     let tree = #"{"a":{"x":1,"y":2},"b":2}"#
     #expect(
-      try patch(tree, with: #"{"a":{"x":9,"y":9},"b":9}"#, "values.a.x")
+      try patch(tree, with: #"{"a":{"x":9,"y":9},"b":9}"#, "a.x")
         == #"{"a":{"x":9,"y":2},"b":2}"#)
-    #expect(try patch(tree, with: #"{"c":3}"#, "values") == #"{"c":3}"#)
-    #expect(try patch(tree, with: "{}", "values.a.x", "values.b") == #"{"a":{"y":2}}"#)
-    #expect(try patch(tree, with: "{}", "values.z.z") == #"{"a":{"x":1,"y":2},"b":2}"#)
+    #expect(try patch(tree, with: #"{"c":3}"#, "*") == #"{"c":3}"#)
+    #expect(try patch(tree, with: "{}", "a.x", "b") == #"{"a":{"y":2}}"#)
+    #expect(try patch(tree, with: "{}", "z.z") == #"{"a":{"x":1,"y":2},"b":2}"#)
     #expect(
-      try patch("{}", with: #"{"a":{"b":{"c":[1]}}}"#, "values.a.b.c") == #"{"a":{"b":{"c":[1]}}}"#)
+      try patch("{}", with: #"{"a":{"b":{"c":[1]}}}"#, "a.b.c") == #"{"a":{"b":{"c":[1]}}}"#)
     #expect(
-      try patch("{}", with: #"{"a.b":{"`":1,"ü":2}}"#, "values.`a.b`.ü") == #"{"a.b":{"ü":2}}"#)
+      try patch("{}", with: #"{"a.b":{"`":1,"ü":2}}"#, "`a.b`.ü") == #"{"a.b":{"ü":2}}"#)
   }
 
   @Test func aPathThroughSomethingElseIsRefused() {
     #expect(
       throws: ConfigError.invalid(
-        field: "update_mask.paths[1]",
+        field: "paths[1]",
         description: "it leads through a string that is no object: name that to replace it")
     ) {
-      try patch(#"{"a":"text"}"#, with: #"{"a":{"b":1}}"#, "values.c", "values.a.b")
+      try patch(#"{"a":"text"}"#, with: #"{"a":{"b":1}}"#, "c", "a.b")
     }
   }
 
   @Test(
     arguments: [
-      "", "value", "values.", ".values", "values..a", "a.b", "values.`a", "values.`a`b",
-      "values.a`b`", "etag", "values" + String(repeating: ".a", count: 32),
+      "", "a.", ".a", "a..b", "a b", "a.`b", "`a`b", "a`b`", "*.a", "a.*",
+      "a" + String(repeating: ".a", count: 31),
     ])
   func refusesPaths(_ path: String) {
-    #expect(throws: ConfigError.self) { try SettingsPath(path, field: "update_mask.paths[0]") }
+    #expect(throws: ConfigError.self) { try SettingsPath(path, field: "paths[0]") }
   }
 
   @Test func limitsAreEnforced() throws {
@@ -167,8 +167,8 @@ import Testing
     let key = String(repeating: "k", count: 257)
     #expect(throws: ConfigError.self) { try patch("{}", with: #"{"\#(key)":1}"#) }
     #expect(throws: ConfigError.self) { try patch("{}", with: #"{"a":"\u0000"}"#) }
-    let paths = Array(repeating: "values.a", count: 101)
-    #expect(throws: ConfigError.self) { try [SettingsPath](mask: paths) }
+    let paths = Array(repeating: "a", count: 101)
+    #expect(throws: ConfigError.self) { try [SettingsPath](paths) }
   }
 
   @Test func etagsCountRevisions() {

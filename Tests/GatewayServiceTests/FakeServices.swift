@@ -141,7 +141,7 @@ final class FakeSettings: ConfigV1.SettingsServiceHandler {
       throw RPCError.invalidArgument(field: "settings.etag", description: "is old")
     }
     var settings = request.settings ?? ConfigV1.Settings()
-    settings.etag = request.updateMask?.paths.joined(separator: "+") ?? ""
+    settings.etag = request.paths.joined(separator: "+")
     return settings
   }
 }

@@ -43,10 +43,10 @@ import Transcoding
     #expect(create.parameters?.adminEmail == "a@b.c")
     let update = try ConfigV1.UpdateSettingsRequest(
       serialized: Self.message(
-        .patch, "/v1/settings", query: "updateMask=values.a,etag",
+        .patch, "/v1/settings", query: "paths=darkMode&paths=a.b",
         body: #"{"values":{"a":1},"etag":"e"}"#))
     #expect(update.settings?.etag == "e")
-    #expect(update.updateMask?.paths == ["values.a", "etag"])
+    #expect(update.paths == ["darkMode", "a.b"])
     let retry = try ProvisionerV1.RetryStoreRequest(
       serialized: Self.message(.post, "/v1/stores/a%2Fb:retry"))
     #expect(retry.store == "a/b")
@@ -155,7 +155,7 @@ import Transcoding
     #expect(create.clientField("no_such.thing") == "no_such.thing")
     let update = try Self.routed(.patch, "/v1/settings").route
     #expect(update.clientField("settings.update_time") == "updateTime")
-    #expect(update.clientField("update_mask") == "updateMask")
+    #expect(update.clientField("paths[1]") == "paths[1]")
     #expect(update.clientField("settings") == "settings")
   }
 }

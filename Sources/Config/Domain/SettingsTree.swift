@@ -12,16 +12,16 @@ struct SettingsTree: Equatable, Sendable {
 
   static let empty = SettingsTree(root: JSONObject())
 
-  /// The tree that a change leads to, in which the paths of `mask` have the values they have in
-  /// `values`; a path that is not there is removed.
+  /// The tree that a change leads to, in which `paths` have the values they have in `values`; a path
+  /// that is not there is removed.
   ///
   /// Without paths every top-level member of `values` replaces the one of its name.
-  func patched(with values: JSONObject, mask: [SettingsPath]) throws(ConfigError) -> SettingsTree {
+  func patched(with values: JSONObject, paths: [SettingsPath]) throws(ConfigError) -> SettingsTree {
     var tree = self
-    if mask.isEmpty {
+    if paths.isEmpty {
       for member in values.members { tree.root[member.key] = member.value }
     }
-    for path in mask {
+    for path in paths {
       if path.keys.isEmpty {
         tree.root = values
       } else {
@@ -96,24 +96,27 @@ struct SettingsTree: Equatable, Sendable {
   }
 }
 
-/// A path of an update mask: `values`, or keys below it. A key with other characters than letters,
+/// What an update changes: `*` for everything, or keys. A key with other characters than letters,
 /// digits, `_` and `-` stands in backquotes (AIP-161).
 struct SettingsPath: Equatable, Sendable {
-  /// Below `values`; none for the whole tree.
+  /// None for the whole tree.
   let keys: [String]
   /// Where in the request it stands.
   let field: String
 
   init(_ text: String, field: String) throws(ConfigError) {
     self.field = field
+    if text == "*" {
+      keys = []
+      return
+    }
     var segments = Segments(rest: text[...])
-    guard var keys = segments.all(), keys.first == "values" else {
+    guard let keys = segments.all() else {
       throw .invalid(
         field: field,
-        description: "no path of settings: write it like values.features.checkout, with keys of "
-          + "other characters in backquotes")
+        description: "no path of settings: write it like features.darkMode, with keys of other "
+          + "characters than letters, digits, _ and - in backquotes")
     }
-    keys.removeFirst()
     guard keys.count < SettingsTree.depthMax else {
       throw .invalid(field: field, description: "deeper than \(SettingsTree.depthMax) levels")
     }
@@ -143,21 +146,25 @@ struct SettingsPath: Equatable, Sendable {
       }
       let end = rest.firstIndex(of: ".") ?? rest.endIndex
       defer { rest = rest[end...] }
-      return rest[..<end].contains("`") ? nil : rest[..<end]
+      return rest[..<end].allSatisfy(Self.isPlain) ? rest[..<end] : nil
+    }
+
+    private static func isPlain(_ character: Character) -> Bool {
+      character.isLetter || character.isNumber || character == "_" || character == "-"
     }
   }
 }
 
 extension [SettingsPath] {
-  init(mask paths: [String]) throws(ConfigError) {
+  init(_ paths: [String]) throws(ConfigError) {
     guard paths.count <= SettingsTree.pathsMax else {
       throw .invalid(
-        field: "update_mask",
+        field: "paths",
         description: "\(paths.count) paths; at most \(SettingsTree.pathsMax) in a call")
     }
     self = []
     for (index, path) in paths.enumerated() {
-      append(try SettingsPath(path, field: "update_mask.paths[\(index)]"))
+      append(try SettingsPath(path, field: "paths[\(index)]"))
     }
   }
 }

@@ -30,7 +30,7 @@ struct SettingsHandler: ConfigV1.SettingsServiceHandler {
       guard EntityTag(revision: current.revision).satisfies(change.etag) else {
         throw ConfigError.etagMismatch
       }
-      let tree = try current.tree.patched(with: change.values, mask: change.mask)
+      let tree = try current.tree.patched(with: change.values, paths: change.paths)
       if tree == current.tree { return ConfigV1.Settings(current) }
       let changed = try await self.settings.set(tenant, tree, in: transaction.postgres)
       try await transaction.record(
@@ -49,7 +49,7 @@ struct SettingsHandler: ConfigV1.SettingsServiceHandler {
 /// A request to change settings, checked.
 private struct SettingsChange {
   let values: JSONObject
-  let mask: [SettingsPath]
+  let paths: [SettingsPath]
   let etag: String
 
   init(_ request: ConfigV1.UpdateSettingsRequest) throws {
@@ -57,7 +57,7 @@ private struct SettingsChange {
       throw FieldViolation("settings", "it is missing")
     }
     values = try JSONObject(settings.values ?? GoogleProtobuf.Struct(), path: "settings.values")
-    mask = try [SettingsPath](mask: request.updateMask?.paths ?? [])
+    paths = try [SettingsPath](request.paths)
     etag = settings.etag
   }
 }

@@ -24,7 +24,7 @@ extension ConfigV1 {
       _ request: ConfigV1.GetSettingsRequest, context: ServerContext
     ) async throws -> ConfigV1.Settings
 
-    /// Changes the settings that the mask names. Fails with ABORTED when an etag is given and the
+    /// Changes the settings that the paths name. Fails with ABORTED when an etag is given and the
     /// settings have changed since.
     func updateSettings(
       _ request: ConfigV1.UpdateSettingsRequest, context: ServerContext
@@ -44,7 +44,7 @@ extension ConfigV1 {
       try await channel.unary(SettingsServiceMethods.getSettings, request, options)
     }
 
-    /// Changes the settings that the mask names. Fails with ABORTED when an etag is given and the
+    /// Changes the settings that the paths name. Fails with ABORTED when an etag is given and the
     /// settings have changed since.
     package func updateSettings(
       _ request: ConfigV1.UpdateSettingsRequest, options: CallOptions = CallOptions()

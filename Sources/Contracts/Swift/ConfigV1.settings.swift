@@ -76,19 +76,20 @@ extension ConfigV1 {
   package struct UpdateSettingsRequest: ProtobufMessage {
     /// The new values, and the etag of the settings they were made from.
     package var settings: ConfigV1.Settings? = nil
-    /// What to change, as paths such as `values.features.checkout`; `values` replaces the whole tree.
-    /// A path whose value is absent from `settings` is removed. Without a mask, every top-level member
+    /// What to change, as paths below `settings.values` such as `features.darkMode`; `*` replaces the
+    /// whole tree. A key with other characters than letters, digits, `_` and `-` stands in backquotes.
+    /// A path whose value is absent from `settings` is removed. Without paths, every top-level member
     /// of `settings.values` replaces the member of that name, and the others stay.
-    package var updateMask: GoogleProtobuf.FieldMask? = nil
+    package var paths: [String] = []
 
     package init() {}
 
     package init(
       settings: ConfigV1.Settings? = nil,
-      updateMask: GoogleProtobuf.FieldMask? = nil
+      paths: [String] = []
     ) {
       self.settings = settings
-      self.updateMask = updateMask
+      self.paths = paths
     }
 
     package static var fullName: String { "storeplane.config.v1.UpdateSettingsRequest" }
@@ -100,7 +101,7 @@ extension ConfigV1 {
     package init(unpacking pointer: UnsafeRawPointer) {
       let c = pointer.assumingMemoryBound(to: Storeplane__Config__V1__UpdateSettingsRequest.self)
       self.settings = c.pointee.settings.map { ConfigV1.Settings(unpacking: $0) }
-      self.updateMask = c.pointee.update_mask.map { GoogleProtobuf.FieldMask(unpacking: $0) }
+      self.paths = UnsafeBufferPointer(start: c.pointee.paths, count: c.pointee.n_paths).map { Unpack.string($0) }
     }
 
     package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
@@ -110,10 +111,15 @@ extension ConfigV1 {
         value.pack(into: pointer, in: arena)
         c.pointee.settings = pointer.assumingMemoryBound(to: Storeplane__Config__V1__Settings.self)
       }
-      if let value = self.updateMask {
-        let pointer = arena.structure(GoogleProtobuf.FieldMask.layout)
-        value.pack(into: pointer, in: arena)
-        c.pointee.update_mask = pointer.assumingMemoryBound(to: Google__Protobuf__FieldMask.self)
+      if !self.paths.isEmpty {
+        let count = self.paths.count
+        let memory = arena.allocate(byteCount: count * MemoryLayout<UnsafeMutablePointer<CChar>?>.stride)
+        let elements = memory.bindMemory(to: UnsafeMutablePointer<CChar>?.self, capacity: count)
+        for (index, value) in self.paths.enumerated() {
+          elements[index] = arena.string(value)
+        }
+        c.pointee.paths = elements
+        c.pointee.n_paths = count
       }
     }
   }

@@ -122,25 +122,26 @@ static const ProtobufCFieldDescriptor storeplane__config__v1__update_settings_re
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "update_mask",
-    2,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_MESSAGE,
-    0,   /* quantifier_offset */
-    offsetof(Storeplane__Config__V1__UpdateSettingsRequest, update_mask),
-    &google__protobuf__field_mask__descriptor,
+    "paths",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_STRING,
+    offsetof(Storeplane__Config__V1__UpdateSettingsRequest, n_paths),
+    offsetof(Storeplane__Config__V1__UpdateSettingsRequest, paths),
     NULL,
+    &protobuf_c_empty_string,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
 };
 static const unsigned storeplane__config__v1__update_settings_request__field_indices_by_name[] = {
+  1,   /* field[1] = paths */
   0,   /* field[0] = settings */
-  1,   /* field[1] = update_mask */
 };
-static const ProtobufCIntRange storeplane__config__v1__update_settings_request__number_ranges[1 + 1] =
+static const ProtobufCIntRange storeplane__config__v1__update_settings_request__number_ranges[2 + 1] =
 {
   { 1, 0 },
+  { 3, 1 },
   { 0, 2 }
 };
 const ProtobufCMessageDescriptor storeplane__config__v1__update_settings_request__descriptor =
@@ -154,7 +155,7 @@ const ProtobufCMessageDescriptor storeplane__config__v1__update_settings_request
   2,
   storeplane__config__v1__update_settings_request__field_descriptors,
   storeplane__config__v1__update_settings_request__field_indices_by_name,
-  1,  storeplane__config__v1__update_settings_request__number_ranges,
+  2,  storeplane__config__v1__update_settings_request__number_ranges,
   (ProtobufCMessageInit) storeplane__config__v1__update_settings_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
