@@ -49,7 +49,7 @@ import Transcoding
 
   @Test func wellKnownTypesHaveTheirForms() throws {
     let document =
-      #"{"timestamp":"1969-12-31T23:59:59.500Z","duration":"-0.000001s","struct":{"a":[1.0,null]},"#
+      #"{"timestamp":"1969-12-31T23:59:59.500Z","duration":"-0.000001s","struct":{"a":[1,null]},"#
       + #""value":"x","list":[{},true],"mask":"aB.c,d","any":{"@type":"t/storeplane.testing.v1.Leaf","#
       + #""name":"n"},"stringWrapper":"","int64Wrapper":"7","boolWrapper":false}"#
     let bytes = try Contract.message(document, "WellKnown")

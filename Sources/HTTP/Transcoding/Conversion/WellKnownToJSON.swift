@@ -78,7 +78,14 @@ extension WireToJSON {
       guard occurrences[last].wireType == .fixed64 else { throw wrongWireType }
       let number = Double(bitPattern: bits(.fixed64, occurrences[last].range))
       guard number.isFinite else { throw fault("is a number that JSON has no form for") }
-      writer.double(number)
+      // A 5 that a client sent comes back as 5: Value has doubles only.
+      if let integer = Int64(exactly: number), number.magnitude < 0x1p53,
+        number.sign == .plus || integer != 0
+      {
+        writer.integer(integer)
+      } else {
+        writer.double(number)
+      }
     default:
       let same = occurrences[base...].indices.filter {
         occurrences[$0].field == occurrences[last].field
