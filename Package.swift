@@ -12,6 +12,8 @@ let settings: [SwiftSetting] = [
 
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+let arguments: Target.Dependency = .product(
+  name: "ArgumentParser", package: "swift-argument-parser")
 
 func system(_ name: String, pkgConfig: String, apt: String) -> Target {
   .systemLibrary(
@@ -155,6 +157,11 @@ let targets: [Target] = [
   executable(
     "SetupMain", path: "Sources/Setup/Main", ["Setup", "Configuration", "Postgres", "Reactor"]),
 
+  // The command line.
+  library(
+    "Storectl", path: "Sources/storectl", exclude: ["Main"], ["HTTP", "JSON", arguments, yams]),
+  executable("StorectlMain", path: "Sources/storectl/Main", ["Storectl"]),
+
   // What the benchmarks load.
   executable(
     "EchoServer", path: "Benchmarks/EchoServer", ["TestKit", "RPC", "Reactor", "Contracts"]),
@@ -218,6 +225,13 @@ let targets: [Target] = [
     ]),
   tests(
     "SetupTests", ["Setup", "Configuration", "Cryptography", "Postgres", "Reactor", "TestKit"]),
+  tests(
+    "StorectlTests",
+    [
+      "Storectl", "AuditService", "ConfigService", "Configuration", "Cryptography",
+      "GatewayService", "HTTP", "JSON", "Postgres", "ProvisionerService", "ProvisionerTestKit",
+      "Reactor", "ServiceRuntime", "TestKit", logging,
+    ]),
   tests("KubernetesTests", ["Kubernetes", "Cryptography", "HTTP", "JSON", "Reactor"]),
 ]
 
@@ -230,8 +244,10 @@ let package = Package(
     .executable(name: "gateway", targets: ["GatewayMain"]),
     .executable(name: "provisioner", targets: ["ProvisionerMain"]),
     .executable(name: "storeplane-setup", targets: ["SetupMain"]),
+    .executable(name: "storectl", targets: ["StorectlMain"]),
   ],
   dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],

@@ -1,0 +1,90 @@
+import JSON
+
+extension Output {
+  func describeStore(_ store: JSON) throws {
+    let state = EnumName.short(store["state"].text, "STATE")
+    var members: [(name: String, cell: Table.Cell)] = [
+      ("name", .init(store["name"].text)),
+      ("id", .init(store["id"].text)),
+      ("engine", .init(EnumName.short(store["engine"].text, "ENGINE"))),
+      ("state", .init(state, EnumName.style(ofState: state))),
+      ("address", .init(store["url"].text)),
+      ("title", .init(store["parameters"]["title"].text)),
+      ("admin mail", .init(store["parameters"]["adminEmail"].text)),
+      ("plan", .init(store["parameters"]["plan"].text)),
+      ("namespace", .init(store["namespace"].text)),
+      ("operation", .init(store["operation"].text)),
+      ("created", .init(store["createTime"].text.asLocalTime)),
+      ("ready", .init(store["readyTime"].text.asLocalTime)),
+      ("deleted", .init(store["deleteTime"].text.asLocalTime)),
+    ]
+    if let error = OperationError(store["error"]) {
+      members.append(("error", .init(error.text, .red)))
+    }
+    for condition in store["conditions"].array ?? [] {
+      let status = EnumName.short(condition["status"].text, "STATUS")
+      let message = condition["message"].text
+      members.append(
+        (
+          condition["type"].text.printable,
+          .init(message.isEmpty ? status : "\(status): \(message)")
+        ))
+    }
+    try describe(store, members)
+  }
+
+  /// Shows an operation that was just begun; waits for its end where that is wanted.
+  func follow(
+    _ operation: JSON, of store: String, _ waiting: WaitOptions, _ gateway: GatewayClient
+  ) async throws {
+    let progress = OperationProgress(operation)
+    guard waiting.wait else {
+      try show(operation) {
+        [
+          "\(progress.kind) of \(store.printable) begun: storectl operations watch "
+            + progress.id.printable
+        ]
+      }
+      return
+    }
+    let report = ProgressReport(on: messages)
+    report.show(progress)
+    let watch = OperationWatch(gateway: gateway, operation: progress.id, report: report) { _ in }
+    let done = try await watch.untilDone(timeoutSeconds: waiting.timeout.seconds)
+    try await finish(done, of: store, gateway)
+  }
+
+  /// What came of it: the store as it is now, or why there is none.
+  private func finish(_ operation: JSON, of store: String, _ gateway: GatewayClient) async throws {
+    let progress = OperationProgress(operation)
+    try progress.requireSuccess(of: store)
+    guard progress.kind == "provision" else {
+      try show(operation) { ["\(store.printable) is deleted"] }
+      return
+    }
+    let ready = try await gateway.call(.get("/v1/stores/\(progress.store)"))
+    try show(ready) {
+      ["\(ready["name"].text.printable) is ready: \(ready["url"].text.printable)"]
+    }
+  }
+}
+
+extension OperationProgress {
+  /// Throws the precise failure of an operation that is done and has not succeeded.
+  func requireSuccess(of store: String) throws(CommandFailure) {
+    if state == "succeeded" { return }
+    let step = steps.first { $0.state == "failed" }?.name
+    var lines = ["\(kind) of \(store) \(state)" + (step.map { " at the step \($0)" } ?? "")]
+    if let error { lines.append("  " + error.text) }
+    // A store whose deletion failed can only be deleted.
+    if state == "failed" {
+      lines.append(
+        kind == "delete"
+          ? "Try again: storectl stores delete \(store) --wait"
+          : (error?.isRetryable == false ? "Correct the cause, then: " : "Try again: ")
+            + "storectl stores retry \(store) --wait")
+    }
+    lines.append("operation \(id)")
+    throw CommandFailure(.failed, lines.map(\.printable).joined(separator: "\n"))
+  }
+}
