@@ -195,7 +195,7 @@ let targets: [Target] = [
       "AuditService", "ServiceRuntime", "Contracts", "Cryptography", "JSON", "Observability",
       "Postgres", "Protobuf", "RPC", "RPCCore", "Reactor", "Resilience", "TestKit", logging,
     ]),
-  library("PythonPeer", path: "Tests/PythonPeer", []),
+  library("PythonPeer", path: "Tests/PythonPeer", ["CLinux"]),
   tests("JSONTests", exclude: ["Peers"], ["JSON", "PythonPeer"]),
   tests(
     "HTTPTests", exclude: ["Peers"],

@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
@@ -21,3 +22,12 @@ void storeplane_end_with_parent(void);
 
 // pipe2(2) with O_CLOEXEC: no other thread's child inherits the ends.
 int storeplane_pipe(int ends[2]);
+
+// pidfd_open(2): a descriptor that is readable once the process has ended.
+int storeplane_open_process(int process);
+
+// The started process gets no descriptor from `first` on.
+int storeplane_close_from(posix_spawn_file_actions_t *actions, int first);
+
+// prlimit(2): the most descriptors of a process, and no core dumps, which would hold its memory.
+int storeplane_limit_process(int process, unsigned long descriptors);
