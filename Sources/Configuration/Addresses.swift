@@ -6,6 +6,11 @@ package struct HostPort: Sendable, Hashable, CustomStringConvertible {
   package let host: String
   package let port: UInt16
 
+  package init(host: String, port: UInt16) {
+    self.host = host
+    self.port = port
+  }
+
   package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
   static func parse(_ text: String, example: String) throws(Rejection) -> HostPort {

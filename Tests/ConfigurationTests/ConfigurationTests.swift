@@ -361,6 +361,8 @@ private func problems(
     }
     for key in [
       "TRIGGER_DEV_API_KEY", "TRIGGER_DEV_API_URL", "STORE_DOMAIN_SUFFIX", "RECOVERY",
+      "STORE_URL", "INGRESS_ADDRESS", "KUBECONFIG", "HELM_WORKER_PATH", "HELM_LIBRARY_PATH",
+      "CHART_PATH", "CHART_VALUES_FILES",
     ] {
       #expect(takers[key] == [.provisioner], "\(key)")
     }

@@ -53,6 +53,24 @@ import Testing
     #expect(DurationText.format(.zero) == "0ms")
   }
 
+  @Test func addressesOfHosts() throws {
+    let setting = Setting.hostURL("U", "Where.", example: "https://{host}")
+    let plain = try outcome(setting, "https://{host}").get()
+    #expect(plain.url(host: "a.example.com") == "https://a.example.com")
+    #expect(plain.effectivePort == 443)
+    let local = try outcome(setting, "http://{host}:8880").get()
+    #expect(local.url(host: "a.localhost") == "http://a.localhost:8880")
+    #expect(local.authority(host: "a.localhost") == "a.localhost:8880")
+    #expect(local.description == "http://{host}:8880" && local.effectivePort == 8880)
+    for bad in [
+      "", "{host}", "ftp://{host}", "https://shop", "https://{host}/", "https://{host}:",
+      "https://{host}:0", "https://{host}:65536", "https://{host}:+80", "https://x.{host}",
+      "https://{host}:٣", "HTTPS://{host}", "https://{host}:80:80",
+    ] {
+      #expect(isRejected(setting, bad), "\(bad)")
+    }
+  }
+
   @Test func booleans() throws {
     let setting = Setting.boolean("B", "Whether.")
     for yes in ["true", "TRUE", "yes", "on", "1"] { #expect(try outcome(setting, yes).get()) }

@@ -1,3 +1,4 @@
+import Configuration
 import Contracts
 import Cryptography
 import Glibc
@@ -29,7 +30,9 @@ final class ServicePeers {
     let callers = CallerInterceptor(
       audience: .provisioner, keys: try JSONWebKeySet([key.publicKey]).tokenKeySet(),
       now: { Int64(time(nil)) })
-    let stores = StoreHandler(catalog: desk.catalog, feed: desk.feed, logger: quiet)
+    let stores = StoreHandler(
+      catalog: desk.catalog, feed: desk.feed,
+      address: HostURLTemplate(scheme: "http", port: 8880), logger: quiet)
     let operations = OperationHandler(catalog: desk.catalog, feed: desk.feed, logger: quiet)
     server = Server(
       reactor: desk.reactor,

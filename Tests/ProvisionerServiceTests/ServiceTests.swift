@@ -35,7 +35,7 @@ import Testing
       #expect(byName == byID)
       #expect(byName.state == .ready && byName.tenant == Desk.tenant)
       #expect(byName.parameters?.title == "Demo shop")
-      #expect(byName.url == "http://demo.localhost/")
+      #expect(byName.url == "http://demo.localhost:8880/")
       #expect(byName.readyTime != nil && byName.error == nil)
       // Who asked is in the trail, by the token and not by the request.
       let events = try await desk.events(of: byName.id)

@@ -149,6 +149,16 @@ package enum PlatformSettings {
     "STORE_DOMAIN_SUFFIX", default: ".localhost", bytesMaximum: 200,
     "What follows a store's name in its address.", example: ".shops.example.com")
 
+  package static let storeURL = Setting.hostURL(
+    "STORE_URL", default: "https://{host}",
+    "The address of a store as its visitors type it.", example: "http://{host}:8880")
+
+  package static let ingressAddress = Setting.hostPort(
+    "INGRESS_ADDRESS",
+    "Where the provisioner reaches the cluster's ingress, to see that a store answers; without it, "
+      + "at the store's own host.", example: "127.0.0.1:8880"
+  ).optional
+
   package static let kubeconfig = Setting.path(
     "KUBECONFIG", .readableFile,
     "The cluster to provision into; without it, the cluster that the service runs in.",
@@ -158,6 +168,25 @@ package enum PlatformSettings {
   package static let helmEngine = Setting.choice(
     "HELM_ENGINE", default: HelmEngine.library,
     "Drive Helm by its library in a child process, or by the helm binary.")
+
+  package static let helmWorkerPath = Setting.path(
+    "HELM_WORKER_PATH", .readableFile,
+    "The program that loads Helm; without it, helm-worker beside the provisioner's own program.",
+    example: "/usr/local/bin/helm-worker"
+  ).optional
+
+  package static let helmLibraryPath = Setting.path(
+    "HELM_LIBRARY_PATH", default: "/usr/local/lib/libhelm_c.so", .readableFile,
+    "Helm's library, libhelm_c.", example: "/opt/storeplane/lib/libhelm_c.so")
+
+  package static let chartPath = Setting.path(
+    "CHART_PATH", default: "/usr/local/share/storeplane/ecommerce-store", .directory,
+    "The folder of the stores' chart.", example: "helm/ecommerce-store")
+
+  package static let chartValuesFiles = Setting.list(
+    "CHART_VALUES_FILES", default: [], countMaximum: 16,
+    "YAML files with values of the chart for every store; later ones win.",
+    example: "/etc/storeplane/values-vps.yaml,/etc/storeplane/values.yaml")
 
   package static let provisionerWorkers = Setting.integer(
     "PROVISIONER_WORKERS", default: 5, in: 1...100,

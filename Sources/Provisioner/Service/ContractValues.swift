@@ -1,3 +1,4 @@
+import Configuration
 import Contracts
 import JSON
 import Observability
@@ -7,12 +8,12 @@ import ServiceRuntime
 // What the contracts say of what the domain has, and the other way round.
 
 extension ProvisionerV1.Store {
-  /// - Parameter urlScheme: of the front page's address.
-  init(_ store: StoreRecord, urlScheme: String) {
+  /// - Parameter address: of the front page.
+  init(_ store: StoreRecord, address: HostURLTemplate) {
     self.init(
       id: store.id, name: store.name, tenant: store.tenant, engine: .init(store.engine),
       state: .init(store.state), parameters: .init(store.parameters), host: store.host,
-      url: "\(urlScheme)://\(store.host)/", error: store.problem.map { .init($0) },
+      url: address.url(host: store.host) + "/", error: store.problem.map { .init($0) },
       revision: store.revision, operation: store.operation.description,
       namespace: store.namespace, createTime: .init(store.createdAt),
       updateTime: .init(store.updatedAt), readyTime: store.readyAt.map { .init($0) },
@@ -20,8 +21,8 @@ extension ProvisionerV1.Store {
   }
 
   /// The store as it was after one of its transitions.
-  init(_ store: StoreRecord, at transition: StoreTransitionRecord, urlScheme: String) {
-    self.init(store, urlScheme: urlScheme)
+  init(_ store: StoreRecord, at transition: StoreTransitionRecord, address: HostURLTemplate) {
+    self.init(store, address: address)
     state = .init(transition.state)
     revision = transition.revision
     operation = transition.operation.description

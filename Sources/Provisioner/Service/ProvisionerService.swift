@@ -39,7 +39,9 @@ package enum ProvisionerService {
   private static func serve(
     _ service: Service, _ catalog: StoreCatalog, _ feed: ChangeFeed
   ) throws {
-    let stores = StoreHandler(catalog: catalog, feed: feed, logger: service.logger)
+    let stores = StoreHandler(
+      catalog: catalog, feed: feed, address: service.configuration[PlatformSettings.storeURL],
+      logger: service.logger)
     let operations = OperationHandler(catalog: catalog, feed: feed, logger: service.logger)
     try service.serve(
       [stores.methods, operations.methods], policy: policy(stores, operations))

@@ -1,3 +1,4 @@
+package import Configuration
 package import Contracts
 package import Logging
 import Observability
@@ -14,16 +15,16 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
 
   private let catalog: StoreCatalog
   private let feed: ChangeFeed
-  private let urlScheme: String
+  private let address: HostURLTemplate
   private let logger: Logger
 
-  /// - Parameter urlScheme: of the stores' addresses.
+  /// - Parameter address: of the stores' front pages.
   package init(
-    catalog: StoreCatalog, feed: ChangeFeed, urlScheme: String = "http", logger: Logger
+    catalog: StoreCatalog, feed: ChangeFeed, address: HostURLTemplate, logger: Logger
   ) {
     self.catalog = catalog
     self.feed = feed
-    self.urlScheme = urlScheme
+    self.address = address
     self.logger = logger
   }
 
@@ -108,7 +109,7 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
     let tenant = try context.tenant()
     return try await answering("store", request.store, logger: logger) {
       let store = try await self.find(request.store, tenant, context)
-      return ProvisionerV1.Store(store, urlScheme: self.urlScheme)
+      return ProvisionerV1.Store(store, address: self.address)
     }
   }
 
@@ -128,7 +129,7 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
         states: states, after: try token.position(request.pageToken), count: count, tenant: tenant,
         deadline: context.databaseDeadline)
       return ProvisionerV1.ListStoresResponse(
-        stores: page.items.map { ProvisionerV1.Store($0, urlScheme: self.urlScheme) },
+        stores: page.items.map { ProvisionerV1.Store($0, address: self.address) },
         nextPageToken: token.encode(page.next))
     }
   }
@@ -151,7 +152,7 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
             found.id, after: sent.revision ?? .max, tenant: tenant,
             deadline: context.databaseDeadline)
         else { throw StoreRefusal.notFound }
-        for message in sent.advance(to: store, transitions, urlScheme: self.urlScheme) {
+        for message in sent.advance(to: store, transitions, address: self.address) {
           try await responses.write(message)
         }
         if sent.isLast { return }
@@ -194,17 +195,17 @@ private struct StoreCursor {
 
   /// The messages that bring the watcher up to date.
   mutating func advance(
-    to store: StoreRecord, _ transitions: [StoreTransitionRecord], urlScheme: String
+    to store: StoreRecord, _ transitions: [StoreTransitionRecord], address: HostURLTemplate
   ) -> [ProvisionerV1.Store] {
     var messages: [ProvisionerV1.Store] = []
     for transition in transitions {
-      messages.append(ProvisionerV1.Store(store, at: transition, urlScheme: urlScheme))
+      messages.append(ProvisionerV1.Store(store, at: transition, address: address))
       revision = transition.revision
       version = max(version, transition.version)
     }
     // At first, and after a change that was no transition.
     if store.version > version {
-      messages.append(ProvisionerV1.Store(store, urlScheme: urlScheme))
+      messages.append(ProvisionerV1.Store(store, address: address))
       version = store.version
       revision = max(revision ?? 0, store.revision)
     }
