@@ -123,15 +123,29 @@ let targets: [Target] = [
     ["AuditService", "ServiceRuntime", "Configuration", "Postgres", "Reactor"]),
 
   library(
-    "ProvisionerService", path: "Sources/Provisioner", exclude: ["Main"],
+    "ProvisionerService", path: "Sources/Provisioner", exclude: ["Main", "Backend"],
     resources: [.embedInCode("Store/Migrations/v0001_init.sql")],
     [
       "ServiceRuntime", "Configuration", "Contracts", "Cryptography", "JSON", "Observability",
       "Postgres", "Protobuf", "RPC", "RPCCore", "Reactor", "Resilience", logging,
     ]),
+  // What it does to clusters: Kubernetes and Helm.
+  library(
+    "ProvisionerBackend", path: "Sources/Provisioner/Backend",
+    resources: ["prologue", "prepare", "install", "plugins"].map {
+      .embedInCode("Setup/\($0).php")
+    },
+    [
+      "ProvisionerService", "CLinux", "Configuration", "Contracts", "Cryptography", "HTTP", "JSON",
+      "Kubernetes",
+      "Protobuf", "RPC", "RPCCore", "Reactor", logging, yams,
+    ]),
   executable(
     "ProvisionerMain", path: "Sources/Provisioner/Main",
-    ["ProvisionerService", "ServiceRuntime", "Configuration", "Postgres", "Reactor"]),
+    [
+      "ProvisionerBackend", "ProvisionerService", "ServiceRuntime", "Configuration", "Kubernetes",
+      "Postgres", "Reactor",
+    ]),
   // A cluster of the tests' own, and what every backend of the provisioner must do.
   library(
     "ProvisionerTestKit", path: "Sources/TestKit/Provisioner", ["ProvisionerService", "Reactor"]),
@@ -218,6 +232,13 @@ let targets: [Target] = [
       "Reactor", "Resilience", "TestKit", logging,
     ]),
   tests(
+    "ProvisionerBackendTests", exclude: ["Peers"],
+    [
+      "ProvisionerBackend", "ProvisionerService", "ProvisionerTestKit", "ConfigService",
+      "ServiceRuntime", "Configuration", "Contracts", "HTTP", "HelmWorker", "JSON", "Kubernetes",
+      "Postgres", "Protobuf", "PythonPeer", "RPC", "RPCCore", "Reactor", "TestKit", logging,
+    ]),
+  tests(
     "GatewayServiceTests",
     [
       "GatewayService", "Contracts", "Cryptography", "HTTP", "JSON", "Observability", "Postgres",
@@ -242,6 +263,7 @@ let package = Package(
     .executable(name: "audit", targets: ["AuditMain"]),
     .executable(name: "config", targets: ["ConfigMain"]),
     .executable(name: "gateway", targets: ["GatewayMain"]),
+    .executable(name: "helm-worker", targets: ["HelmWorker"]),
     .executable(name: "provisioner", targets: ["ProvisionerMain"]),
     .executable(name: "storeplane-setup", targets: ["SetupMain"]),
     .executable(name: "storectl", targets: ["StorectlMain"]),

@@ -300,7 +300,12 @@ extension HelmError {
         description.contains("cannot reuse a name") ? .alreadyExists : .failedPrecondition
       case .panic, .unknown: .internal
       }
-    return RPCError(status, description)
+    // What Helm said is told apart by it from what became of this process.
+    let info = GoogleRPC.ErrorInfo(reason: "HELM_\(code)".uppercased(), domain: "storeplane")
+    let details = GoogleRPC.Status(
+      code: Int32(status.rawValue), message: description,
+      details: [GoogleProtobuf.AnyMessage(packing: info)])
+    return RPCError(status, description, details: details.serialized())
   }
 }
 

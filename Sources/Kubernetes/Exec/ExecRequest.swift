@@ -56,6 +56,12 @@ package struct ExecResult: Sendable, Equatable {
   package let stdout: [UInt8]
   package let stderr: [UInt8]
 
+  package init(exitCode: Int, stdout: [UInt8], stderr: [UInt8]) {
+    self.exitCode = exitCode
+    self.stdout = stdout
+    self.stderr = stderr
+  }
+
   package var stdoutText: String { String(decoding: stdout, as: UTF8.self) }
   package var stderrText: String { String(decoding: stderr, as: UTF8.self) }
 

@@ -9,6 +9,7 @@ package enum FailureCode: String, CaseIterable, Sendable {
   case quotaExceeded = "QUOTA_EXCEEDED"
   case hostConflict = "HOST_CONFLICT"
   case namespaceTerminating = "NAMESPACE_TERMINATING"
+  case namespaceForeign = "NAMESPACE_FOREIGN"
   case namespaceStuck = "NAMESPACE_STUCK"
   case removalTimedOut = "REMOVAL_TIMED_OUT"
   // Helm.
@@ -25,11 +26,13 @@ package enum FailureCode: String, CaseIterable, Sendable {
   case crashLoop = "CRASH_LOOP"
   case outOfMemory = "OUT_OF_MEMORY"
   case volumePending = "VOLUME_PENDING"
+  case unschedulable = "UNSCHEDULABLE"
   case rolloutTimedOut = "ROLLOUT_TIMED_OUT"
   // Set-up.
   case credentialsUnavailable = "CREDENTIALS_UNAVAILABLE"
   case setupInterrupted = "SETUP_INTERRUPTED"
   case setupFailed = "SETUP_FAILED"
+  case pluginUnavailable = "PLUGIN_UNAVAILABLE"
   case verificationFailed = "VERIFICATION_FAILED"
   // The work itself.
   case stepTimedOut = "STEP_TIMED_OUT"
@@ -89,14 +92,14 @@ extension FailureCode {
   private var traits: Traits {
     switch self {
     case .clusterUnreachable, .clusterThrottled, .clusterForbidden, .admissionDenied,
-      .admissionTimedOut, .quotaExceeded, .hostConflict, .namespaceTerminating, .namespaceStuck,
-      .removalTimedOut:
+      .admissionTimedOut, .quotaExceeded, .hostConflict, .namespaceTerminating, .namespaceForeign,
+      .namespaceStuck, .removalTimedOut:
       clusterTraits
     case .helmUnavailable, .helmFailed, .releaseLocked, .releaseTooLarge, .chartInvalid,
       .fieldImmutable:
       helmTraits
     case .imageNameInvalid, .imagePullFailed, .containerConfigInvalid, .crashLoop, .outOfMemory,
-      .volumePending, .rolloutTimedOut:
+      .volumePending, .unschedulable, .rolloutTimedOut:
       podTraits
     default: workTraits
     }
@@ -125,6 +128,10 @@ extension FailureCode {
     case .namespaceTerminating:
       Self.passing(
         .answered, "the store's former namespace is still being removed", "wait until it is gone")
+    case .namespaceForeign:
+      Self.lasting(
+        "the store's namespace is there already, and is not the platform's",
+        "an operator must see whose it is, and remove it")
     case .namespaceStuck:
       Self.lasting(
         "the store's namespace cannot be removed",
@@ -182,6 +189,10 @@ extension FailureCode {
     case .volumePending:
       Self.lasting(
         "a volume cannot be made", "an operator must see to the cluster's storage class")
+    case .unschedulable:
+      Self.passing(
+        .answered, "no node of the cluster takes the store's pods",
+        "an operator must make room, then retry")
     default:
       Self.passing(
         .answered, "the store's pods were not ready in time",
@@ -199,6 +210,11 @@ extension FailureCode {
       Self.passing(.answered, "the store's set-up was cut off", "retry: it goes on where it was")
     case .setupFailed:
       Self.lasting("the store's set-up failed", "see the reason, then retry")
+    case .pluginUnavailable:
+      Self.passing(
+        .answered, "a plugin cannot be had",
+        "an operator must name a source that the store's pod can read (woocommerce.pluginSource, "
+          + "wordpress.plugins), then retry")
     case .verificationFailed:
       Self.passing(
         .answered, "the store does not answer as it should",

@@ -1,8 +1,66 @@
+import Configuration
+import Contracts
+import Foundation
+import Kubernetes
+import ProvisionerBackend
 import ProvisionerService
 import ServiceRuntime
 
 /// What acts on clusters in this program.
 enum StoreBackends {
-  /// Nil where there is none: the service then does not start.
-  static func make(for service: Service) throws -> (any StoreBackend)? { nil }
+  static func make(for service: Service) throws -> any StoreBackend {
+    let configuration = service.configuration
+    let kubeconfig = configuration[PlatformSettings.kubeconfig]
+    let kubernetes = KubernetesClient(
+      reactor: service.reactor, configuration: try cluster(kubeconfig), blocking: service.blocking)
+    var settings = BackendSettings(
+      chart: try existing(
+        configuration[PlatformSettings.chartPath], "Chart.yaml", PlatformSettings.chartPath.key),
+      kubeconfig: kubeconfig ?? "", helm: try helm(configuration),
+      address: configuration[PlatformSettings.storeURL])
+    settings.chartValues = try ValuesFile.load(configuration[PlatformSettings.chartValuesFiles])
+    settings.ingress = configuration[PlatformSettings.ingressAddress]
+    let config = ConfigV1.SecretServiceClient(
+      channel: try service.channel(
+        to: .config, at: configuration[PlatformSettings.configAddress]))
+    let backend = try KubernetesStoreBackend(
+      settings, kubernetes: kubernetes, config: config, reactor: service.reactor,
+      blocking: service.blocking, logger: service.logger)
+    service.onStop {
+      await backend.close()
+      kubernetes.close()
+    }
+    return backend
+  }
+
+  private static func cluster(_ kubeconfig: String?) throws -> ClusterConfiguration {
+    if let kubeconfig { return try Kubeconfig.load([kubeconfig]).configuration() }
+    guard ClusterConfiguration.isInCluster() else {
+      throw StartError(
+        "KUBECONFIG is not set, and this process does not run in a cluster: give it the path of a "
+          + "kubeconfig")
+    }
+    return try ClusterConfiguration.inCluster()
+  }
+
+  private static func helm(_ configuration: Configuration) throws -> HelmWorkerSettings {
+    let beside = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+      .deletingLastPathComponent().path
+    return HelmWorkerSettings(
+      program: try existing(
+        configuration[PlatformSettings.helmWorkerPath] ?? "\(beside)/helm-worker", nil,
+        PlatformSettings.helmWorkerPath.key),
+      library: try existing(
+        configuration[PlatformSettings.helmLibraryPath], nil, PlatformSettings.helmLibraryPath.key))
+  }
+
+  /// The path, absolute, if it is there; with `file` in it, where one is named.
+  private static func existing(_ path: String, _ file: String?, _ key: String) throws -> String {
+    let absolute = URL(fileURLWithPath: path).path
+    let looked = file.map { "\(absolute)/\($0)" } ?? absolute
+    guard FileManager.default.isReadableFile(atPath: looked) else {
+      throw StartError("\(looked) cannot be read: set \(key) to where it is")
+    }
+    return absolute
+  }
 }

@@ -6,10 +6,7 @@ import ServiceRuntime
 do {
   let migrations = try ProvisionerMigrations.all()
   ServiceProcess.run(.provisioner, migrations: migrations) { service, reactor in
-    guard let backend = try StoreBackends.make(for: service) else {
-      throw StartError(
-        "this build cannot act on clusters: its Kubernetes and Helm backend is not in it yet")
-    }
+    let backend = try StoreBackends.make(for: service)
     try ProvisionerService.start(service, backend: backend)
   }
 } catch {

@@ -1,0 +1,28 @@
+package import Configuration
+package import JSON
+package import Kubernetes
+
+/// What a backend is told about its cluster and its stores.
+package struct BackendSettings: Sendable {
+  /// The chart's folder.
+  package var chart: String
+  /// Values of the chart for every store.
+  package var chartValues = JSONObject()
+  /// The kubeconfig that Helm reads; empty inside a cluster.
+  package var kubeconfig: String
+  package var helm: HelmWorkerSettings
+  /// The stores' addresses.
+  package var address: HostURLTemplate
+  /// Where the ingress is reached; nil: at the stores' own hosts.
+  package var ingress: HostPort?
+  package var patience = RolloutPatience()
+
+  package init(
+    chart: String, kubeconfig: String, helm: HelmWorkerSettings, address: HostURLTemplate
+  ) {
+    self.chart = chart
+    self.kubeconfig = kubeconfig
+    self.helm = helm
+    self.address = address
+  }
+}

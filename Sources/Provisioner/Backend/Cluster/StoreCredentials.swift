@@ -1,0 +1,112 @@
+import Contracts
+import JSON
+import Kubernetes
+import ProvisionerService
+import RPC
+import RPCCore
+import Reactor
+
+/// The credentials of one store. They show themselves nowhere by accident.
+package struct CredentialSet: Sendable, CustomStringConvertible, CustomReflectable {
+  /// By the key of the Secret.
+  package let values: [String: String]
+
+  package init(_ values: [String: String]) { self.values = values }
+
+  package var administrator: (user: String, password: String) {
+    (
+      values[StoreCredentials.administratorKey] ?? "",
+      values[StoreCredentials.administratorPasswordKey] ?? ""
+    )
+  }
+
+  /// What must not be shown; the administrator's name is no secret.
+  package var secrets: [String] {
+    values.filter { $0.key != StoreCredentials.administratorKey }.map(\.value)
+  }
+
+  package var description: String { "[\(values.count) credentials]" }
+  package var customMirror: Mirror { Mirror(self, children: []) }
+}
+
+/// The credentials that the config service keeps for each store, and the store's Secret made of them.
+/// Confined to its reactor.
+package final class StoreCredentials {
+  /// Of the Secret that the chart is told as `existingSecret`.
+  package static let secretName = "storeplane-credentials"
+  static let administratorKey = "wordpress-admin-user"
+  static let administratorPasswordKey = "wordpress-admin-password"
+  static let administrator = "admin"
+  private static let timeout = Duration.seconds(25)
+
+  /// What is generated for a store: the keys of the Secret, and their lengths in characters.
+  package static let generated: [(name: String, length: Int32)] =
+    ["mariadb-root-password", "mariadb-password", administratorPasswordKey].map { ($0, 32) }
+    + ["auth", "secure-auth", "logged-in", "nonce"].flatMap { name in
+      ["wordpress-\(name)-key", "wordpress-\(name)-salt"].map { ($0, 64) }
+    }
+
+  private let config: ConfigV1.SecretServiceClient
+  private let kubernetes: KubernetesClient
+
+  init(config: ConfigV1.SecretServiceClient, kubernetes: KubernetesClient) {
+    self.config = config
+    self.kubernetes = kubernetes
+  }
+
+  /// The store's credentials; generated if it has none.
+  func ensure(_ site: StoreSite) async throws(ProvisionFailure) -> CredentialSet {
+    let request = ConfigV1.EnsureStoreCredentialsRequest(
+      tenant: site.tenant, store: site.store,
+      credentials: Self.generated.map {
+        .init(name: $0.name, format: .alphanumeric, length: $0.length)
+      }
+    )
+    let answer = try await call {
+      try await self.config.ensureStoreCredentials(request, options: $0)
+    }
+    var values = [Self.administratorKey: Self.administrator]
+    for credential in answer.credentials { values[credential.name] = credential.value }
+    for (name, _) in Self.generated where values[name]?.isEmpty ?? true {
+      throw ProvisionFailure(.credentialsUnavailable, "the config service gave no \(name)")
+    }
+    return CredentialSet(values)
+  }
+
+  func apply(_ site: StoreSite) async throws(ProvisionFailure) {
+    let credentials = try await ensure(site)
+    var data = JSONObject()
+    for (name, value) in credentials.values.sorted(by: { $0.key < $1.key }) {
+      data[name] = .string(PaddedBase64.encode(Array(value.utf8)))
+    }
+    var labels = JSONObject()
+    labels[StoreNamespace.ownerLabel.key] = .string(StoreNamespace.ownerLabel.value)
+    labels[StoreNamespace.storeLabel] = .string(site.store)
+    let secret: JSON = [
+      "type": "Opaque", "metadata": ["labels": .object(labels)], "data": .object(data),
+    ]
+    do throws(KubernetesError) {
+      try await kubernetes.apply(
+        .secrets, namespace: site.namespace, name: Self.secretName, secret,
+        deadline: Instant.now() + Self.timeout)
+    } catch {
+      throw ProvisionFailure(error)
+    }
+  }
+
+  func forget(_ site: StoreSite) async throws(ProvisionFailure) {
+    let request = ConfigV1.DeleteStoreCredentialsRequest(tenant: site.tenant, store: site.store)
+    _ = try await call { try await self.config.deleteStoreCredentials(request, options: $0) }
+  }
+
+  private func call<R>(_ body: (CallOptions) async throws -> R) async throws(ProvisionFailure) -> R
+  {
+    do {
+      return try await body(CallOptions(timeout: Self.timeout))
+    } catch {
+      if Task.isCancelled { throw ProvisionFailure(.cancelled) }
+      let reason = (error as? RPCError)?.description ?? "\(error)"
+      throw ProvisionFailure(.credentialsUnavailable, "the config service answered \(reason)")
+    }
+  }
+}

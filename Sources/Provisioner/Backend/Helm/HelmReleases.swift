@@ -1,0 +1,104 @@
+import Contracts
+import JSON
+import Kubernetes
+import Protobuf
+import ProvisionerService
+import RPC
+import RPCCore
+import Reactor
+
+/// The Helm release of each store. Confined to its reactor.
+final class HelmReleases {
+  /// Of every store's release: each has a namespace of its own.
+  static let name = "store"
+  /// Below the steps' own limit, so that Helm's reason comes first.
+  static let timeout = Duration.seconds(170)
+  private static let lookTimeout = Duration.seconds(20)
+  /// Releases that a dead worker left behind, by the label of Helm's records.
+  private static let unfinished =
+    "owner=helm,name=\(name),status in "
+    + "(pending-install,pending-upgrade,pending-rollback,uninstalling)"
+
+  private let supervisor: HelmWorkerSupervisor
+  private let kubernetes: KubernetesClient
+  private let chart: String
+  private let kubeconfig: String
+
+  /// - Parameter kubeconfig: the path of the file; empty inside a cluster.
+  init(
+    _ supervisor: HelmWorkerSupervisor, kubernetes: KubernetesClient, chart: String,
+    kubeconfig: String
+  ) {
+    self.supervisor = supervisor
+    self.kubernetes = kubernetes
+    self.chart = chart
+    self.kubeconfig = kubeconfig
+  }
+
+  /// Installs the chart, or brings the release up to date.
+  func install(_ site: StoreSite, values: JSONObject) async throws(ProvisionFailure) {
+    // What an earlier call of ours may still be doing would be taken for a dead worker's.
+    await supervisor.abandon(site.store)
+    try await releaseLock(site)
+    let request = HelmWorkerV1.UpgradeRequest(
+      release: reference(site), chartPath: chart,
+      valuesJSON: JSON.object(values).serialized(), timeout: Self.duration, install: true,
+      takeOver: true)
+    try await call(site) { client in _ = try await client.upgrade(request, options: Self.options) }
+  }
+
+  func uninstall(_ site: StoreSite) async throws(ProvisionFailure) {
+    await supervisor.abandon(site.store)
+    let request = HelmWorkerV1.UninstallRequest(release: reference(site), timeout: Self.duration)
+    try await call(site) { client in
+      _ = try await client.uninstall(request, options: Self.options)
+    }
+  }
+
+  /// Helm refuses a release that somebody else works on, as its record says. With the store's lease
+  /// held there is nobody: the record is a dead worker's, and goes. What it had made stays, and is
+  /// taken into the next release by its labels.
+  private func releaseLock(_ site: StoreSite) async throws(ProvisionFailure) {
+    let deadline = Instant.now() + Self.lookTimeout
+    do throws(KubernetesError) {
+      let records = try await kubernetes.listAll(
+        .secrets, ObjectSelection(namespace: site.namespace, labelSelector: Self.unfinished),
+        deadline: deadline)
+      for record in records.objects {
+        do throws(KubernetesError) {
+          try await kubernetes.delete(
+            .secrets, namespace: site.namespace, name: record.name,
+            DeleteOptions(uid: record.uid), deadline: deadline)
+        } catch {
+          if error.kind != .notFound { throw error }
+        }
+      }
+    } catch {
+      throw ProvisionFailure(error)
+    }
+  }
+
+  private func call(
+    _ site: StoreSite, _ body: (HelmWorkerV1.HelmServiceClient) async throws -> Void
+  ) async throws(ProvisionFailure) {
+    do {
+      try await supervisor.call(site.store, body)
+    } catch {
+      if Task.isCancelled { throw ProvisionFailure(.cancelled) }
+      throw ProvisionFailure(helm: error)
+    }
+  }
+
+  private func reference(_ site: StoreSite) -> HelmWorkerV1.ReleaseReference {
+    .init(
+      kubeconfigPath: kubeconfig, kubeconfigContext: "", namespace: site.namespace,
+      name: Self.name)
+  }
+
+  private static var duration: GoogleProtobuf.Duration {
+    .init(seconds: timeout.components.seconds)
+  }
+
+  /// A little longer than Helm itself has.
+  private static var options: CallOptions { CallOptions(timeout: timeout + .seconds(5)) }
+}

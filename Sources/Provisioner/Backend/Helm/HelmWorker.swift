@@ -1,0 +1,58 @@
+import Contracts
+import Glibc
+import RPC
+import Reactor
+
+/// A helm-worker that runs, and what goes on in it. Confined to its reactor.
+final class HelmWorker {
+  let process: HelmWorkerProcess
+  let client: HelmWorkerV1.HelmServiceClient
+  private let channel: Channel
+  /// Calls under way, by store.
+  private var active: [String: Int] = [:]
+  /// Stores whose call ended here without the worker's answer: it may still be at work.
+  private var unanswered: Set<String> = []
+  /// Calls that it was given.
+  private(set) var calls = 0
+  /// It gets no further calls.
+  var isRetired = false
+  /// The store for whose sake it was killed.
+  private(set) var abandonedStore: String?
+
+  init(_ process: HelmWorkerProcess, socket: String, reactor: Reactor) {
+    self.process = process
+    var configuration = ChannelConfiguration()
+    // Until it listens, which takes it some hundred milliseconds.
+    configuration.backoff = .milliseconds(10)
+    configuration.backoffMax = .milliseconds(100)
+    configuration.connectionsMax = 1
+    channel = Channel(
+      reactor: reactor, configuration: configuration, address: .unix(path: socket))
+    client = HelmWorkerV1.HelmServiceClient(channel: channel)
+  }
+
+  var isIdle: Bool { active.isEmpty }
+
+  func begin(_ store: String) {
+    calls += 1
+    active[store, default: 0] += 1
+  }
+
+  func end(_ store: String, isAnswered: Bool) {
+    let left = (active[store] ?? 1) - 1
+    active[store] = left > 0 ? left : nil
+    if isAnswered { unanswered.remove(store) } else { unanswered.insert(store) }
+  }
+
+  /// Whether it is, or may be, at work on a store.
+  func isBusy(with store: String) -> Bool { active[store] != nil || unanswered.contains(store) }
+
+  /// Ends the process and every call in it.
+  func kill(abandoning store: String? = nil) {
+    if process.end == nil { abandonedStore = abandonedStore ?? store }
+    process.kill()
+  }
+
+  /// Ends every call in it.
+  func close() { channel.close() }
+}

@@ -1,0 +1,169 @@
+import CLinux
+import Glibc
+import Reactor
+
+/// One helm-worker process: started, listened to, ended. Confined to its reactor, on whose thread it
+/// must be made: the kernel ends the child with the thread that started it.
+final class HelmWorkerProcess: ReadinessHandler {
+  struct Program {
+    let path: String
+    let library: String
+    let socket: String
+    /// Where Helm may keep files.
+    let folder: String
+    /// RLIMIT_NOFILE.
+    var descriptorsMax: UInt = 512
+  }
+
+  /// What is kept of the last that it wrote.
+  static let diagnosticBytesMax = 2 * 1024
+
+  let id: pid_t
+  private let loop: EventLoop
+  private let descriptor: Int32
+  private var output: ProcessOutput?
+  private var waiters: [Waiter] = []
+  /// How it ended, for people; nil while it runs.
+  private(set) var end: String?
+  /// Called once, when it has ended.
+  var onEnd: () -> Void = {}
+
+  private final class Waiter {
+    var resumption: Resumption<Void>?
+
+    func resume() {
+      let resumption = self.resumption
+      self.resumption = nil
+      resumption?.resume(())
+    }
+  }
+
+  init(_ program: Program, loop: EventLoop) throws(SystemError) {
+    self.loop = loop
+    let output = try ProcessOutput(bytesMax: Self.diagnosticBytesMax, loop: loop)
+    let id = try Self.spawn(program, output: output.writing)
+    output.closeWriting()
+    self.id = id
+    // A limit that cannot be set is no reason to go without Helm.
+    _ = storeplane_limit_process(id, program.descriptorsMax)
+    descriptor = storeplane_open_process(id)
+    guard descriptor >= 0 else {
+      let error = SystemError("pidfd_open")
+      Glibc.kill(id, SIGKILL)
+      waitpid(id, nil, 0)
+      throw error
+    }
+    self.output = output
+    try loop.register(descriptor, for: .readable, self)
+  }
+
+  /// The last that it wrote to its standard output and error.
+  var diagnostic: String { output?.text ?? "" }
+
+  func kill() {
+    if end == nil { Glibc.kill(id, SIGKILL) }
+  }
+
+  /// Returns when it has ended, or the task was cancelled.
+  func ended(on reactor: Reactor) async {
+    let waiter = Waiter()
+    await suspended(on: reactor) {
+      waiter.resume()
+    } _: { resumption in
+      if self.end != nil { return resumption.resume(()) }
+      waiter.resumption = resumption
+      self.waiters.append(waiter)
+    }
+  }
+
+  /// Zero where the kernel does not tell.
+  var residentBytes: Int {
+    if end != nil { return 0 }
+    let statistics = open("/proc/\(id)/statm", O_RDONLY | O_CLOEXEC)
+    if statistics < 0 { return 0 }
+    defer { close(statistics) }
+    var buffer = [UInt8](repeating: 0, count: 128)
+    let count = read(statistics, &buffer, buffer.count)
+    let fields = buffer.prefix(max(0, count)).split(separator: UInt8(ascii: " "))
+    guard fields.count > 1, let pages = Int(String(decoding: fields[1], as: UTF8.self)) else {
+      return 0
+    }
+    return pages * Int(getpagesize())
+  }
+
+  // MARK: ReadinessHandler
+
+  package func ready(_ readiness: Readiness) {
+    var status: Int32 = 0
+    guard end == nil, waitpid(id, &status, WNOHANG) == id else { return }
+    end =
+      status & 0x7F == 0
+      ? "ended with exit code \(status >> 8 & 0xFF)" : "was ended by signal \(status & 0x7F)"
+    loop.deregister(descriptor)
+    close(descriptor)
+    output?.drain()
+    for waiter in waiters { waiter.resume() }
+    waiters = []
+    onEnd()
+    onEnd = {}
+  }
+
+  // MARK: Starting
+
+  /// What a child needs of our environment: nothing that is secret.
+  private static let inherited = [
+    "PATH", "HOME", "LANG", "TZ", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT",
+    "SSL_CERT_FILE", "SSL_CERT_DIR",
+  ]
+
+  private static func environment(_ program: Program) -> [String] {
+    var environment = inherited.compactMap { name in
+      getenv(name).map { "\(name)=\(String(cString: $0))" }
+    }
+    for name in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME", "TMPDIR"] {
+      environment.append("\(name)=\(program.folder)")
+    }
+    return environment
+  }
+
+  private static func spawn(_ program: Program, output: Int32) throws(SystemError) -> pid_t {
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+    posix_spawn_file_actions_adddup2(&actions, output, 1)
+    posix_spawn_file_actions_adddup2(&actions, output, 2)
+    _ = storeplane_close_from(&actions, 3)
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    posix_spawnattr_setsigmask(&attributes, &signals)
+    sigaddset(&signals, SIGPIPE)
+    posix_spawnattr_setsigdefault(&attributes, &signals)
+    // A group of its own: a terminal's Ctrl-C is for the provisioner, which ends its workers in order.
+    let flags = POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
+    posix_spawnattr_setflags(&attributes, Int16(flags))
+    var id: pid_t = 0
+    let code = withCStrings([program.path, program.socket, program.library]) { arguments in
+      withCStrings(environment(program)) { environment in
+        posix_spawn(&id, program.path, &actions, &attributes, arguments, environment)
+      }
+    }
+    if code != 0 { throw SystemError("start \(program.path)", code: code) }
+    return id
+  }
+
+  private static func withCStrings<R>(
+    _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> R
+  ) -> R {
+    var pointers: [UnsafeMutablePointer<CChar>?] = strings.map { strdup($0) }
+    pointers.append(nil)
+    defer { for pointer in pointers { free(pointer) } }
+    return pointers.withUnsafeBufferPointer { buffer in
+      // Never empty: the closing nil is in it.
+      body(buffer.baseAddress.unsafelyUnwrapped)
+    }
+  }
+}

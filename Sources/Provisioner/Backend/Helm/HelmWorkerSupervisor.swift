@@ -1,0 +1,288 @@
+package import Contracts
+import Foundation
+import Glibc
+package import Logging
+import RPC
+import RPCCore
+package import Reactor
+
+/// How helm-workers are run.
+package struct HelmWorkerSettings: Sendable {
+  /// The helm-worker program.
+  package var program: String
+  /// libhelm_c.so, which it loads.
+  package var library: String
+  /// Calls after which a worker is replaced: Helm's memory grows with its work.
+  package var callsMax = 150
+  /// Resident memory above which a worker is replaced after the call that took it there.
+  package var residentBytesMax = 200 * 1024 * 1024
+  /// Resident memory above which a worker is killed in the middle of its calls. (Go reserves far more
+  /// address space than it uses, so RLIMIT_AS cannot be the limit.)
+  package var residentBytesHardMax = 512 * 1024 * 1024
+  package var residentCheckInterval = Duration.seconds(2)
+  /// How long a worker may take until it answers.
+  package var startTimeout = Duration.seconds(15)
+  /// Before a worker is started after one that failed: doubled with each up to the second.
+  package var backoff = Duration.milliseconds(250)
+  package var backoffMax = Duration.seconds(30)
+  /// Times that a call is made again because its worker ended for another store's sake.
+  package var repeatsMax = 2
+
+  package init(program: String, library: String) {
+    self.program = program
+    self.library = library
+  }
+}
+
+/// Why there is no helm-worker, or why its answer did not come.
+package struct HelmWorkerError: Error, Sendable, CustomStringConvertible {
+  package let description: String
+  package var retryAfter: Duration?
+}
+
+/// Keeps a helm-worker running while there are calls: started with the first, again after a crash with
+/// growing waits, replaced when it has done or holds much, killed to stop one store's call.
+///
+/// Confined to its reactor.
+package final class HelmWorkerSupervisor {
+  private let settings: HelmWorkerSettings
+  private let reactor: Reactor
+  private let logger: Logger
+  /// Made with the first worker. Only we may enter: whoever connects to the socket commands Helm.
+  private(set) var folder: String?
+  private var workers: [HelmWorker] = []
+  /// The one that is given calls.
+  private var current: HelmWorker?
+  private var isStarting = false
+  private var waiters: [Waiter] = []
+  private var failures = 0
+  private var nextStart = Instant(nanoseconds: 0)
+  /// Of a start.
+  private var lastFailure = HelmWorkerError(description: "helm-worker did not start")
+  private var isClosed = false
+  private var checks: LoopTimer?
+
+  /// A call that waits for a worker to start.
+  private final class Waiter {
+    var resumption: Resumption<Result<HelmWorker, HelmWorkerError>>?
+
+    func resume(_ result: Result<HelmWorker, HelmWorkerError>) {
+      let resumption = self.resumption
+      self.resumption = nil
+      resumption?.resume(result)
+    }
+  }
+
+  /// How many were started.
+  package private(set) var starts = 0
+
+  package init(
+    _ settings: HelmWorkerSettings, reactor: Reactor, logger: Logger
+  ) {
+    self.settings = settings
+    self.reactor = reactor
+    self.logger = logger
+  }
+
+  /// The process that is given calls; nil while none runs.
+  package var processID: Int32? { current?.process.id }
+
+  /// Ends all workers, and with them their calls.
+  package func close() async {
+    isClosed = true
+    checks.map { reactor.loop.cancel($0) }
+    for worker in workers {
+      worker.kill()
+      await worker.process.ended(on: reactor)
+    }
+    if let folder { try? FileManager.default.removeItem(atPath: folder) }
+  }
+
+  // MARK: Calls
+
+  /// Makes a call for a store. It must do no harm when it is made twice.
+  package func call<R>(
+    _ store: String, _ body: (HelmWorkerV1.HelmServiceClient) async throws -> R
+  ) async throws -> R {
+    var repeats = 0
+    while true {
+      let worker = try await runningWorker().get()
+      worker.begin(store)
+      do {
+        let result = try await body(worker.client)
+        settle(worker, store, isAnswered: true)
+        return result
+      } catch let error as RPCError {
+        settle(worker, store, isAnswered: !Self.isOurs(error))
+        if !Self.isOurs(error) || Task.isCancelled { throw error }
+        // Whatever became of the call, nothing more is to come of it from this worker.
+        if error.code != .unavailable { throw error }
+        worker.kill()
+        await worker.process.ended(on: reactor)
+        let isInnocent = worker.abandonedStore.map { $0 != store } ?? worker.isRetired
+        repeats += 1
+        guard isInnocent, repeats <= settings.repeatsMax, !Task.isCancelled else {
+          throw HelmWorkerError(description: ending(of: worker))
+        }
+      }
+    }
+  }
+
+  /// Ends, by force, what workers do for a store; returns when that is over.
+  package func abandon(_ store: String) async {
+    for worker in workers where worker.isBusy(with: store) {
+      logger.notice("helm-worker killed to stop a call", metadata: ["store": "\(store)"])
+      worker.kill(abandoning: store)
+      await worker.process.ended(on: reactor)
+    }
+  }
+
+  /// Whether the error comes from our side of the socket, not from the worker.
+  private static func isOurs(_ error: RPCError) -> Bool {
+    switch error.code {
+    case .unavailable, .cancelled, .deadlineExceeded: error.details.isEmpty
+    default: false
+    }
+  }
+
+  private func settle(_ worker: HelmWorker, _ store: String, isAnswered: Bool) {
+    worker.end(store, isAnswered: isAnswered)
+    if isAnswered { failures = 0 }
+    let resident = worker.process.residentBytes
+    if worker.calls >= settings.callsMax || resident > settings.residentBytesMax {
+      retire(worker)
+    }
+    if worker.isRetired, worker.isIdle { worker.kill() }
+  }
+
+  private func retire(_ worker: HelmWorker) {
+    worker.isRetired = true
+    if current === worker { current = nil }
+  }
+
+  private func ending(of worker: HelmWorker) -> String {
+    let end = worker.process.end ?? "does not answer"
+    let said = worker.process.diagnostic.split(separator: "\n").suffix(3).joined(separator: " | ")
+    return "helm-worker \(end)" + (said.isEmpty ? "" : ": \(said)")
+  }
+
+  // MARK: Starting
+
+  private func runningWorker() async -> Result<HelmWorker, HelmWorkerError> {
+    if isClosed { return .failure(HelmWorkerError(description: "the provisioner is stopping")) }
+    if let current { return .success(current) }
+    let wait = nextStart - Instant.now()
+    if !isStarting, wait > .zero {
+      return .failure(
+        HelmWorkerError(
+          description: "helm-worker ended \(failures) times in a row and is started again soon",
+          retryAfter: wait))
+    }
+    if !isStarting {
+      isStarting = true
+      reactor.loop.spawn(on: reactor) { await self.start() }
+    }
+    let waiter = Waiter()
+    return await suspended(on: reactor) {
+      waiter.resume(.failure(HelmWorkerError(description: "cancelled")))
+    } _: { resumption in
+      // Other jobs may have run on the way here.
+      if let current = self.current { return resumption.resume(.success(current)) }
+      guard self.isStarting else { return resumption.resume(.failure(self.lastFailure)) }
+      waiter.resumption = resumption
+      self.waiters.append(waiter)
+    }
+  }
+
+  private func start() async {
+    let result = await started()
+    isStarting = false
+    switch result {
+    case .success(let worker):
+      current = worker
+      checkMemory()
+    case .failure(let error):
+      failed()
+      lastFailure = error
+      logger.error("helm-worker does not start", metadata: ["reason": "\(error)"])
+    }
+    let waiters = self.waiters
+    self.waiters = []
+    for waiter in waiters { waiter.resume(result) }
+  }
+
+  private func started() async -> Result<HelmWorker, HelmWorkerError> {
+    starts += 1
+    let process: HelmWorkerProcess
+    let socket: String
+    do {
+      let folder = try self.folder ?? Self.makeFolder()
+      self.folder = folder
+      socket = "\(folder)/worker.sock"
+      unlink(socket)
+      process = try HelmWorkerProcess(
+        .init(path: settings.program, library: settings.library, socket: socket, folder: folder),
+        loop: reactor.loop)
+    } catch {
+      return .failure(HelmWorkerError(description: "\(error)"))
+    }
+    let worker = HelmWorker(process, socket: socket, reactor: reactor)
+    workers.append(worker)
+    process.onEnd = { [weak self, unowned worker] in self?.ended(worker) }
+    do {
+      let answer = try await worker.client.getWorker(
+        .init(), options: CallOptions(timeout: settings.startTimeout, waitForReady: true))
+      logger.notice(
+        "helm-worker started",
+        metadata: ["process": "\(process.id)", "helm": "\(answer.helmVersion)"])
+      return .success(worker)
+    } catch {
+      worker.kill()
+      await process.ended(on: reactor)
+      return .failure(HelmWorkerError(description: ending(of: worker)))
+    }
+  }
+
+  private func ended(_ worker: HelmWorker) {
+    workers.removeAll { $0 === worker }
+    let wasCurrent = current === worker
+    if wasCurrent { current = nil }
+    worker.close()
+    // One that was told to end has not failed.
+    guard wasCurrent, worker.abandonedStore == nil, !isClosed else { return }
+    failed()
+    logger.error("helm-worker ended", metadata: ["reason": "\(ending(of: worker))"])
+  }
+
+  private func failed() {
+    let doubled = settings.backoff * (1 << min(failures, 16))
+    failures += 1
+    nextStart = Instant.now() + min(doubled, settings.backoffMax)
+  }
+
+  // MARK: Memory
+
+  private func checkMemory() {
+    checks.map { reactor.loop.cancel($0) }
+    checks = reactor.loop.schedule(after: settings.residentCheckInterval) { [weak self] in
+      guard let self, !isClosed, !workers.isEmpty else { return }
+      for worker in workers where worker.process.residentBytes > settings.residentBytesHardMax {
+        logger.error(
+          "helm-worker took too much memory", metadata: ["process": "\(worker.process.id)"])
+        worker.kill()
+      }
+      checkMemory()
+    }
+  }
+
+  // MARK: The folder
+
+  private static func makeFolder() throws(SystemError) -> String {
+    let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+    // A socket's path has 107 bytes at most.
+    let place = parent.utf8.count > 60 ? "/tmp" : parent
+    var template = Array("\(place)/storeplane-helm-XXXXXX".utf8CString)
+    guard let made = mkdtemp(&template) else { throw SystemError("mkdtemp in \(place)") }
+    return String(cString: made)
+  }
+}

@@ -1,0 +1,105 @@
+package import Contracts
+package import Kubernetes
+package import Logging
+package import ProvisionerService
+package import Reactor
+
+/// Makes and removes stores on one Kubernetes cluster: a namespace each, the chart's release in it, the
+/// set-up by a command in its pod. Confined to its reactor.
+package final class KubernetesStoreBackend: StoreBackend {
+  private let settings: BackendSettings
+  private let namespaces: StoreNamespace
+  private let credentials: StoreCredentials
+  private let releases: HelmReleases
+  private let rollouts: StoreRollout
+  private let setups: StoreSetup
+  private let verification: StoreVerification
+  private let supervisor: HelmWorkerSupervisor
+
+  /// - Parameters:
+  ///   - kubernetes: of the same cluster as `settings.kubeconfig`.
+  ///   - config: a client of the config service, as the provisioner.
+  package init(
+    _ settings: BackendSettings, kubernetes: KubernetesClient,
+    config: ConfigV1.SecretServiceClient, reactor: Reactor, blocking: BlockingPool, logger: Logger
+  ) throws {
+    self.settings = settings
+    supervisor = HelmWorkerSupervisor(settings.helm, reactor: reactor, logger: logger)
+    namespaces = StoreNamespace(kubernetes)
+    credentials = StoreCredentials(config: config, kubernetes: kubernetes)
+    releases = HelmReleases(
+      supervisor, kubernetes: kubernetes, chart: settings.chart, kubeconfig: settings.kubeconfig)
+    rollouts = StoreRollout(kubernetes, credentials: credentials, patience: settings.patience)
+    setups = StoreSetup(kubernetes, credentials: credentials)
+    verification = try StoreVerification(
+      reactor: reactor, blocking: blocking, address: settings.address, ingress: settings.ingress)
+  }
+
+  /// Ends the helm-worker. Nothing may be under way any more.
+  package func close() async { await supervisor.close() }
+
+  // MARK: Provisioning
+
+  package func ensureNamespace(_ site: StoreSite) async throws(ProvisionFailure) {
+    try await namespaces.ensure(site)
+  }
+
+  package func applyCredentials(_ site: StoreSite) async throws(ProvisionFailure) {
+    try await credentials.apply(site)
+  }
+
+  package func installRelease(_ site: StoreSite) async throws(ProvisionFailure) {
+    rollouts.released(site)
+    let values = ReleaseValues.make(
+      for: site, operatorValues: settings.chartValues, address: settings.address,
+      secret: StoreCredentials.secretName)
+    try await releases.install(site, values: values)
+  }
+
+  package func rolloutStatus(
+    of site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    try await rollouts.status(of: site, after: previous)
+  }
+
+  package func setUp(_ site: StoreSite) async throws(ProvisionFailure) {
+    try await setups.run(site)
+  }
+
+  package func verify(_ site: StoreSite) async throws(ProvisionFailure) {
+    let (user, password) = try await credentials.ensure(site).administrator
+    try await verification.run(site, user: user, password: password)
+  }
+
+  // MARK: Deletion
+
+  package func uninstallRelease(_ site: StoreSite) async throws(ProvisionFailure) {
+    rollouts.forget(site)
+    // With its namespace the release goes by itself; in somebody else's there is none of ours.
+    guard case .ours(let namespace) = try await namespaces.presence(site),
+      !namespace.isBeingDeleted
+    else { return }
+    try await releases.uninstall(site)
+  }
+
+  package func deleteNamespace(_ site: StoreSite) async throws(ProvisionFailure) {
+    try await namespaces.delete(site)
+  }
+
+  package func removalStatus(
+    of site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    try await namespaces.removal(of: site, after: previous)
+  }
+
+  package func forgetCredentials(_ site: StoreSite) async throws(ProvisionFailure) {
+    try await credentials.forget(site)
+  }
+
+  // MARK: Stopping
+
+  package func abandon(_ site: StoreSite) async {
+    await supervisor.abandon(site.store)
+    await setups.abandon(site)
+  }
+}

@@ -1,0 +1,139 @@
+package import Configuration
+import HTTP
+package import ProvisionerService
+package import Reactor
+
+/// Asks a store through the cluster's ingress whether it is what it should be. Confined to its reactor.
+package final class StoreVerification {
+  /// Of all attempts together; the step has a little more.
+  private static let timeout = Duration.seconds(45)
+  private static let requestTimeout = Duration.seconds(20)
+  /// Between attempts while the ingress has not heard of the store yet.
+  private static let pause = Duration.milliseconds(500)
+  /// What an ingress says of a store that it does not know, or cannot reach, yet.
+  private static let passing: Set<Int> = [404, 502, 503, 504]
+
+  private let reactor: Reactor
+  private let client: HTTPClient
+  private let address: HostURLTemplate
+  private let ingress: HostPort?
+  private let resolver: NameResolver
+  private let tls: TLSContext?
+
+  /// - Parameter ingress: where to connect; nil: at the store's own host.
+  package init(
+    reactor: Reactor, blocking: BlockingPool, address: HostURLTemplate, ingress: HostPort?
+  ) throws(TLSError) {
+    self.reactor = reactor
+    self.address = address
+    self.ingress = ingress
+    client = HTTPClient(reactor: reactor)
+    resolver = NameResolver(blocking: blocking)
+    let configuration = TLSConfiguration(applicationProtocols: ["http/1.1"])
+    tls = address.scheme == "https" ? try TLSContext.client(configuration) : nil
+  }
+
+  package func run(_ site: StoreSite, user: String, password: String) async throws(ProvisionFailure)
+  {
+    try await checkFrontPage(site)
+    try await checkLogin(site, user: user, password: password)
+  }
+
+  private func checkFrontPage(_ site: StoreSite) async throws(ProvisionFailure) {
+    let page = try await answer(
+      site, HTTPRequestHead(method: .get, authority: address.authority(host: site.host), path: "/"))
+    let place = address.url(host: site.host) + "/"
+    guard page.head.status == .ok else {
+      throw ProvisionFailure(.verificationFailed, "\(place) answered \(page.head.status)")
+    }
+    let html = String(decoding: page.body, as: UTF8.self)
+    guard let title = StorePages.title(of: html) else {
+      throw ProvisionFailure(.verificationFailed, "\(place) has no title")
+    }
+    guard StorePages.shows(site.title, in: title) else {
+      throw ProvisionFailure(
+        .verificationFailed, "\(place) is titled \"\(title.prefix(100))\", not \"\(site.title)\"")
+    }
+  }
+
+  /// WordPress answers a login with a redirect and a cookie, or with its form once more.
+  private func checkLogin(
+    _ site: StoreSite, user: String, password: String
+  ) async throws(ProvisionFailure) {
+    var head = HTTPRequestHead(
+      method: .post, authority: address.authority(host: site.host), path: "/wp-login.php")
+    head.headers["content-type"] = "application/x-www-form-urlencoded"
+    // Without, it says that cookies are blocked.
+    head.headers["cookie"] = "wordpress_test_cookie=WP%20Cookie%20check"
+    let form = [("log", user), ("pwd", password), ("testcookie", "1"), ("wp-submit", "Log In")]
+      .map { "\($0.0)=\(PercentEncoding.encode($0.1))" }.joined(separator: "&")
+    let page = try await answer(site, head, body: Array(form.utf8))
+    let isSignedIn = page.head.headers.values(of: "set-cookie").contains {
+      $0.hasPrefix("wordpress_logged_in_")
+    }
+    guard isSignedIn else {
+      throw ProvisionFailure(
+        .verificationFailed,
+        "the store does not take the administrator's login: wp-login.php answered "
+          + "\(page.head.status)")
+    }
+  }
+
+  // MARK: Requests
+
+  /// The first answer that comes from the store itself, or the last that came in time.
+  private func answer(
+    _ site: StoreSite, _ head: HTTPRequestHead, body: [UInt8] = []
+  ) async throws(ProvisionFailure) -> HTTPClientResponse {
+    let deadline = Instant.now() + Self.timeout
+    while true {
+      do {
+        let answer = try await send(site, head, body)
+        let isLast = Instant.now() >= deadline
+        if isLast || !Self.passing.contains(answer.head.status.code) { return answer }
+      } catch {
+        let isLast = Instant.now() >= deadline
+        if isLast, !Task.isCancelled {
+          throw ProvisionFailure(
+            .verificationFailed, "\(address.url(host: site.host))\(head.path): \(error)")
+        }
+      }
+      if Task.isCancelled { throw ProvisionFailure(.cancelled) }
+      await pause()
+    }
+  }
+
+  private func send(
+    _ site: StoreSite, _ head: HTTPRequestHead, _ body: [UInt8]
+  ) async throws -> HTTPClientResponse {
+    let addresses = try await resolver.resolve(
+      ingress?.host ?? site.host, port: ingress?.port ?? address.effectivePort)
+    guard let first = addresses.first else {
+      throw HTTPClientError(.transport, "\(site.host) has no address")
+    }
+    var head = head
+    head.headers["user-agent"] = "storeplane"
+    head.headers["accept"] = "text/html"
+    return try await client.send(
+      head, body: body, to: first, tls: tls.map { ($0, .hostName(site.host)) },
+      deadline: Instant.now() + Self.requestTimeout)
+  }
+
+  private func pause() async {
+    var timer: LoopTimer?
+    var waiting: Resumption<Void>?
+    func resume() {
+      let resumption = waiting
+      waiting = nil
+      resumption?.resume(())
+    }
+    await suspended(on: reactor) {
+      resume()
+    } _: { resumption in
+      waiting = resumption
+      if Task.isCancelled { return resume() }
+      timer = self.reactor.loop.schedule(after: Self.pause) { resume() }
+    }
+    if let timer { reactor.loop.cancel(timer) }
+  }
+}

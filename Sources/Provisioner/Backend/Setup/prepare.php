@@ -1,0 +1,27 @@
+<?php
+// Removes what an installation left that was cut off while it made its tables: WordPress does not
+// start over such tables. Only empty ones go.
+
+define('SHORTINIT', true);
+require $setup['rootPath'] . '/wp-load.php';
+
+if (!$wpdb->check_connection(false)) {
+    fail('SETUP_INTERRUPTED', 'the database does not answer');
+}
+lockSetup();
+$wpdb->suppress_errors();
+$tables = $wpdb->get_col($wpdb->prepare('SHOW TABLES LIKE %s', $wpdb->esc_like($table_prefix) . '%'));
+$isBegun = in_array($wpdb->options, $tables, true)
+    && $wpdb->get_var("SELECT 1 FROM $wpdb->options WHERE option_name = 'siteurl'") === '1';
+if (!$isBegun) {
+    // Looked at before any goes: all or none.
+    foreach ($tables as $table) {
+        if ($wpdb->get_var("SELECT 1 FROM `$table` LIMIT 1") !== null) {
+            fail('SETUP_FAILED', "the database is not WordPress' own: it has no site, and rows in table $table");
+        }
+    }
+    foreach ($tables as $table) {
+        $wpdb->query("DROP TABLE `$table`");
+    }
+}
+finish();

@@ -1,0 +1,331 @@
+import Foundation
+import JSON
+import Kubernetes
+import ProvisionerService
+import ProvisionerTestKit
+import Reactor
+import Synchronization
+import Testing
+
+@testable import ProvisionerBackend
+
+/// Real stores on a real cluster.
+@Suite(.enabled(if: LiveStores.isThere), .serialized) struct LiveBackendTests {
+  @Test func makesAndRemovesAStoreStepByStep() async throws {
+    try await LiveStores.withBackend { _, parts in
+      let (backend, site) = (parts.backend, parts.site)
+      func timed(_ name: String, _ body: () async throws -> Void) async throws {
+        let begin = Instant.now()
+        try await body()
+        print("step.\(name)_ms: \((Instant.now() - begin).nanosecondsSaturating / 1_000_000)")
+      }
+      func follow(_ status: (BackendProgress?) async throws -> BackendProgress) async throws {
+        var last: BackendProgress?
+        repeat {
+          last = try await status(last)
+          print("  \(last?.detail ?? "")")
+        } while last?.isDone == false
+      }
+      try await timed("namespace") { try await backend.ensureNamespace(site) }
+      try await timed("credentials") { try await backend.applyCredentials(site) }
+      try await timed("release") { try await backend.installRelease(site) }
+      try await timed("rollout") {
+        try await follow { try await backend.rolloutStatus(of: site, after: $0) }
+      }
+      try await timed("setup") { try await backend.setUp(site) }
+      try await timed("verify") { try await backend.verify(site) }
+      try await timed("uninstall") { try await backend.uninstallRelease(site) }
+      try await timed("namespace-removal") { try await backend.deleteNamespace(site) }
+      try await timed("gone") {
+        try await follow { try await backend.removalStatus(of: site, after: $0) }
+      }
+      try await timed("credentials-removal") { try await backend.forgetCredentials(site) }
+    }
+  }
+
+  /// Makes a store up to where it is set up.
+  private func run(_ parts: LiveStores.Parts) async throws {
+    let (backend, site) = (parts.backend, parts.site)
+    try await backend.ensureNamespace(site)
+    try await backend.applyCredentials(site)
+    try await backend.installRelease(site)
+    var last: BackendProgress?
+    repeat {
+      last = try await backend.rolloutStatus(of: site, after: last)
+    } while last?.isDone == false
+  }
+
+  @Test func aSetUpThatIsCutOffGoesOnAndNoSecretIsLeftLying() async throws {
+    try await LiveStores.withBackend(title: "Bob's <Tea> & \\Cups") { reactor, parts in
+      let (backend, site) = (parts.backend, parts.site)
+      try await run(parts)
+      for delay in [300, 700, 1_200, 1_700] as [Int64] {
+        let begin = Instant.now()
+        let setUp = reactor.loop.spawn(on: reactor) { try? await backend.setUp(site) }
+        reactor.loop.schedule(after: .milliseconds(delay)) { setUp.cancel() }
+        await setUp.value
+        #expect(Instant.now() - begin < .milliseconds(delay + 1_000))
+        await backend.abandon(site)
+        #expect(Instant.now() - begin < .milliseconds(delay + 3_000))
+        #expect(
+          try await inPod(parts, "ls /tmp/storeplane-setup.pid 2>&1 | grep -c cannot") == "1\n")
+      }
+      try await backend.setUp(site)
+      try await backend.verify(site)
+      let count =
+        "SELECT COUNT(*) FROM wp_users; SELECT COUNT(*) FROM wp_posts WHERE post_type='page'"
+      #expect(try await query(parts, count) == "1\n2\n")
+      #expect(try await option(parts, "storeplane_activations") == "1")
+      try await expectNoSecretLying(parts)
+    }
+  }
+
+  /// In the release, in arguments of processes, or in files of the pod but the Secret's own.
+  private func expectNoSecretLying(_ parts: LiveStores.Parts) async throws {
+    let secret = try await parts.kubernetes.get(
+      .secrets, namespace: parts.site.namespace, name: StoreCredentials.secretName, deadline: .soon)
+    let values = try #require(secret["data"]?.object).members.compactMap { member in
+      member.key == StoreCredentials.administratorKey
+        ? nil : member.value.string.flatMap(PaddedBase64.decode)
+    }.map { String(decoding: $0, as: UTF8.self) }
+    #expect(values.count == 11)
+    let release = try await self.release(parts)
+    #expect(release.contains(parts.site.host), "it was unpacked")
+    let arguments = try await inPod(parts, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
+    #expect(arguments.contains("apache2"))
+    for value in values { #expect(!release.contains(value) && !arguments.contains(value)) }
+    let patterns = values.joined(separator: "\n")
+    let found = try await inPod(
+      parts, "grep -rlF -f /dev/stdin /tmp /var/www/html <<'END' || echo none\n\(patterns)\nEND")
+    #expect(found == "none\n")
+  }
+
+  /// What Helm keeps of the release: gzip in base64, in the Secret's own base64.
+  private func release(_ parts: LiveStores.Parts) async throws -> String {
+    let records = try await parts.kubernetes.listAll(
+      .secrets,
+      ObjectSelection(namespace: parts.site.namespace, labelSelector: "owner=helm"), deadline: .soon
+    )
+    let data = try #require(records.objects.first?["data", "release"]?.string)
+    let inner = try #require(PaddedBase64.decode(data))
+    let packed = try #require(PaddedBase64.decode(String(decoding: inner, as: UTF8.self)))
+    let file = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+    defer { try? FileManager.default.removeItem(at: file) }
+    try Data(packed).write(to: file.appendingPathExtension("gz"))
+    #expect(shell("gzip -d \(file.path).gz") == 0)
+    return try String(contentsOf: file, encoding: .utf8)
+  }
+
+  private func option(_ parts: LiveStores.Parts, _ name: String) async throws -> String {
+    try await query(parts, "SELECT option_value FROM wp_options WHERE option_name='\(name)'")
+      .trimmingCharacters(in: .whitespacesAndNewlines)
+  }
+
+  private func query(_ parts: LiveStores.Parts, _ sql: String) async throws -> String {
+    let program = """
+      php -r 'define("SHORTINIT", true); require "/var/www/html/wp-load.php";
+      foreach (explode(";", $argv[1]) as $sql) echo $wpdb->get_var($sql), "\\n";' "\(sql)"
+      """
+    return try await inPod(parts, program)
+  }
+
+  private func inPod(_ parts: LiveStores.Parts, _ script: String) async throws -> String {
+    let pods = try await parts.kubernetes.listAll(
+      .pods,
+      ObjectSelection(
+        namespace: parts.site.namespace, labelSelector: "app.kubernetes.io/name=wordpress"),
+      deadline: .soon)
+    return try await parts.kubernetes.exec(
+      .script(
+        script, namespace: parts.site.namespace, pod: try #require(pods.objects.first?.name),
+        container: "wordpress"), deadline: .soon
+    ).stdoutText
+  }
+
+  @Test func aPluginThatIsNoArchive() async throws {
+    try await LiveStores.withBackend(pluginPath: "/broken.zip") { _, parts in
+      try await run(parts)
+      let failure = await failure(ProvisionFailure.self) {
+        try await parts.backend.setUp(parts.site)
+      }
+      #expect(failure?.code == .pluginUnavailable && failure?.code.isRetryable == true)
+      #expect(failure?.detail.contains("/broken.zip is no archive") == true)
+    }
+  }
+
+  @Test func aPluginThatThePodDoesNotHave() async throws {
+    let plugins: JSON = [
+      "wordpress": ["plugins": [["slug": "cups", "source": "file:///nowhere/cups.zip"]]]
+    ]
+    try await LiveStores.withBackend(values: try #require(plugins.object)) { _, parts in
+      try await run(parts)
+      let failure = await failure(ProvisionFailure.self) {
+        try await parts.backend.setUp(parts.site)
+      }
+      #expect(failure?.code == .pluginUnavailable)
+      #expect(failure?.detail == "plugin cups: the pod has no file /nowhere/cups.zip")
+    }
+  }
+
+  @Test func keepsTheRulesOfBackends() async throws {
+    try await LiveStores.withBackend { _, parts in
+      try await StoreBackendConformance(parts.backend, site: parts.site).check()
+    }
+  }
+}
+
+/// What goes wrong with real stores, and what is said of it.
+@Suite(.enabled(if: LiveStores.isThere), .serialized) struct LiveFailureTests {
+  /// Makes the store up to its release; what following its pods throws.
+  private func rolloutFailure(_ values: JSON) async throws -> ProvisionFailure {
+    let found = Found()
+    try await LiveStores.withBackend(values: try #require(values.object)) { _, parts in
+      let (backend, site) = (parts.backend, parts.site)
+      try await backend.ensureNamespace(site)
+      try await backend.applyCredentials(site)
+      try await backend.installRelease(site)
+      var last: BackendProgress?
+      do {
+        repeat {
+          last = try await backend.rolloutStatus(of: site, after: last)
+        } while last?.isDone == false
+      } catch let error as ProvisionFailure {
+        found.failure.withLock { $0 = error }
+      }
+    }
+    return try #require(found.failure.withLock { $0 })
+  }
+
+  @Test func anImageThatDoesNotExist() async throws {
+    let failure = try await rolloutFailure([
+      "mariadb": ["image": ["tag": "0.0-missing", "pullPolicy": "Never"]]
+    ])
+    #expect(failure.code == .imagePullFailed)
+    #expect(failure.detail.contains("0.0-missing"))
+  }
+
+  @Test func aQuotaThatIsTooSmall() async throws {
+    let failure = try await rolloutFailure(["resourceQuota": ["hard": ["pods": "1"]]])
+    #expect(failure.code == .quotaExceeded && !failure.code.isRetryable)
+    #expect(failure.detail.contains("exceeded quota"))
+  }
+
+  @Test func aContainerThatCrashes() async throws {
+    let failure = try await rolloutFailure([
+      "wordpress": [
+        "sidecars": [
+          [
+            "name": "broken", "image": "localhost/storeplane/wordpress:6.1",
+            "imagePullPolicy": "Never",
+            "command": ["sh", "-c", "echo the sidecar has no configuration >&2; exit 3"],
+          ]
+        ]
+      ]
+    ])
+    #expect(failure.code == .crashLoop)
+    #expect(failure.detail.contains("the sidecar has no configuration"))
+  }
+
+  @Test func aChartThatCannotBeRendered() async throws {
+    try await LiveStores.withBackend(
+      values: try #require((["wordpress": ["replicas": "many"]] as JSON).object)
+    ) { _, parts in
+      try await parts.backend.ensureNamespace(parts.site)
+      let failure = await failure(ProvisionFailure.self) {
+        try await parts.backend.installRelease(parts.site)
+      }
+      #expect(failure?.code == .chartInvalid && failure?.detail.contains("replicas") == true)
+    }
+  }
+
+  @Test func aNamespaceOfSomebodyElses() async throws {
+    try await LiveStores.withBackend { _, parts in
+      let (backend, site) = (parts.backend, parts.site)
+      try await parts.kubernetes.create(
+        .namespaces, ["metadata": ["name": .string(site.namespace)]], deadline: .soon)
+      let failure = await failure(ProvisionFailure.self) { try await backend.ensureNamespace(site) }
+      #expect(failure?.code == .namespaceForeign)
+      try await backend.uninstallRelease(site)
+      try await backend.deleteNamespace(site)
+      #expect(try await backend.removalStatus(of: site, after: nil).isDone)
+      let kept = try await parts.kubernetes.get(
+        .namespaces, name: site.namespace, deadline: .soon)
+      #expect(!kept.isBeingDeleted)
+    }
+  }
+
+  @Test func aLaterHolderWasThere() async throws {
+    try await LiveStores.withBackend { _, parts in
+      let first = parts.site
+      let later = site(
+        first.store, tenant: first.tenant, namespace: first.namespace, fence: first.fence + 1)
+      try await parts.backend.ensureNamespace(later)
+      let failure = await failure(ProvisionFailure.self) {
+        try await parts.backend.ensureNamespace(first)
+      }
+      #expect(failure?.code == .interrupted)
+    }
+  }
+
+  @Test func whatHoldsANamespaceIsNamed() async throws {
+    try await LiveStores.withBackend { _, parts in
+      let (backend, site) = (parts.backend, parts.site)
+      try await backend.ensureNamespace(site)
+      try await parts.kubernetes.create(
+        .configMaps, namespace: site.namespace,
+        ["metadata": ["name": "held", "finalizers": ["tests.storeplane.dev/hold"]]],
+        deadline: .soon)
+      try await backend.deleteNamespace(site)
+      let again = await failure(ProvisionFailure.self) { try await backend.ensureNamespace(site) }
+      #expect(again?.code == .namespaceTerminating && again?.code.isRetryable == true)
+      var last = try await backend.removalStatus(of: site, after: nil)
+      while !last.detail.contains("tests.storeplane.dev/hold") {
+        last = try await backend.removalStatus(of: site, after: last)
+      }
+      try await parts.kubernetes.merge(
+        .configMaps, namespace: site.namespace, name: "held", ["metadata": ["finalizers": nil]],
+        deadline: .soon)
+      repeat {
+        last = try await backend.removalStatus(of: site, after: last)
+      } while !last.isDone
+    }
+  }
+
+  @Test func aReleaseThatADeadWorkerLeftIsTakenOver() async throws {
+    try await LiveStores.withBackend { reactor, parts in
+      let (backend, site) = (parts.backend, parts.site)
+      try await backend.ensureNamespace(site)
+      try await backend.applyCredentials(site)
+      // The install is cut off as soon as its record is there.
+      let records = try parts.kubernetes.watch(.secrets, namespace: site.namespace)
+      try await records.waitUntilSynced(deadline: .soon)
+      let changes = try records.subscribe { $0.labels["owner"] == "helm" }
+      let outcome = Found()
+      let install = reactor.loop.spawn(on: reactor) {
+        let error = await failure(ProvisionFailure.self) { try await backend.installRelease(site) }
+        outcome.failure.withLock { $0 = error }
+      }
+      _ = try await changes.next(until: .soon)
+      let begin = Instant.now()
+      install.cancel()
+      await backend.abandon(site)
+      await install.value
+      #expect(Instant.now() - begin < .seconds(2))
+      #expect(outcome.failure.withLock { $0?.code } == .cancelled)
+      #expect(try await statuses(parts) == ["pending-install"])
+      try await backend.installRelease(site)
+      #expect(try await statuses(parts) == ["deployed"])
+    }
+  }
+
+  private func statuses(_ parts: LiveStores.Parts) async throws -> [String?] {
+    try await parts.kubernetes.listAll(
+      .secrets,
+      ObjectSelection(namespace: parts.site.namespace, labelSelector: "owner=helm"), deadline: .soon
+    ).objects.map { $0.labels["status"] }
+  }
+}
+
+private final class Found: Sendable {
+  let failure = Mutex<ProvisionFailure?>(nil)
+}

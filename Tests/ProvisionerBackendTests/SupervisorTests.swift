@@ -1,0 +1,306 @@
+import Contracts
+import Foundation
+import Glibc
+import Logging
+import RPC
+import RPCCore
+import Reactor
+import Testing
+
+@testable import ProvisionerBackend
+
+/// The real helm-worker under its supervisor; the cluster that it is sent to takes calls and never
+/// answers, so that they last.
+@Suite(.enabled(if: Checkout.hasHelm)) struct SupervisorTests {
+  private static var settings: HelmWorkerSettings {
+    var settings = HelmWorkerSettings(
+      program: Checkout.worker, library: Checkout.helmLibrary ?? "")
+    settings.startTimeout = .seconds(60)
+    return settings
+  }
+
+  private func withSupervisor(
+    _ settings: HelmWorkerSettings = settings,
+    _ body: @Sendable (isolated Reactor, HelmWorkerSupervisor) async throws -> Void
+  ) async throws {
+    try await onReactor { reactor in
+      let supervisor = HelmWorkerSupervisor(settings, reactor: reactor, logger: quiet)
+      var thrown: (any Error)?
+      do { try await body(reactor, supervisor) } catch { thrown = error }
+      await supervisor.close()
+      if let thrown { throw thrown }
+    }
+  }
+
+  private func processID(_ supervisor: HelmWorkerSupervisor, _ store: String = "a") async throws
+    -> Int32
+  {
+    try await supervisor.call(store) { try await $0.getWorker(.init()).processID }
+  }
+
+  private func isAlive(_ process: Int32) -> Bool { kill(process, 0) == 0 }
+
+  @Test func startsWithTheFirstCallAndEndsWhenClosed() async throws {
+    try await onReactor { reactor in
+      let supervisor = HelmWorkerSupervisor(Self.settings, reactor: reactor, logger: quiet)
+      #expect(supervisor.processID == nil && supervisor.starts == 0)
+      let first = try await processID(supervisor)
+      #expect(try await processID(supervisor) == first && supervisor.processID == first)
+      let folder = try #require(supervisor.folder)
+      var status = stat()
+      #expect(stat(folder, &status) == 0 && status.st_mode & 0o777 == 0o700)
+      await supervisor.close()
+      #expect(!isAlive(first) && !FileManager.default.fileExists(atPath: folder))
+      await #expect(throws: HelmWorkerError.self) { try await processID(supervisor) }
+    }
+  }
+
+  @Test func callsAtOnceShareOneStart() async throws {
+    try await withSupervisor { reactor, supervisor in
+      let count = 8
+      let seen = Collected()
+      let tasks = (0..<count).map { number in
+        reactor.loop.spawn(on: reactor) {
+          if let id = try? await self.processID(supervisor, "store \(number)") {
+            seen.ids.append(id)
+          }
+        }
+      }
+      for task in tasks { await task.value }
+      #expect(seen.ids.count == count && Set(seen.ids).count == 1 && supervisor.starts == 1)
+    }
+  }
+
+  @Test func giveChildrenNothingOfOurs() async throws {
+    setenv("STOREPLANE_TEST_SECRET", "hunter2", 1)
+    try await withSupervisor { _, supervisor in
+      let process = try await processID(supervisor)
+      func file(_ name: String) throws -> String {
+        String(
+          decoding: try Data(contentsOf: URL(fileURLWithPath: "/proc/\(process)/\(name)")),
+          as: UTF8.self)
+      }
+      #expect(try !file("environ").contains("hunter2"))
+      #expect(try file("limits").contains("Max core file size        0"))
+      // Its socket, epoll and library come after those three.
+      for descriptor in 0...2 {
+        let path = try FileManager.default.destinationOfSymbolicLink(
+          atPath: "/proc/\(process)/fd/\(descriptor)")
+        #expect(descriptor == 0 ? path == "/dev/null" : path.hasPrefix("pipe:"))
+      }
+    }
+  }
+
+  @Test func startsAgainAfterACrash() async throws {
+    try await withSupervisor { reactor, supervisor in
+      let first = try await processID(supervisor)
+      kill(first, SIGKILL)
+      await ended(first, reactor)
+      // At once it is refused, with the time to come again.
+      let refusal = await failure(HelmWorkerError.self) { try await processID(supervisor) }
+      let wait = try #require(refusal?.retryAfter)
+      #expect(wait > .zero && wait <= Self.settings.backoff)
+      await pause(wait, reactor)
+      let second = try await processID(supervisor)
+      #expect(second != first && supervisor.starts == 2)
+    }
+  }
+
+  @Test func waitsLongerWithEveryFailure() async throws {
+    var settings = HelmWorkerSettings(program: "/bin/false", library: "none")
+    settings.backoff = .milliseconds(20)
+    settings.backoffMax = .milliseconds(70)
+    try await withSupervisor(settings) { reactor, supervisor in
+      var waits: [Duration] = []
+      for _ in 0..<4 {
+        let failed = await failure(HelmWorkerError.self) { try await processID(supervisor) }
+        #expect(failed?.description.contains("exit code 1") == true)
+        let refused = await failure(HelmWorkerError.self) { try await processID(supervisor) }
+        let wait = try #require(refused?.retryAfter)
+        waits.append(wait)
+        await pause(wait, reactor)
+      }
+      #expect(waits[0] <= .milliseconds(20) && waits[3] <= .milliseconds(70))
+      #expect(waits[3] > .milliseconds(20) && supervisor.starts == 4)
+    }
+  }
+
+  @Test func saysWhyItDoesNotStart() async throws {
+    var missing = Self.settings
+    missing.library = "/nowhere/libhelm_c.so"
+    try await withSupervisor(missing) { _, supervisor in
+      let error = await failure(HelmWorkerError.self) { try await processID(supervisor) }
+      #expect(error?.description.contains("/nowhere/libhelm_c.so") == true)
+    }
+    let nothing = HelmWorkerSettings(program: "/nowhere/helm-worker", library: "")
+    try await withSupervisor(nothing) { _, supervisor in
+      let error = await failure(HelmWorkerError.self) { try await processID(supervisor) }
+      #expect(error?.description.contains("/nowhere/helm-worker") == true)
+    }
+  }
+
+  @Test func replacesAWorkerThatHasDoneEnough() async throws {
+    var settings = Self.settings
+    settings.callsMax = 2
+    try await withSupervisor(settings) { reactor, supervisor in
+      let first = try await processID(supervisor)
+      #expect(try await processID(supervisor) == first)
+      let second = try await processID(supervisor)
+      #expect(second != first && supervisor.starts == 2)
+      await ended(first, reactor)
+      #expect(!isAlive(first))
+    }
+  }
+
+  @Test func replacesAWorkerThatHoldsMuch() async throws {
+    var settings = Self.settings
+    settings.residentBytesMax = 1
+    try await withSupervisor(settings) { _, supervisor in
+      let first = try await processID(supervisor)
+      #expect(try await processID(supervisor) != first)
+    }
+  }
+
+  @Test func endsAWorkerThatTakesTooMuch() async throws {
+    var settings = Self.settings
+    settings.residentBytesHardMax = 1
+    settings.residentCheckInterval = .milliseconds(50)
+    try await withSupervisor(settings) { _, supervisor in
+      let silent = try SilentCluster()
+      let error = await failure(HelmWorkerError.self) {
+        try await supervisor.call("a") { try await $0.getRelease(silent.release) }
+      }
+      #expect(error?.description.contains("ended by signal 9") == true)
+    }
+  }
+
+  @Test func abandonedCallsEndWithTheirWorkerAndTheOthersGoOn() async throws {
+    try await withSupervisor { reactor, supervisor in
+      let silent = try SilentCluster()
+      let first = try await processID(supervisor)
+      let outcome = Outcome()
+      let stuck = reactor.loop.spawn(on: reactor) {
+        outcome.error = await failure(HelmWorkerError.self) {
+          try await supervisor.call("stuck") { try await $0.getRelease(silent.release) }
+        }
+      }
+      let other = reactor.loop.spawn(on: reactor) {
+        outcome.second = try? await supervisor.call("other") { client in
+          outcome.attempts += 1
+          // The first time it lasts, too.
+          if outcome.attempts == 1 { _ = try await client.getRelease(silent.release) }
+          return try await client.getWorker(.init()).processID
+        }
+      }
+      await silent.called(2, on: reactor)
+      await supervisor.abandon("nobody")
+      #expect(isAlive(first))
+      let begin = Instant.now()
+      await supervisor.abandon("stuck")
+      #expect(Instant.now() - begin < .seconds(2) && !isAlive(first))
+      await stuck.value
+      await other.value
+      #expect(outcome.error?.description.contains("ended by signal 9") == true)
+      #expect(outcome.attempts == 2 && outcome.second != nil && outcome.second != first)
+    }
+  }
+
+  /// A call that was cancelled here may go on there, until it is abandoned.
+  @Test func abandonsWhatWasCancelled() async throws {
+    try await withSupervisor { reactor, supervisor in
+      let silent = try SilentCluster()
+      let first = try await processID(supervisor)
+      let task = reactor.loop.spawn(on: reactor) {
+        _ = try? await supervisor.call("a") { try await $0.getRelease(silent.release) }
+      }
+      await silent.called(1, on: reactor)
+      let begin = Instant.now()
+      task.cancel()
+      await task.value
+      #expect(Instant.now() - begin < .seconds(1) && isAlive(first))
+      await supervisor.abandon("a")
+      #expect(!isAlive(first))
+    }
+  }
+
+  // MARK: Waiting
+
+  private func ended(_ process: Int32, _ reactor: Reactor) async {
+    while isAlive(process) { await pause(.milliseconds(5), reactor) }
+  }
+
+  private func pause(_ duration: Duration, _ reactor: Reactor) async {
+    let onCancel = {}
+    await suspended(on: reactor, onCancel: onCancel) { (resumption: Resumption<Void>) in
+      reactor.loop.schedule(after: duration) { resumption.resume(()) }
+    }
+  }
+}
+
+/// What tasks of a test found; confined to a reactor.
+private final class Collected { var ids: [Int32] = [] }
+
+private final class Outcome {
+  var error: HelmWorkerError?
+  var attempts = 0
+  var second: Int32?
+}
+
+/// An API server that takes connections and says nothing.
+private final class SilentCluster: Sendable {
+  private let descriptor: Int32
+  private let kubeconfig: String
+
+  init() throws {
+    descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), 0)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let descriptor = descriptor
+    withUnsafeMutablePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        _ = bind(descriptor, $0, size)
+        _ = listen(descriptor, 16)
+        _ = getsockname(descriptor, $0, &size)
+      }
+    }
+    let text = """
+      {"apiVersion": "v1", "kind": "Config", "current-context": "silent", "clusters": [{"name":
+      "silent", "cluster": {"server": "http://127.0.0.1:\(UInt16(bigEndian: address.sin_port))"}}],
+      "contexts": [{"name": "silent", "context": {"cluster": "silent", "user": "nobody"}}],
+      "users": [{"name": "nobody", "user": {}}]}
+      """
+    kubeconfig =
+      FileManager.default.temporaryDirectory
+      .appendingPathComponent("storeplane-silent-\(UUID().uuidString)").path
+    try text.write(toFile: kubeconfig, atomically: true, encoding: .utf8)
+  }
+
+  deinit {
+    close(descriptor)
+    try? FileManager.default.removeItem(atPath: kubeconfig)
+  }
+
+  var release: HelmWorkerV1.GetReleaseRequest {
+    .init(
+      release: .init(
+        kubeconfigPath: kubeconfig, kubeconfigContext: "", namespace: "n", name: "store"))
+  }
+
+  /// Returns when so many connections were made.
+  func called(_ count: Int, on reactor: Reactor) async {
+    var connections: [Int32] = []
+    let onCancel = {}
+    while connections.count < count {
+      let connection = accept(descriptor, nil, nil)
+      if connection >= 0 {
+        connections.append(connection)
+      } else {
+        await suspended(on: reactor, onCancel: onCancel) { (resumption: Resumption<Void>) in
+          reactor.loop.schedule(after: .milliseconds(5)) { resumption.resume(()) }
+        }
+      }
+    }
+  }
+}
