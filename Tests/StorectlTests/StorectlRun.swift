@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import JSON
+import TestKit
 import Testing
 
 /// The program as its users run it, with a login of its own.
@@ -108,12 +109,15 @@ final class StorectlRun {
   private static let silenceMillisecondsMax: Int32 = 60_000
 
   private let process = Process()
-  private let input = Pipe()
-  private let output = Pipe()
-  private let errors = Pipe()
+  private let input: Pipe
+  private let output: Pipe
+  private let errors: Pipe
   private var seen = ""
 
   init(_ arguments: [String], environment: [String: String], program: URL = binary) throws {
+    // Started first: begun between, the server would inherit the pipes, whose end then never came.
+    _ = try ThrowawayPostgres.shared()
+    (input, output, errors) = (Pipe(), Pipe(), Pipe())
     process.executableURL = program
     process.arguments = arguments
     process.environment = environment
@@ -161,6 +165,7 @@ final class StorectlRun {
       if poll(&readable, 1, Self.silenceMillisecondsMax) == 0 {
         Issue.record("storectl says nothing and does not end")
         kill(process.processIdentifier, SIGKILL)
+        return []
       }
       let count = Glibc.read(descriptor, &chunk, chunk.count)
       if count < 0, errno == EINTR { continue }

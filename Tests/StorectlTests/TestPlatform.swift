@@ -129,6 +129,8 @@ final class TestPlatform: Sendable {
         .audit: audit,
       ], metrics: service.metrics, logger: quiet)
     parts.passwordParameters = cheap
+    // Far above what a busy machine needs: these tests are of storectl.
+    parts.limits.databaseTimeout = .seconds(25)
     parts.limits.principal = GatewayLimits.principal(perMinute: 100_000)
     parts.limits.address = GatewayLimits.address(perMinute: 100_000)
     let gateway = try Gateway(parts, on: reactor)
