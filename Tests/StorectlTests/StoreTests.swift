@@ -15,7 +15,7 @@ extension StorectlTests {
         "stores", "create", "--name", name, "--engine", "woocommerce", "--title", "Demo Shop",
         "--wait")
       #expect(made.status == 0, "\(made.errors)")
-      #expect(made.output.hasPrefix("\(name) is ready: http://\(name)"))
+      #expect(made.output.hasPrefix("\(name) is ready: https://\(name)"))
       for step in ["namespace", "credentials", "release", "rollout", "setup", "verify"] {
         #expect(
           made.errors.split(separator: "\n").contains {
@@ -26,7 +26,7 @@ extension StorectlTests {
       let listed = try user.run("stores", "list")
       try #require(listed.lines.count == 2, "\(listed.errors)")
       #expect(listed.lines[0].hasPrefix("NAME "))
-      #expect(listed.lines[1].contains("  woocommerce  ready  http://\(name)"))
+      #expect(listed.lines[1].contains("  woocommerce  ready  https://\(name)"))
       let shown = try user.run("stores", "get", name)
       #expect(shown.output.contains("title      Demo Shop\n"))
       let document = try user.run("stores", "get", name, "-o", "json")
@@ -44,7 +44,7 @@ extension StorectlTests {
       let refused = try user.onTerminal(
         "stores delete \(name)", [("with all its data? [y/N]: ", "n")])
       #expect(refused.status == 1)
-      #expect(refused.shown.contains("Delete \(name) (http://"))
+      #expect(refused.shown.contains("Delete \(name) (https://"))
       #expect(refused.shown.contains("nothing was changed"))
       let deleted = try user.run("stores", "delete", name, "--yes", "--wait", "-o", "yaml")
       #expect(deleted.status == 0, "\(deleted.errors)")
@@ -154,7 +154,7 @@ extension StorectlTests {
       #expect(outcome.status == 0, "\(outcome.shown)")
       #expect(outcome.output.contains("\u{1B}[32msucceeded\u{1B}[0m"))
       #expect(outcome.output.contains("\r\u{1B}[2K"))
-      #expect(outcome.output.contains("\(name) is ready: http://\(name)"))
+      #expect(outcome.output.contains("\(name) is ready: https://\(name)"))
     }
 
     @Test func aStoreIsWatchedUntilItIsGone() async throws {
