@@ -46,6 +46,26 @@ import Testing
     }
   }
 
+  @Test func anOutageIsWaitedForLongerThanAFault() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      let gone = FakeCluster.Behaviour.fail(ProvisionFailure(.clusterUnreachable, "gone"))
+      var settings = EngineSettings.quick
+      settings.breaker = CircuitBreaker.Settings(failureThreshold: 100)
+      let most = settings.outageRetry.maximumAttempts
+      cluster.script(.namespace, of: "short", Array(repeating: gone, count: most - 1))
+      cluster.script(.namespace, of: "long", Array(repeating: gone, count: most))
+      let engine = try await Engine.start(database, cluster, settings)
+      let short = try await desk.wait(for: desk.create("short").id)
+      #expect(short.state == .succeeded)
+      #expect(short.steps[0].failures == most - 1)
+      let long = try await desk.wait(for: desk.create("long").id)
+      #expect(long.problem?.code == "CLUSTER_UNREACHABLE")
+      #expect(try await desk.wait(for: desk.retry("long").id).state == .succeeded)
+      await engine.stop()
+    }
+  }
+
   @Test func theTenantsOwnFaultsAndABusyClusterOpenNothing() async throws {
     try await atDesk { desk, database in
       let cluster = FakeCluster()

@@ -251,6 +251,9 @@ extension EngineSettings {
       duration: .seconds(8), margin: .seconds(2), beat: .milliseconds(500))
     settings.stopGrace = .seconds(1)
     settings.retry = RetryPolicy(base: .milliseconds(5), maximumDelay: .milliseconds(50))
+    settings.outageRetry = RetryPolicy(
+      base: .milliseconds(5), maximumDelay: .milliseconds(50),
+      maximumAttempts: settings.outageRetry.maximumAttempts)
     settings.pollInterval = .milliseconds(500)
     settings.breakerWaitMax = .milliseconds(100)
     return settings
