@@ -87,9 +87,10 @@ enum LiveStores {
     let plugin: JSON = [
       "woocommerce": ["pluginSource": .string("http://\(address):\(peer.port)\(pluginPath)")]
     ]
-    settings.chartValues = ReleaseValues.merged(
+    let chartValues = ReleaseValues.merged(
       ReleaseValues.merged(
         try ValuesFile.load([Checkout.localValues]), plugin.object ?? JSONObject()), values)
+    settings.chartValues = { chartValues }
     settings.ingress = ingress
     return (settings, peer)
   }

@@ -185,7 +185,7 @@ package enum PlatformSettings {
 
   package static let chartValuesFiles = Setting.list(
     "CHART_VALUES_FILES", default: [], countMaximum: 16,
-    "YAML files with values of the chart for every store; later ones win.",
+    "YAML files with values of the chart for every store; later ones win. Read at each installation.",
     example: "/etc/storeplane/values-vps.yaml,/etc/storeplane/values.yaml")
 
   package static let provisionerWorkers = Setting.integer(

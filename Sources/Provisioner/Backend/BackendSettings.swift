@@ -6,8 +6,9 @@ package import Kubernetes
 package struct BackendSettings: Sendable {
   /// The chart's folder.
   package var chart: String
-  /// Values of the chart for every store.
-  package var chartValues = JSONObject()
+  /// Reads the values of the chart for every store; on a thread that may block, before each
+  /// installation, so that what the operator mends counts for the next attempt.
+  package var chartValues: @Sendable () throws(ValuesFile.Failure) -> JSONObject = { JSONObject() }
   /// The kubeconfig that Helm reads; empty inside a cluster.
   package var kubeconfig: String
   package var helm: HelmWorkerSettings

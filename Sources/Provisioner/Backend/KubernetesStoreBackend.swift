@@ -1,4 +1,5 @@
 package import Contracts
+import JSON
 package import Kubernetes
 package import Logging
 package import ProvisionerService
@@ -15,6 +16,8 @@ package final class KubernetesStoreBackend: StoreBackend {
   private let setups: StoreSetup
   private let verification: StoreVerification
   private let supervisor: HelmWorkerSupervisor
+  private let kubernetes: KubernetesClient
+  private let blocking: BlockingPool
 
   /// - Parameters:
   ///   - kubernetes: of the same cluster as `settings.kubeconfig`.
@@ -24,6 +27,8 @@ package final class KubernetesStoreBackend: StoreBackend {
     config: ConfigV1.SecretServiceClient, reactor: Reactor, blocking: BlockingPool, logger: Logger
   ) throws {
     self.settings = settings
+    self.kubernetes = kubernetes
+    self.blocking = blocking
     supervisor = HelmWorkerSupervisor(settings.helm, reactor: reactor, logger: logger)
     namespaces = StoreNamespace(kubernetes)
     credentials = StoreCredentials(config: config, kubernetes: kubernetes)
@@ -51,9 +56,21 @@ package final class KubernetesStoreBackend: StoreBackend {
   package func installRelease(_ site: StoreSite) async throws(ProvisionFailure) {
     rollouts.released(site)
     let values = ReleaseValues.make(
-      for: site, operatorValues: settings.chartValues, address: settings.address,
+      for: site, operatorValues: try await operatorValues(), address: settings.address,
       secret: StoreCredentials.secretName)
+    try await RefusedWorkloads.remove(of: site, kubernetes)
     try await releases.install(site, values: values)
+  }
+
+  private func operatorValues() async throws(ProvisionFailure) -> JSONObject {
+    let read = settings.chartValues
+    do {
+      return try await blocking.run { try read() }
+    } catch let error as ValuesFile.Failure {
+      throw ProvisionFailure(.chartInvalid, error.description)
+    } catch {
+      throw ProvisionFailure(.unexpected, "\(error)")
+    }
   }
 
   package func rolloutStatus(

@@ -18,7 +18,10 @@ enum StoreBackends {
         configuration[PlatformSettings.chartPath], "Chart.yaml", PlatformSettings.chartPath.key),
       kubeconfig: kubeconfig ?? "", helm: try helm(configuration),
       address: configuration[PlatformSettings.storeURL])
-    settings.chartValues = try ValuesFile.load(configuration[PlatformSettings.chartValuesFiles])
+    let valuesFiles = configuration[PlatformSettings.chartValuesFiles]
+    // A mistake in them is better known now than with the first store.
+    _ = try ValuesFile.load(valuesFiles)
+    settings.chartValues = { () throws(ValuesFile.Failure) in try ValuesFile.load(valuesFiles) }
     settings.ingress = configuration[PlatformSettings.ingressAddress]
     let config = ConfigV1.SecretServiceClient(
       channel: try service.channel(
