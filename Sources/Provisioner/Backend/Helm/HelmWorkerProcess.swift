@@ -116,11 +116,16 @@ final class HelmWorkerProcess: ReadinessHandler {
     "SSL_CERT_FILE", "SSL_CERT_DIR",
   ]
 
+  /// Name folders that Helm and the Kubernetes client write to; the child's own goes with it.
+  private static let writtenTo = [
+    "HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME", "KUBECACHEDIR", "TMPDIR",
+  ]
+
   private static func environment(_ program: Program) -> [String] {
     var environment = inherited.compactMap { name in
       getenv(name).map { "\(name)=\(String(cString: $0))" }
     }
-    for name in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME", "TMPDIR"] {
+    for name in writtenTo {
       environment.append("\(name)=\(program.folder)")
     }
     return environment
