@@ -30,10 +30,10 @@ bring_up_node() {
   if "$project/scripts/cluster" status >/dev/null 2>&1; then
     stage "cluster: the node is up already"
   else
-    # From now on the node is for scripts/down to take down.
+    # From now on the node is for scripts/down to take down. Its pods fetch plugins: hence egress.
     touch "$state/run/node-is-ours"
     stage "cluster: bringing up a node (the first time compiles Kubernetes: minutes)"
-    run_quietly cluster "$project/scripts/cluster" up
+    run_quietly cluster "$project/scripts/cluster" up --egress
   fi
   stage "cluster: the stores' images (the first time builds them: minutes)"
   run_quietly images "$project/scripts/images"
