@@ -200,7 +200,8 @@ let targets: [Target] = [
   tests(
     "ServiceRuntimeTests",
     [
-      "ServiceRuntime", "Contracts", "JSON", "Observability", "Postgres", "Protobuf", "RPC", "RPCCore",
+      "ServiceRuntime", "Contracts", "JSON", "Observability", "Postgres", "Protobuf", "RPC",
+      "RPCCore",
       "Reactor", "Resilience", "TestKit", logging,
     ]),
   tests(

@@ -4,11 +4,18 @@ import importlib.util
 import os
 import subprocess
 import sys
+import tempfile
+import urllib.parse
 import uuid
 from pathlib import Path
 
 import grpc_tools
+import plugin_server
 import pytest
+import yaml
+
+from installation import Installation
+from interruptible_proxy import InterruptibleProxy
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,9 +30,10 @@ def kubeconfig():
 
 @pytest.fixture(scope="session")
 def kubectl(kubeconfig):
-    def run(*arguments):
+    def run(*arguments, given=None):
         command = ["kubectl", "--kubeconfig", kubeconfig, *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        done = subprocess.run(command, check=True, input=given, stdout=subprocess.PIPE, text=True)
+        return done.stdout
 
     return run
 
@@ -66,3 +74,40 @@ def contracts(tmp_path_factory):
     sys.path.insert(0, str(out))
     importlib.invalidate_caches()
     return out
+
+
+@pytest.fixture(scope="session")
+def api_proxy(kubeconfig):
+    """What the tested provisioner takes for the API server."""
+    config = yaml.safe_load(Path(kubeconfig).read_text())
+    server = urllib.parse.urlsplit(config["clusters"][0]["cluster"]["server"])
+    return InterruptibleProxy(server.hostname, server.port)
+
+
+@pytest.fixture(scope="session")
+def plugin_source(kubectl):
+    """WooCommerce itself cannot be had offline; a plugin of our own takes its way."""
+    plugin_server.serve(kubectl)
+    yield plugin_server.SOURCE
+    plugin_server.stop(kubectl)
+
+
+@pytest.fixture(scope="session")
+def installation(kubeconfig, api_proxy, plugin_source):
+    # A short path: sockets lie below it.
+    with tempfile.TemporaryDirectory(prefix="storeplane.", dir="/tmp") as folder:
+        config = yaml.safe_load(Path(kubeconfig).read_text())
+        config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{api_proxy.port}"
+        proxied = Path(folder) / "kubeconfig"
+        proxied.touch(mode=0o600)
+        proxied.write_text(yaml.safe_dump(config))
+        values = Path(folder) / "values.yaml"
+        local = yaml.safe_load((ROOT / "helm/ecommerce-store/values-local.yaml").read_text())
+        values.write_text(yaml.safe_dump({**local, "woocommerce": {"pluginSource": plugin_source}}))
+        installation = Installation(Path(folder) / "state", proxied, values, port_base=18080)
+        try:
+            installation.up()
+            installation.sign_in()
+            yield installation
+        finally:
+            installation.down()

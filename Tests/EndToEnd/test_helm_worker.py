@@ -24,7 +24,7 @@ def messages(contracts):
 @pytest.fixture
 def process(binaries, helm_library, tmp_path):
     socket = tmp_path / "helm.sock"
-    process = subprocess.Popen([binaries / "HelmWorker", socket, helm_library])
+    process = subprocess.Popen([binaries / "helm-worker", socket, helm_library])
     process.socket = socket
     yield process
     process.kill()

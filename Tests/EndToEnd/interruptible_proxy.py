@@ -1,0 +1,63 @@
+"""A TCP proxy before the Kubernetes API server that can be made to vanish and come back."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+
+class InterruptibleProxy:
+    def __init__(self, host: str, port: int):
+        self._target = (host, port)
+        self._listener: socket.socket | None = None
+        self._connections: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self.port = 0
+        self.restore()
+
+    def interrupt(self) -> None:
+        """Refuses new connections and cuts off those there are."""
+        if self._listener:
+            # Wakes the thread that accepts, which close alone would not.
+            self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+            self._listener = None
+        with self._lock:
+            connections, self._connections = self._connections, set()
+        for connection in connections:
+            _cut(connection)
+
+    def restore(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", self.port), reuse_port=False)
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+                server = socket.create_connection(self._target)
+            except OSError:
+                return
+            with self._lock:
+                self._connections |= {client, server}
+            for source, sink in ((client, server), (server, client)):
+                threading.Thread(target=_copy, args=(source, sink), daemon=True).start()
+
+
+def _copy(source: socket.socket, sink: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+    except OSError:
+        pass
+    _cut(source)
+    _cut(sink)
+
+
+def _cut(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+    connection.close()
