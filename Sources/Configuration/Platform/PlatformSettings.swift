@@ -139,8 +139,6 @@ package enum PlatformSettings {
 
   package enum Recovery: String, CaseIterable, Sendable { case resume, fail }
 
-  package enum HelmEngine: String, CaseIterable, Sendable { case library, binary }
-
   package static let recovery = Setting.choice(
     "RECOVERY", default: Recovery.resume,
     "After a crash: go on from the last finished step, or mark the store failed for an operator.")
@@ -164,10 +162,6 @@ package enum PlatformSettings {
     "The cluster to provision into; without it, the cluster that the service runs in.",
     example: "/etc/storeplane/kubeconfig"
   ).optional
-
-  package static let helmEngine = Setting.choice(
-    "HELM_ENGINE", default: HelmEngine.library,
-    "Drive Helm by its library in a child process, or by the helm binary.")
 
   package static let helmWorkerPath = Setting.path(
     "HELM_WORKER_PATH", .readableFile,

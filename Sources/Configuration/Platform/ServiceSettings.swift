@@ -77,7 +77,6 @@ package enum PlatformService: String, Sendable, CaseIterable {
         AnySetting(Platform.storeURL),
         AnySetting(Platform.ingressAddress),
         AnySetting(Platform.kubeconfig),
-        AnySetting(Platform.helmEngine),
         AnySetting(Platform.helmWorkerPath),
         AnySetting(Platform.helmLibraryPath),
         AnySetting(Platform.chartPath),
