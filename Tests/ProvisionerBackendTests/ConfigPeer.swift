@@ -12,7 +12,7 @@ import TestKit
 /// The real config service on a loopback port with mutual TLS, and the provisioner's client of it.
 /// Confined to its reactor.
 final class ConfigPeer {
-  private static let server = Result { try ThrowawayPostgres() }
+  static let server = Result { try ThrowawayPostgres() }
 
   static let database = Task { () throws -> ServiceDatabase in
     let admin = try server.get().createDatabase()
