@@ -27,7 +27,10 @@ final class MessageQueue<Message: Sendable> {
   func finish(_ result: Result<Void, RPCError>) {
     if ending != nil { return }
     ending = result
-    if case .failure = result { messages = [] }
+    if case .failure = result {
+      messages = []
+      head = 0
+    }
     guard let waiter = waiter.take() else { return }
     switch result {
     case .success: waiter.resume(returning: nil)
