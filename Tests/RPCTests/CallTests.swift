@@ -105,6 +105,23 @@ import Testing
     }
   }
 
+  /// The client is told by a status, not by a reset that means something else to it.
+  @Test func theServersOwnLimitOfACallIsADeadline() async throws {
+    var limits = ServerLimits()
+    limits.unaryCall = .milliseconds(50)
+    limits.streamingCall = .milliseconds(50)
+    try await withReactor { [limits] reactor in
+      let echo = try EchoServer(reactor, limits: limits)
+      let error = await rpcError { _ = try await echo.client.echo(EchoServer.request("sleep")) }
+      #expect(error?.code == .deadlineExceeded)
+      let (writer, stream) = try await echo.client.converse()
+      try await writer.write(EchoServer.request("hello"))
+      #expect(try await stream.next()?.text == "hello")
+      let end = await rpcError { _ = try await stream.next() }
+      #expect(end?.code == .deadlineExceeded)
+    }
+  }
+
   @Test func cancellingTheCallersTaskReachesTheHandler() async throws {
     try await withReactor { reactor in
       let echo = try EchoServer(reactor)

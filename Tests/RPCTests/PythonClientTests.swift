@@ -47,7 +47,8 @@ import Testing
     let running = try await Running()
     let verdicts = try PythonPeer.run(
       Self.script, cases: Self.cases.map { "\($0) \(running.port)" })
-    for (name, verdict) in zip(Self.cases, verdicts) { #expect(verdict == "ok", "\(name)") }
+    let wrong = zip(Self.cases, verdicts).filter { $0.1 != "ok" }
+    #expect(wrong.isEmpty)
   }
 
   @Test func callsPassOverMutualTLSByPolicyOnly() async throws {

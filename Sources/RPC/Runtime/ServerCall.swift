@@ -88,8 +88,15 @@ package class ServerCall: HTTP2StreamHandler {
   private func deadlinePassed() {
     if isFinished { return }
     timer = nil
-    stream?.reset(.cancel)
-    abort(RPCError(.deadlineExceeded, "the deadline passed"))
+    let error = RPCError(.deadlineExceeded, "the deadline passed")
+    // A status tells a client whose clock is slower what happened, but it cannot overtake messages
+    // that the client does not take.
+    if let stream, stream.queuedBytes > 0 {
+      stream.reset(.cancel)
+      abort(error)
+    } else {
+      refuse(error)
+    }
   }
 
   /// Ends the call while its handler runs: it is told, and is on its own from here.
