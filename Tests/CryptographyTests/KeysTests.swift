@@ -69,14 +69,8 @@ import Testing
     #expect(ERR_peek_error() == 0)
   }
 
-  /// An Ed25519 key, and a P-256 key encrypted with a passphrase (as made by `openssl`).
   @Test func refusesOtherKinds() {
-    let ed25519 = """
-      -----BEGIN PRIVATE KEY-----
-      MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC
-      -----END PRIVATE KEY-----
-      """
-    #expect(throws: KeyError.otherKind) { try P256PrivateKey(pem: secret(ed25519)) }
+    #expect(throws: KeyError.otherKind) { try P256PrivateKey(pem: secret(ed25519())) }
     let encrypted = """
       -----BEGIN ENCRYPTED PRIVATE KEY-----
       MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAgAAAAAAAAAAAICCAAw
@@ -84,6 +78,16 @@ import Testing
       -----END ENCRYPTED PRIVATE KEY-----
       """
     #expect(throws: KeyError.noPrivateKey) { try P256PrivateKey(pem: secret(encrypted)) }
+  }
+
+  /// A key of another kind, made anew each time (RFC 8410 section 7: a fixed head, then the seed).
+  private func ed25519() -> String {
+    let head: [UInt8] = [
+      0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20,
+    ]
+    let seed = (0..<32).map { _ in UInt8.random(in: 0 ... .max) }
+    let text = Base64.standard.encode(head + seed)
+    return "-----BEGIN PRIVATE KEY-----\n\(text)\n-----END PRIVATE KEY-----\n"
   }
 
   @Test func refusesPointsOffTheCurve() {
