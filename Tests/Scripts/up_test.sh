@@ -203,8 +203,16 @@ test_database_of_ones_own() {
   before=$(sha256sum "$state/storeplane.env")
   check "comes up again without it" "${up[@]}"
   check "with the same settings" test "$before" = "$(sha256sum "$state/storeplane.env")"
-  check "goes" "${down[@]}" --purge
+  check "goes and says what it keeps" says "PLATFORM_ENCRYPTION_KEY" "${down[@]}" --purge
   check "and leaves the database" database_elsewhere find_database
+  check "with the settings that it needs" test "$before" = "$(sha256sum "$state/storeplane.env")"
+  check "for their owner only" test "$(stat -c %a "$state/storeplane.env")" = 600
+  check "and no more than those" diff <(printf '%s\n' admin-login storeplane.env) <(ls "$state")
+  check "says that nothing runs" fails_with 3 "$project/scripts/up" --status
+  check "comes up again" "${up[@]}"
+  check "on the same database" test ! -e "$state/postgres"
+  check "lets the same administrator in" signs_in
+  check "goes" "${down[@]}" --purge
   database_elsewhere remove_elsewhere
 }
 
