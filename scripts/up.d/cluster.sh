@@ -30,8 +30,9 @@ bring_up_node() {
   if "$project/scripts/cluster" status >/dev/null 2>&1; then
     stage "cluster: the node is up already"
   else
-    # From now on the node is for scripts/down to take down. Its pods fetch plugins: hence egress.
-    touch "$state/run/node-is-ours"
+    # A node that is made here is for scripts/down to take down, as often as it is brought up.
+    [[ -e $state/cluster/node ]] || touch "$state/node-is-ours"
+    # Its pods fetch plugins: hence egress.
     stage "cluster: bringing up a node (the first time compiles Kubernetes: minutes)"
     run_quietly cluster "$project/scripts/cluster" up --egress
   fi
@@ -49,9 +50,9 @@ run_quietly() {
   }
 }
 
-# The node that scripts/up brought up; one that a person did stays.
+# take_down_node [--purge]: the node that scripts/up made; one that a person did stays.
 take_down_node() {
-  [[ -f $state/run/node-is-ours ]] || return 0
+  [[ -f $state/node-is-ours ]] || return 0
   "$project/scripts/cluster" down "$@" {state_lock}>&-
-  rm -f "$state/run/node-is-ours"
+  [[ ${1:-} != --purge ]] || rm -f "$state/node-is-ours"
 }
