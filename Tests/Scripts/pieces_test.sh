@@ -24,6 +24,65 @@ load_pieces() {
   . "$project/scripts/up.d/cluster.sh"
 }
 
+# An image whose recipe fails half-way.
+build_half() {
+  recipes=$scratch/recipes image=localhost/storeplane/half:1 settings='{}'
+  mkdir -p "$recipes/half/files" "$images_cache"
+  install_root() {
+    touch "$1/made"
+    false
+    touch "$1/never"
+  }
+  finish_root() { touch "$1/finished"; }
+  build_image half key
+}
+
+build_whole() {
+  recipes=$scratch/recipes image=localhost/storeplane/whole:1 settings='{}'
+  mkdir -p "$recipes/whole/files" "$images_cache"
+  install_root() { touch "$1/made"; }
+  finish_root() { [[ -e $1/made ]]; }
+  build_image whole key
+}
+
+test_images() {
+  check "an image that fails half-way is said" says "half:1 could not be built" with_pieces build_half
+  check "with what failed" grep -F "false failed" "$scratch/storeplane/images/half.log"
+  check "and is not kept" test ! -e "$scratch/storeplane/images/half-key.tar"
+  check "nor is its folder" test -z "$(find "$scratch/storeplane/images" -name 'root.*')"
+  check "one that does not fail is kept" with_pieces build_whole
+  check "as an archive" tar -tf "$scratch/storeplane/images/whole-key.tar"
+}
+
+# What is built while it waits is not built again.
+ensure_programs() {
+  kubernetes_source_version() { printf 1.20; }
+  build_kubernetes() { printf '%s\n' "$@" >>"$scratch/compiled"; }
+  ensure_kubernetes kube-apiserver kubelet
+}
+
+test_kubernetes() {
+  local lock waiter folder
+  check "compiles what is missing" with_pieces ensure_programs
+  check "all of it" diff <(printf '%s\n' 1.20 kube-apiserver kubelet) "$scratch/compiled"
+  : >"$scratch/compiled"
+  exec {lock}>"$scratch/storeplane/kubernetes/lock"
+  flock "$lock"
+  with_pieces ensure_programs {lock}>&- &
+  waiter=$!
+  check "waits for another that compiles" within 10 waits_for "$scratch/storeplane/kubernetes/lock"
+  for folder in "$scratch"/storeplane/kubernetes/*/bin; do
+    install -m 0755 /dev/null "$folder/kube-apiserver"
+    install -m 0755 /dev/null "$folder/kubelet"
+  done
+  exec {lock}>&-
+  check "goes on then" wait "$waiter"
+  check "and does not do it again" test ! -s "$scratch/compiled"
+}
+
+# waits_for FILE: whether somebody waits to lock it.
+waits_for() { grep -qE "^[0-9]+: -> FLOCK .*:$(stat -c %i "$1") " /proc/locks; }
+
 # A node that is only files: "up" marks it as up, and it has data until it is purged.
 node() { # node status|up|down [--purge]
   local data=$STOREPLANE_STATE/cluster/node
@@ -78,5 +137,7 @@ fi
 scratch=$(mktemp -d /tmp/storeplane-pieces.XXXXXX)
 export scratch XDG_CACHE_HOME=$scratch # the cache is its folder storeplane
 trap 'rm -rf "$scratch"' EXIT
+test_images
+test_kubernetes
 test_whose_node
 summary

@@ -13,10 +13,8 @@ ensure_kubernetes() {
   version=$(kubernetes_source_version)
   kubernetes_bin="$cache/kubernetes/$version-$(fingerprint "${kubernetes_patches[@]}")/bin"
   mkdir -p "$kubernetes_bin"
-  local program missing=()
-  for program in "$@"; do
-    [[ -x $kubernetes_bin/$program ]] || missing+=("$program")
-  done
+  local missing
+  mapfile -t missing < <(missing_programs "$@")
   if ((${#missing[@]} == 0)); then
     stage "Kubernetes $version: built already ($kubernetes_bin)"
     return
@@ -24,8 +22,16 @@ ensure_kubernetes() {
   # Two builds at once would fight over the same tree: the second waits, then finds it all done.
   exec {build_lock}>"$cache/kubernetes/lock"
   flock "$build_lock"
-  build_kubernetes "$version" "${missing[@]}"
+  mapfile -t missing < <(missing_programs "$@")
+  ((${#missing[@]} == 0)) || build_kubernetes "$version" "${missing[@]}"
   exec {build_lock}>&-
+}
+
+missing_programs() {
+  local program
+  for program in "$@"; do
+    [[ -x $kubernetes_bin/$program ]] || printf '%s\n' "$program"
+  done
 }
 
 # The version apt would fetch; without package lists, that of the newest build in the cache.

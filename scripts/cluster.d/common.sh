@@ -10,7 +10,7 @@ ingress_image=localhost/storeplane/ingress:1
 
 # A command that fails where nobody looks ends the script: then it says where that was.
 set -E
-trap 'printf "error: %s failed (%s, line %s)\n" "$BASH_COMMAND" "${BASH_SOURCE[0]}" "$LINENO" >&2' ERR
+trap '[[ $- != *e* ]] || printf "error: %s failed (%s, line %s)\n" "$BASH_COMMAND" "${BASH_SOURCE[0]}" "$LINENO" >&2' ERR
 
 # Prints the start of a stage with the seconds since the script began.
 stage() { printf '[%4ds] %s\n' "$SECONDS" "$*"; }

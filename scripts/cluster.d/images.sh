@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154 # variables are shared with scripts/cluster
+# shellcheck shell=bash disable=SC2034,SC2154 # variables are shared with scripts/cluster and scripts/images
 # Container images: written as archives into the cache, imported into a node's containerd.
 
 images_cache="$cache/images"
@@ -10,6 +10,34 @@ archive_image() {
   digest=$(python3 "$pieces/oci_image.py" "$image" "$layer" "$archive.new" "$4")
   printf '%s\n' "$digest" >"$archive.digest"
   mv "$archive.new" "$archive"
+}
+
+# build_image NAME KEY: makes the root folder by the recipe that is loaded, then the archive. A
+# recipe sets image, packages, accounts (lines of /etc/passwd) and settings (of the image, JSON), and
+# says in finish_root what is done when the packages and its files are there.
+build_image() {
+  local recipe=$1 key=$2 log="$images_cache/$1.log" root status
+  stage "building $image from Debian's packages (1 to 2 minutes); log: $log"
+  root=$(mktemp -d "$images_cache/root.XXXXXX")
+  # Not as a part of a list: there nothing that fails would end the subshell, whatever it sets.
+  set +e
+  (
+    set -e
+    renice -n 10 -p "$BASHPID" >/dev/null
+    install_root "$root"
+    cp -R --no-preserve=ownership "$recipes/$recipe/files/." "$root/"
+    finish_root "$root"
+    tar --numeric-owner --sort=name --one-file-system -C "$root" -cf "$root.tar" .
+  ) >"$log" 2>&1
+  status=$?
+  set -e
+  if ((status)); then
+    tail -n 15 "$log" >&2
+    rm -rf --one-file-system "$root" "$root.tar"
+    fail "$image could not be built" "See $log."
+  fi
+  archive_image "$image" "$root.tar" "$key" "$settings"
+  rm -rf --one-file-system "$root" "$root.tar"
 }
 
 # image_archive IMAGE KEY: the archive's path; localhost/storeplane/mariadb:10.11 is mariadb-KEY.tar.
