@@ -129,6 +129,23 @@ test_whose_node() {
   check "it is up" test -e "$scratch/theirs/cluster/node/up"
 }
 
+# With a proxy that does not answer.
+test_proxy() {
+  local server
+  (cd "$scratch" && exec python3 -u -m http.server --bind 127.0.0.1 0) >"$scratch/server" 2>&1 &
+  server=$!
+  within 10 grep -q 'Serving HTTP' "$scratch/server"
+  # shellcheck disable=SC2016 # the other bash's to fill in
+  local ask=(bash -euc '. "$0/scripts/cluster.d/common.sh" && curl -fsS --max-time 5 "$1"' "$project"
+    "$(sed -n 's/.*(\(http[^)]*\)).*/\1/p' "$scratch/server")")
+  local proxy=(env -u NO_PROXY -u no_proxy http_proxy=http://127.0.0.1:9)
+  check "a proxy is not asked for this machine" "${proxy[@]}" "${ask[@]}"
+  check "nor beside a person's exceptions" "${proxy[@]}" NO_PROXY=example.com "${ask[@]}"
+  check "nor where all are exceptions" "${proxy[@]}" no_proxy='*' "${ask[@]}"
+  kill "$server"
+  wait "$server" || true
+}
+
 if (($#)); then
   load_pieces
   "$1"
@@ -140,4 +157,5 @@ trap 'rm -rf "$scratch"' EXIT
 test_images
 test_kubernetes
 test_whose_node
+test_proxy
 summary

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034 # variables are for those who read this file
-# What every piece of scripts/cluster and scripts/images uses: where things are, progress, waiting.
+# What the scripts for the cluster and for an installation use: where things are, progress, waiting.
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 pieces="$project/scripts/cluster.d"
@@ -11,6 +11,26 @@ ingress_image=localhost/storeplane/ingress:1
 # A command that fails where nobody looks ends the script: then it says where that was.
 set -E
 trap '[[ $- != *e* ]] || printf "error: %s failed (%s, line %s)\n" "$BASH_COMMAND" "${BASH_SOURCE[0]}" "$LINENO" >&2' ERR
+
+cluster_path_max=64 # the kubelet puts sockets below a cluster's folder, whose paths may have 107 characters
+
+# What is asked for on this machine or of its node is not for a proxy to see: passwords among it.
+no_proxy=${no_proxy:-${NO_PROXY:-}}
+if [[ $no_proxy != '*' ]]; then
+  no_proxy+=${no_proxy:+,}127.0.0.1,localhost,::1,10.99.0.0/16,10.96.0.0/16,10.244.0.0/16
+fi
+export no_proxy NO_PROXY=$no_proxy
+
+# find_state FOLDER LENGTH-MAX: sets state to this folder of the state ("" is the state itself), an
+# absolute path.
+find_state() {
+  state=${STOREPLANE_STATE:-$project/.storeplane}$1
+  [[ $state == /* ]] || state="$PWD/$state"
+  if [[ ! $state =~ ^[A-Za-z0-9/._-]+$ ]] || ((${#state} > $2)); then
+    fail "the state folder's path is unsuitable: $state" \
+      "It may have $2 letters, digits and any of / . _ -; set STOREPLANE_STATE."
+  fi
+}
 
 # Prints the start of a stage with the seconds since the script began.
 stage() { printf '[%4ds] %s\n' "$SECONDS" "$*"; }

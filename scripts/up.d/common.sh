@@ -7,12 +7,7 @@ services=(audit config provisioner gateway)
 
 # Sets state, absolute, and the folders in it.
 locate_state() {
-  state=${STOREPLANE_STATE:-$project/.storeplane}
-  [[ $state == /* ]] || state="$PWD/$state"
-  if [[ ! $state =~ ^[A-Za-z0-9/._-]+$ ]] || ((${#state} > state_path_max)); then
-    fail "the state folder's path is unsuitable: $state" \
-      "It may have $state_path_max letters, digits and any of / . _ -; set STOREPLANE_STATE."
-  fi
+  find_state '' "$state_path_max"
   export STOREPLANE_STATE="$state"
   logs="$state/logs"
   # Until the lock is taken, a descriptor that can be closed as well.
