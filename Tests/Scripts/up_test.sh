@@ -7,6 +7,8 @@ set -euo pipefail
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # shellcheck source=Tests/Scripts/checks.sh
 . "$project/Tests/Scripts/checks.sh"
+# shellcheck source=scripts/cluster.d/processes.sh
+. "$project/scripts/cluster.d/processes.sh"
 
 port=28080
 address=http://127.0.0.1:$port
@@ -71,7 +73,22 @@ shows_no_secret() {
 
 keys() { find "$state/keys" "$state/tls" "$state/admin-login" -type f -exec sha256sum {} + | sort; }
 
-nothing_runs() { ! pgrep -f "$state/"; }
+postmaster() { head -n 1 "$state/postgres/data/postmaster.pid"; }
+
+# What runs, as "pid start-time" lines: the services, Postgres.
+note_processes() {
+  cat "$state"/run/*.pid >"$scratch/processes"
+  printf '%s %s\n' "$(postmaster)" "$(process_start "$(postmaster)")" >>"$scratch/processes"
+  [[ $(wc -l <"$scratch/processes") == $((${#running[@]} + 1)) ]]
+}
+
+# Of what was noted.
+nothing_runs() {
+  local pid started
+  while read -r pid started; do
+    [[ $(process_start "$pid") != "$started" ]] || { ps -fp "$pid" && return 1; }
+  done <"$scratch/processes"
+}
 
 test_first_time() {
   check "refuses an argument it does not know" says "unknown argument" "$project/scripts/up" --fast
@@ -101,6 +118,7 @@ test_again() {
   check "restarts nothing" restarts_only "$scratch/pids"
   check "keeps its keys" diff "$scratch/keys" <(keys)
 
+  check "says that all is ready" "$project/scripts/up" --status
   kill -KILL "$(pid_of config)"
   check "notices that a service died" fails_with 3 "$project/scripts/up" --status
   check "starts it again" "${up[@]}"
@@ -122,14 +140,20 @@ test_again() {
   check "restarts whom it belongs to" restarts_only "$scratch/pids" gateway
 
   pids >"$scratch/pids"
-  "${up[@]}" >"$scratch/first" 2>&1 &
-  local first=$!
-  check "waits for another at work" "${up[@]}"
-  check "which ends well too" wait "$first"
-  check "and nothing is started twice" restarts_only "$scratch/pids"
+  local other
+  exec {other}>"$state/lock"
+  flock "$other"
+  "${up[@]}" >"$scratch/second" 2>&1 {other}>&- &
+  local second=$!
+  check "waits for another at work" within 10 grep -F "waiting for it" "$scratch/second"
+  check "before it does anything" test "$(wc -l <"$scratch/second")" = 1
+  exec {other}>&-
+  check "and goes on then" wait "$second"
+  check "without starting anything twice" restarts_only "$scratch/pids"
 }
 
 test_down() {
+  check "runs what is expected" note_processes
   check "goes down" "${down[@]}"
   check "leaves no process" nothing_runs
   check "goes down again" "${down[@]}"
@@ -137,12 +161,13 @@ test_down() {
   local stranger=$!
   within 10 curl -fsS "$address" >"$scratch/output" 2>&1
   check "says who has its port" says "is taken by python3" "${up[@]}"
-  check "and starts nothing then" fails_with 1 pgrep -f "debug/(audit|config|gateway)\$"
+  check "and starts nothing then" fails_with 1 pgrep -f "^$project/.build/debug/(audit|config|gateway)\$"
   kill "$stranger"
   wait "$stranger" || true
   check "comes up with the same data" "${up[@]}"
   check "has kept its keys" diff <(grep -v gateway "$scratch/keys") <(keys | grep -v gateway)
   check "still lets the administrator in" signs_in
+  check "runs what is expected" note_processes
   check "removes everything when asked" "${down[@]}" --purge
   check "leaves no process" nothing_runs
   check "leaves no folder" test ! -e "$state"
@@ -163,6 +188,7 @@ test_broken_off() {
   done
   check "comes up after it was killed" "${up[@]}"
   check "lets the administrator in" signs_in
+  check "runs what is expected" note_processes
   check "removes everything when asked" "${down[@]}" --purge
   check "leaves no process" nothing_runs
 }

@@ -15,16 +15,18 @@ build_programs() {
   stage "building the programs ($build; the first time takes minutes); log: $log"
   mkdir -p "$binaries"
   # From before the build, so that a file that changes meanwhile counts as changed.
-  touch "$stamp.new"
+  local began
+  began=$(date +@%s.%N)
   : >"$log"
   for program in "${programs[@]}"; do
     note "$program"
-    (cd "$project" && swift build --configuration "$build" --product "$program") >>"$log" 2>&1 || {
+    (cd "$project" && exec swift build --configuration "$build" --product "$program") \
+      >>"$log" 2>&1 {state_lock}>&- || {
       grep -E 'error:' "$log" | sort -u | tail -n 15 >&2 || tail -n 15 "$log" >&2
       fail "$program could not be built" "The whole output: $log"
     }
   done
-  mv "$stamp.new" "$stamp"
+  touch --date="$began" "$stamp"
 }
 
 is_built() {

@@ -108,9 +108,14 @@ await_end() {
   rm -f "$state/run/$1.pid"
 }
 
+# Of those that were to be started the last time; with --no-cluster the provisioner was not.
 print_status() {
-  local service pid memory up=yes
+  local service pid memory up=yes planned=()
   for service in "${services[@]}"; do
+    [[ ! -f $state/run/$service.env ]] || planned+=("$service")
+  done
+  ((${#planned[@]})) || planned=("${services[@]}")
+  for service in "${planned[@]}"; do
     if ! pid=$(process_id "$service"); then
       up=no
       printf '%-12s not running\n' "$service"
