@@ -154,9 +154,11 @@ test_again() {
 
 test_down() {
   check "runs what is expected" note_processes
+  cp "$state/postgres/data/postmaster.pid" "$scratch/postmaster.pid"
   check "goes down" "${down[@]}"
   check "leaves no process" nothing_runs
   check "goes down again" "${down[@]}"
+  test_stranger
   python3 -m http.server --bind 127.0.0.1 "$port" >/dev/null 2>&1 &
   local stranger=$!
   within 10 curl -fsS "$address" >"$scratch/output" 2>&1
@@ -174,6 +176,27 @@ test_down() {
   check "nor one elsewhere" fails_with 2 ls -d /var/lib/storeplane/postgres-"$(
     printf '%s\n' "$state" | sha256sum | cut -c1-12
   )"
+}
+
+# After a reboot the number that Postgres left may be another process's of the same user.
+test_stranger() {
+  local as_owner=()
+  ((EUID != 0)) || as_owner=(setpriv --reuid=postgres --regid=postgres --init-groups)
+  # Not deaf to the signals that end Postgres, as what a script has in the background is.
+  "${as_owner[@]}" env --default-signal=INT,QUIT tail -f /dev/null &
+  stranger=$!
+  sed "1s/.*/$stranger/" "$scratch/postmaster.pid" >"$scratch/stale.pid"
+  install -m 0600 "$scratch/stale.pid" "$state/postgres/data/postmaster.pid"
+  ((EUID != 0)) || chown postgres: "$state/postgres/data/postmaster.pid"
+  check "goes down beside a stranger" "${down[@]}"
+  check "and leaves it alone" kill -0 "$stranger"
+  check "comes up beside it" "${up[@]}"
+  check "as another process" test "$(postmaster)" != "$stranger"
+  check "goes down" "${down[@]}"
+  check "leaving it alone" kill -0 "$stranger"
+  kill "$stranger"
+  wait "$stranger" || true
+  stranger=
 }
 
 # Killed at each of its stages, it is finished by the next run.
@@ -248,11 +271,13 @@ find_database() {
 }
 
 clean_up() {
+  [[ -z $stranger ]] || kill "$stranger" || true
   "${down[@]}" --purge >/dev/null 2>&1 || true
   database_elsewhere remove_elsewhere >/dev/null 2>&1 || true
   rm -rf "$scratch"
 }
 
+stranger=
 scratch=$(mktemp -d /tmp/storeplane-up.XXXXXX)
 state=$scratch/state
 export STOREPLANE_STATE=$state

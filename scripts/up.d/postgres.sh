@@ -29,7 +29,19 @@ postgres_control() {
   as_postgres "$postgres_programs/pg_ctl" -D "$postgres/data" "$@" {state_lock}>&-
 }
 
-postgres_runs() { has_postgres && postgres_control status >/dev/null 2>&1; }
+# The number that it left may be another process's by now; what works in its data is Postgres.
+postgres_runs() {
+  local pid
+  { read -r pid <"$postgres/data/postmaster.pid"; } 2>/dev/null || return 1
+  as_postgres test "/proc/$pid/cwd" -ef "$postgres/data"
+}
+
+# The locks of a Postgres that a crash or a reboot has ended: it would not start while another process
+# of its user has the number in them.
+remove_stale_locks() {
+  [[ -n $(as_postgres find /proc -maxdepth 2 -name cwd -lname "$postgres/data" 2>/dev/null) ]] ||
+    rm -f "$postgres/data/postmaster.pid" "$postgres"/socket/.s.PGSQL.*.lock
+}
 
 # As root, its folder must be one that the user postgres reaches: not so below /root.
 make_postgres_folder() {
@@ -86,6 +98,7 @@ start_postgres() {
   if postgres_runs; then
     stage "Postgres: running already"
   else
+    remove_stale_locks
     as_postgres touch "$postgres/log"
     postgres_control -w -t 60 -l "$postgres/log" start >/dev/null 2>&1 || {
       tail -n 10 "$postgres/log" >&2
