@@ -146,6 +146,20 @@ test_proxy() {
   wait "$server" || true
 }
 
+# Python's environment, where a run was broken off before pip was there; two at once.
+test_venv() {
+  local place=$scratch/checkout first
+  mkdir -p "$place"/{scripts/contracts,Tests,.venv/bin}
+  cp -R "$project"/scripts/{venv,packages,cluster.d} "$place/scripts"
+  printf '# none\n' | tee "$place/scripts/contracts/requirements.txt" >"$place/Tests/requirements.txt"
+  ln -s "$(command -v python3)" "$place/.venv/bin/python"
+  "$place/scripts/venv" >"$scratch/venv" 2>&1 &
+  first=$!
+  check "a half-made .venv is finished" "$place/scripts/venv"
+  check "by two at once" wait "$first"
+  check "with pip" "$place/.venv/bin/pip" --version
+}
+
 if (($#)); then
   load_pieces
   "$1"
@@ -158,4 +172,5 @@ test_images
 test_kubernetes
 test_whose_node
 test_proxy
+test_venv
 summary
