@@ -146,6 +146,35 @@ test_proxy() {
   wait "$server" || true
 }
 
+# A swift whose answer is a file's.
+test_stage() { # test_stage STATUS <OUTPUT
+  mkdir -p "$scratch/bin"
+  cat >"$scratch/answer"
+  printf '#!/bin/sh\ncat "%s"\nexit %s\n' "$scratch/answer" "$1" >"$scratch/bin/swift"
+  chmod +x "$scratch/bin/swift"
+  PATH="$scratch/bin:$PATH" STOREPLANE_TEST_KUBECONFIG=/none "$project/scripts/test" "$stage" \
+    >"$scratch/test" 2>&1
+}
+
+test_tests() {
+  local stage none="Test run with 0 tests in 0 suites passed after 0.001 seconds."
+  for stage in unit cluster; do
+    check "$stage: no test is a failure" fails_with 1 test_stage 0 <<<"✔ $none"
+    check "$stage: which is said" grep -F "KubernetesTests: error: no test ran" "$scratch/test"
+    check "$stage: a crash is a failure" fails_with 1 test_stage 1 <<TEXT
+◇ Test begun
+error: Exited with unexpected signal code 11
+TEXT
+    check "$stage: which is shown" grep -F "KubernetesTests: error: Exited with" "$scratch/test"
+  done
+  stage=unit
+  check "XCTest's none are no failure" test_stage 0 <<TEXT
+	 Executed 0 tests, with 0 failures (0 unexpected) in 0.000 (0.000) seconds
+✔ Test run with 1 test in 1 suite passed after 0.110 seconds.
+TEXT
+  check "one line a module is said" grep -E "^SetupTests: .*with 1 test" "$scratch/test"
+}
+
 # Python's environment, where a run was broken off before pip was there; two at once.
 test_venv() {
   local place=$scratch/checkout first
@@ -172,5 +201,6 @@ test_images
 test_kubernetes
 test_whose_node
 test_proxy
+test_tests
 test_venv
 summary
