@@ -32,6 +32,18 @@ import Testing
     #expect(try folder.text(name) == "not a key\n")
   }
 
+  @Test func aLostSigningKeyIsNotMadeAgain() throws {
+    try folder.prepare()
+    let before = try folder.text("caller-keys.json")
+    try folder.remove("keys/token-signing-key.pem")
+    let problem = try #require(folder.problems().first)
+    #expect(problem.subject == folder.path("keys/token-signing-key.pem"))
+    #expect(problem.reason.hasPrefix("is missing"))
+    #expect(problem.remedy.contains("remove \(folder.path("caller-keys.json"))"))
+    #expect(!FileManager.default.fileExists(atPath: folder.path("keys/token-signing-key.pem")))
+    #expect(try folder.text("caller-keys.json") == before)
+  }
+
   @Test(arguments: [("tls/ca.key", "tls/ca.crt"), ("tls/ca.crt", "tls/ca.key")])
   func halfAnAuthorityIsRefused(missing: String, left: String) throws {
     try folder.prepare()

@@ -10,11 +10,19 @@ enum InstallationKeys {
     SecureRandom.secretBytes(32).withUnsafeBytes { Hexadecimal.encode($0) }
   }
 
-  /// The key that signs tokens, made if there is none.
+  /// The key that signs tokens, made if there is none and none was published.
   static func signingKey(_ installation: Installation) throws(SetupProblem) -> P256PrivateKey {
     let path = installation.signingKeyFile
     try ProtectedFile.makeFolder(installation.keysFolder, mode: 0o700)
     if let key = try privateKey(path) { return key }
+    let published = installation.callerKeysFile
+    if try ProtectedFile.read(published, isSecret: false) != nil {
+      throw SetupProblem(
+        subject: path, reason: "is missing, while \(published) has its public half",
+        remedy:
+          "restore it from a backup; or remove \(published), and a new one is made: whoever is "
+          + "signed in has to sign in again")
+    }
     let key = P256PrivateKey.generate()
     try ProtectedFile.create(
       path, key.pem().copyText() ?? "", mode: ProtectedFile.secretMode)
