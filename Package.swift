@@ -154,8 +154,9 @@ let targets: [Target] = [
     "GatewayService", path: "Sources/Gateway", exclude: ["Main"],
     resources: [.embedInCode("Store/Migrations/v0001_init.sql")],
     [
-      "ServiceRuntime", "Contracts", "Cryptography", "Descriptors", "HTTP", "JSON", "Observability",
-      "Postgres", "Protobuf", "RPC", "RPCCore", "Reactor", "Resilience", "Transcoding", logging,
+      "ServiceRuntime", "Configuration", "Contracts", "Cryptography", "Descriptors", "HTTP", "JSON",
+      "Observability", "Postgres", "Protobuf", "RPC", "RPCCore", "Reactor", "Resilience",
+      "Transcoding", logging,
     ]),
   executable(
     "GatewayMain", path: "Sources/Gateway/Main",
@@ -242,8 +243,9 @@ let targets: [Target] = [
   tests(
     "GatewayServiceTests",
     [
-      "GatewayService", "Contracts", "Cryptography", "HTTP", "JSON", "Observability", "Postgres",
-      "Protobuf", "RPC", "RPCCore", "Reactor", "Resilience", "ServiceRuntime", "TestKit", logging,
+      "GatewayService", "Configuration", "Contracts", "Cryptography", "HTTP", "JSON",
+      "Observability", "Postgres", "Protobuf", "RPC", "RPCCore", "Reactor", "Resilience",
+      "ServiceRuntime", "TestKit", logging,
     ]),
   tests(
     "SetupTests", ["Setup", "Configuration", "Cryptography", "Postgres", "Reactor", "TestKit"]),

@@ -179,6 +179,24 @@ extension Setting where Value == WebAddress {
   }
 }
 
+extension Setting where Value == [AddressRange] {
+  /// Networks between commas, or a sequence in a file; none by default.
+  package static func addressRanges(
+    _ key: String, countMaximum: Int = 64, _ summary: String, example: String
+  ) -> Setting {
+    let texts = Setting<[String]>.list(
+      key, default: [], countMaximum: countMaximum, summary, example: example)
+    return make(
+      key, kind: "networks", allowed: texts.declaration.allowed, default: "", summary,
+      example: example, isList: true
+    ) { text throws(Rejection) in
+      var ranges: [AddressRange] = []
+      for range in try texts.parse(text) { ranges.append(try AddressRange.parse(range)) }
+      return ranges
+    }
+  }
+}
+
 extension Setting where Value == [String] {
   /// Values between commas, or a sequence in a file.
   package static func list(

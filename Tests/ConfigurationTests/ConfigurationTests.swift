@@ -368,6 +368,53 @@ private func problems(
     }
   }
 
+  private func proxies(_ text: String) throws -> [AddressRange] {
+    var environment = Self.secrets
+    environment["TRUSTED_PROXIES"] = text
+    return try Configuration.load(PlatformService.gateway.schema, environment: environment)[
+      PlatformSettings.trustedProxies]
+  }
+
+  @Test func networksAreReadInBothFamilies() throws {
+    #expect(try proxies("").isEmpty)
+    let ranges = try proxies("10.0.0.0/8, 192.0.2.7,fd00::/8 ,2001:db8::1, ::ffff:172.16.0.0/108")
+    #expect(ranges.count == 5)
+    func trusts(_ address: UInt32) -> Bool { ranges.contains { $0.contains(ipv4: address) } }
+    for good: UInt32 in [0x0A00_0000, 0x0AFF_FFFF, 0xC000_0207, 0xAC10_0000, 0xAC1F_FFFF] {
+      #expect(trusts(good), "\(good)")
+    }
+    for bad: UInt32 in [0x09FF_FFFF, 0x0B00_0000, 0xC000_0206, 0xC000_0208, 0xAC20_0000, 0] {
+      #expect(!trusts(bad), "\(bad)")
+    }
+    func six(_ first: UInt8, _ last: UInt8) -> [UInt8] {
+      [first] + Array(repeating: 0, count: 14) + [last]
+    }
+    #expect(ranges.contains { $0.contains(ipv6: six(0xFD, 1)) })
+    #expect(!ranges.contains { $0.contains(ipv6: six(0xFC, 1)) })
+    #expect(!ranges.contains { $0.contains(ipv6: six(0, 1)) })
+  }
+
+  @Test(arguments: [
+    ("10.0.0.0/33", "whose prefix length is not 1 to 32"),
+    ("10.0.0.0/", "whose prefix length is not 1 to 32"),
+    ("10.0.0.0/+8", "whose prefix length is not 1 to 32"),
+    ("10.0.0.0/8/8", "whose prefix length is not 1 to 32"),
+    ("0.0.0.0/0", "whose prefix length is not 1 to 32"),
+    ("::/0", "whose prefix length is not 1 to 128"),
+    ("fd00::/129", "whose prefix length is not 1 to 128"),
+    ("10.0.0.1/8", "bits set beyond its prefix of 8"),
+    ("fd00::1/64", "bits set beyond its prefix of 64"),
+    ("ingress", "which is no IPv4 or IPv6 network"), ("10.0.0/8", "which is no IPv4 or IPv6"),
+    ("/8", "which is no IPv4 or IPv6 network"), ("10.0.0.0/8,,fd00::/8", "has an empty value"),
+    ("10.0.0.0/8,x", "has \"x\", which is no IPv4 or IPv6 network"),
+    (Array(repeating: "10.0.0.1", count: 65).joined(separator: ","), "has 65 values"),
+  ])
+  func whatIsNoNetworkIsRefused(text: String, reason: String) throws {
+    let error = #expect(throws: ConfigurationError.self) { try proxies(text) }
+    #expect(error?.problems.map(\.key) == ["TRUSTED_PROXIES"])
+    #expect(error?.problems.first?.reason.contains(reason) == true, "\(error?.description ?? "")")
+  }
+
   @Test func oneFileServesAllFour() throws {
     let folder = try Folder()
     let file = try folder.write(

@@ -1,3 +1,4 @@
+import Configuration
 import Contracts
 import Cryptography
 import Foundation
@@ -96,6 +97,7 @@ final class TestGateway: Sendable {
         keys: keys, storeCreationCooldown: options.cooldown, application: application,
         worker: worker, channels: channels, metrics: metrics, logger: options.logger)
       parts.limits = options.limits
+      parts.trustedProxies = options.trustedProxies
       parts.time = clock
       parts.passwordParameters = TestGateway.cheap
       gateway = try Gateway(parts, on: reactor)
@@ -122,6 +124,7 @@ final class TestGateway: Sendable {
     var limits = GatewayLimits()
     var cooldown: Duration = .zero
     var keys: GatewayKeys?
+    var trustedProxies: [AddressRange] = []
     /// No service listens.
     var isCutOff = false
     var logger = quiet
@@ -201,9 +204,11 @@ final class TestGateway: Sendable {
     try RawClient(port: port).call(method, path, token: token, headers: headers, body: body)
   }
 
-  func login(_ username: String, _ password: String = password) throws -> HTTPReply {
+  func login(
+    _ username: String, _ password: String = password, headers: [String: String] = [:]
+  ) throws -> HTTPReply {
     try call(
-      "POST", "/v1/auth/login",
+      "POST", "/v1/auth/login", headers: headers,
       body: #"{"username": "\#(username)", "password": "\#(password)"}"#)
   }
 

@@ -135,6 +135,11 @@ package enum PlatformSettings {
     "RATE_LIMIT_PER_ADDRESS", default: 3000, in: 1...1_000_000,
     "The most requests a minute from one address.", example: 3000)
 
+  package static let trustedProxies = Setting.addressRanges(
+    "TRUSTED_PROXIES",
+    "The networks of the proxies before the gateway: only from them X-Forwarded-For is believed.",
+    example: "10.0.0.0/8,fd00::/8")
+
   // MARK: Provisioner
 
   package enum Recovery: String, CaseIterable, Sendable { case resume, fail }

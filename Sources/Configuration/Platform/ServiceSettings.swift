@@ -66,6 +66,7 @@ package enum PlatformService: String, Sendable, CaseIterable {
         AnySetting(Platform.storeCreationCooldown),
         AnySetting(Platform.requestsPerPrincipal),
         AnySetting(Platform.requestsPerAddress),
+        AnySetting(Platform.trustedProxies),
       ]
     case .provisioner:
       [

@@ -40,6 +40,7 @@ import ServiceRuntime
           to: .provisioner, at: configuration[PlatformSettings.provisionerAddress]),
         .audit: audit,
       ], metrics: service.metrics, logger: service.logger)
+    parts.trustedProxies = configuration[PlatformSettings.trustedProxies]
     parts.limits.principal = GatewayLimits.principal(
       perMinute: configuration[PlatformSettings.requestsPerPrincipal])
     parts.limits.address = GatewayLimits.address(

@@ -1,3 +1,4 @@
+package import Configuration
 import Contracts
 package import Cryptography
 import Descriptors
@@ -19,6 +20,8 @@ package struct GatewayParts {
   package var limits = GatewayLimits()
   package var passwordParameters = PasswordHashParameters.recommended
   package var storeCreationCooldown: Duration
+  /// Whose X-Forwarded-For is believed; from anybody else it is ignored.
+  package var trustedProxies: [AddressRange] = []
   /// As the application role, and as the worker role.
   package var application: PostgresPool
   package var worker: PostgresPool
@@ -81,7 +84,8 @@ package final class Gateway {
     ]
     streams = OpenStreams(perPrincipalMax: limits.streamsPerPrincipal, metrics)
     handler = EdgeHandler(
-      steps, streams: streams, limits: limits, metrics: metrics, logger: parts.logger, on: reactor)
+      steps, streams: streams, limits: limits, trustedProxies: parts.trustedProxies,
+      metrics: metrics, logger: parts.logger, on: reactor)
   }
 
   /// Starts the work in the background.

@@ -21,10 +21,12 @@ final class EdgeExchange {
   var status: HTTPStatus?
   var responseBytes = 0
 
-  init(_ request: HTTPRequest, _ context: RequestContext, deadline: Instant) {
+  init(
+    _ request: HTTPRequest, _ context: RequestContext, from client: ClientOrigin, deadline: Instant
+  ) {
     self.request = request
     self.context = context
-    client = ClientOrigin(request.peer)
+    self.client = client
     self.deadline = deadline
   }
 

@@ -1,3 +1,4 @@
+import Configuration
 import Cryptography
 import Descriptors
 import HTTP
@@ -16,25 +17,29 @@ final class EdgeHandler: HTTPHandler {
   private let steps: [any EdgeStep]
   private let streams: OpenStreams
   private let limits: GatewayLimits
+  private let trustedProxies: [AddressRange]
   private let metrics: EdgeMetrics
   private let logger: Logger
   private let reactor: Reactor
 
   init(
-    _ steps: [any EdgeStep], streams: OpenStreams, limits: GatewayLimits, metrics: EdgeMetrics,
-    logger: Logger, on reactor: Reactor
+    _ steps: [any EdgeStep], streams: OpenStreams, limits: GatewayLimits,
+    trustedProxies: [AddressRange], metrics: EdgeMetrics, logger: Logger, on reactor: Reactor
   ) {
     self.steps = steps
     self.streams = streams
     self.limits = limits
+    self.trustedProxies = trustedProxies
     self.metrics = metrics
     self.logger = logger
     self.reactor = reactor
   }
 
   func handle(_ request: HTTPRequest, _ response: HTTPResponseWriter) async throws {
+    let headers = request.head.headers
     let exchange = EdgeExchange(
-      request, Self.context(of: request.head.headers),
+      request, Self.context(of: headers),
+      from: ClientOrigin(request.peer, headers, behind: trustedProxies),
       deadline: request.receivedAt + limits.requestTimeout)
     try await RequestContext.$current.bound(to: exchange.context) {
       try await self.serve(exchange, response)
