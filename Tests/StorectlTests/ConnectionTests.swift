@@ -77,6 +77,38 @@ extension StorectlTests {
       #expect(other.received.isEmpty)
     }
 
+    @Test func nothingForThisMachineGoesToAProxy() async throws {
+      let proxy = try ListeningProxy()
+      let named = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].map { ($0, proxy.address) }
+      let proxies = Dictionary(uniqueKeysWithValues: named)
+      // What already goes past the proxy, in either spelling, does so still.
+      let lists: [[String: String]] = [
+        [:], ["no_proxy": "example.com"], ["NO_PROXY": "example.com"], ["no_proxy": "*"],
+      ]
+      for list in lists {
+        for host in ["127.0.0.1", "127.0.0.2", "localhost", "shop.LOCALHOST"] {
+          let user = try StorectlUser(name: "x", tenant: "", "http://\(host):1")
+          let changes = proxies.merging(list) { $1 }.mapValues { $0 as String? }
+          let outcome = try user.run(
+            "login", "--username", "x", input: "hunter2 hunter2\n", environment: changes)
+          #expect(outcome.status == 7, "\(outcome.errors)")
+          #expect(outcome.errors.contains("nobody answers at http://\(host):1"), "\(list)")
+          #expect(try proxy.request(within: 0) == nil, "\(host) \(list)")
+        }
+      }
+      // The proxy is one that is used: for any other host.
+      for host in ["gateway.invalid", "127.0.0.1.invalid"] {
+        let user = try StorectlUser(name: "x", tenant: "", "http://\(host):1")
+        let environment = user.environment.merging(proxies) { $1 }
+        let run = try StorectlRun(
+          ["whoami"], environment: environment.merging(["STOREPLANE_TOKEN": "x"]) { $1 })
+        let request = try #require(try proxy.request(within: 30_000))
+        #expect(request.hasPrefix("GET http://\(host):1/v1/me HTTP/1.1\r\n"))
+        run.interrupt()
+        #expect(try run.end().status == 130)
+      }
+    }
+
     @Test func whatIsNoGatewayIsSaidSo() async throws {
       let gateway = try await ScriptedGateway([
         .init(status: 200, body: "<html>"), .init(status: 502, body: "<html>"),

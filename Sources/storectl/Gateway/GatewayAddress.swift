@@ -1,10 +1,13 @@
 import Foundation
+import Glibc
 
 /// Where the gateway is: `http://host:port` or `https://...`, without a path.
 struct GatewayAddress: Equatable, Sendable, CustomStringConvertible {
   static let local = "http://127.0.0.1:8080"
 
   let text: String
+  /// The host, where it is this machine itself; without brackets.
+  let loopbackHost: String?
   /// Whether what is sent there could be read on its way: plain HTTP to another machine.
   let isExposed: Bool
 
@@ -17,11 +20,26 @@ struct GatewayAddress: Equatable, Sendable, CustomStringConvertible {
       throw .usage("'\(text)' is no address: give it like \(Self.local)")
     }
     self.text = text
-    let isLocal = host == "localhost" || host == "::1" || host == "[::1]" || host.hasPrefix("127.")
-    isExposed = parts.scheme == "http" && !isLocal
+    loopbackHost = Self.loopback(host)
+    isExposed = parts.scheme == "http" && loopbackHost == nil
   }
 
   var description: String { text }
+
+  /// `localhost` and the names below it (RFC 6761), 127.0.0.0/8 and ::1.
+  private static func loopback(_ host: String) -> String? {
+    var name = host.lowercased()
+    if name.hasPrefix("["), name.hasSuffix("]") { name = String(name.dropFirst().dropLast()) }
+    if name == "localhost" || name.hasSuffix(".localhost") { return name }
+    var four = in_addr()
+    if inet_pton(AF_INET, name, &four) == 1 {
+      return UInt32(bigEndian: four.s_addr) >> 24 == 127 ? name : nil
+    }
+    var six = in6_addr()
+    var loopback = in6addr_loopback
+    guard inet_pton(AF_INET6, name, &six) == 1 else { return nil }
+    return memcmp(&six, &loopback, MemoryLayout<in6_addr>.size) == 0 ? name : nil
+  }
 
   func url(_ path: GatewayPath, _ query: [(name: String, value: String)]) -> URL? {
     var text = text + path.text

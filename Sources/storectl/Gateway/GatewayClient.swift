@@ -39,12 +39,13 @@ struct GatewayClient: Sendable {
   let session: Session
   /// The longest wait for an answer.
   let timeoutSeconds: Int
-  private let transport = HTTPTransport()
+  private let transport: HTTPTransport
 
   init(address: GatewayAddress, session: Session, timeoutSeconds: Int) {
     self.address = address
     self.session = session
     self.timeoutSeconds = timeoutSeconds
+    transport = HTTPTransport(to: address)
   }
 
   // MARK: Calls

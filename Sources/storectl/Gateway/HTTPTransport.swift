@@ -1,5 +1,6 @@
 import Foundation
 import FoundationNetworking
+import Glibc
 import Synchronization
 
 /// One request as it goes over the wire.
@@ -53,8 +54,10 @@ final class HTTPTransport: NSObject, Sendable {
   private let session = Mutex<URLSession?>(nil)
   private let exchanges = Mutex<[Int: Parts.Continuation]>([:])
 
-  override init() {
+  /// - Parameter address: the only one that is called.
+  init(to address: GatewayAddress) {
     super.init()
+    if let host = address.loopbackHost { Self.bypassProxies(for: host) }
     let configuration = URLSessionConfiguration.ephemeral
     configuration.urlCache = nil
     configuration.httpShouldSetCookies = false
@@ -62,6 +65,16 @@ final class HTTPTransport: NSObject, Sendable {
     configuration.timeoutIntervalForResource = .greatestFiniteMagnitude
     let made = URLSession(configuration: configuration, delegate: self, delegateQueue: nil)
     session.withLock { $0 = made }
+  }
+
+  /// What is for this machine goes to no other: without this, a proxy of the environment would be sent
+  /// the password. URLSession leaves proxies to libcurl, which asks the environment at each connection.
+  private static func bypassProxies(for host: String) {
+    let variable = getenv("no_proxy") ?? getenv("NO_PROXY")
+    let present = variable.map { String(cString: $0) } ?? ""
+    // A star alone is every host.
+    if present == "*" { return }
+    setenv("no_proxy", present.isEmpty ? host : "\(present),\(host)", 1)
   }
 
   /// A response whose body is still to come.
