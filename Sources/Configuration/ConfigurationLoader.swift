@@ -31,6 +31,7 @@ struct ConfigurationLoader {
         given.insert(key)
         origins[key] = origin
         values[key] = parsed(setting, text, origin)
+        if setting.declaration.isUnused { warnOfNoUse(key, origin) }
       } else if spoiltKeys.contains(key) {
         given.insert(key)
       } else if let absent = setting.absent {
@@ -117,6 +118,13 @@ struct ConfigurationLoader {
         key: key, origin: origin,
         reason: "names a file that others than its owner may use (mode \(String(mode, radix: 8)))",
         remedy: "chmod 600 it; for a Kubernetes Secret volume set defaultMode: 0400"))
+  }
+
+  private mutating func warnOfNoUse(_ key: String, _ origin: Origin) {
+    warnings.append(
+      ConfigurationProblem(
+        key: key, origin: origin, reason: "is given, but nothing uses it yet",
+        remedy: "take it out, or leave it for a later version"))
   }
 
   private mutating func reportMissing(_ declaration: SettingDeclaration) {

@@ -30,6 +30,8 @@ package struct SettingDeclaration: Sendable {
   package let isSecret: Bool
   /// A file may give a sequence.
   let isList: Bool
+  /// Nothing takes notice of it yet: whoever gives it is warned.
+  package var isUnused = false
 
   var fileKey: String { key.lowercased() }
   /// The variable that names a file with the secret.
@@ -89,6 +91,13 @@ extension Setting {
       parse: { (text: String) throws(Rejection) -> Value? in try parse(text) }, absent: .some(nil))
   }
 
+  /// The same setting, of which nothing takes notice yet: its name is kept for what is to come.
+  package var unused: Setting<Value> {
+    var declaration = declaration
+    declaration.isUnused = true
+    return Setting(declaration: declaration, parse: parse, absent: absent)
+  }
+
   /// The same setting with a default of its own, for a service that differs from the others.
   package func defaulting(to text: String) -> Setting<Value> {
     Self.make(
@@ -111,6 +120,6 @@ extension SettingDeclaration {
   func with(_ requirement: Requirement) -> SettingDeclaration {
     SettingDeclaration(
       key: key, kind: kind, allowed: allowed, requirement: requirement, summary: summary,
-      example: example, isSecret: isSecret, isList: isList)
+      example: example, isSecret: isSecret, isList: isList, isUnused: isUnused)
   }
 }

@@ -83,8 +83,8 @@ package struct Preparation {
     var values = try given()
     values.merge(choices) { _, chosen in chosen }
     for (name, port) in ports(portBase) where values[name] == nil { values[name] = port }
-    for key in [PlatformSettings.platformEncryptionKey.key, PlatformSettings.sessionSecret.key]
-    where values[key] == nil && values[key + "_FILE"] == nil {
+    let key = PlatformSettings.platformEncryptionKey.key
+    if values[key] == nil, values[key + "_FILE"] == nil {
       values[key] = InstallationKeys.hexadecimalKey()
     }
     let text = SettingsTemplate.file(at: path, values: values)

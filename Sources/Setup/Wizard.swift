@@ -40,41 +40,19 @@ package struct Wizard {
     answers[PlatformSettings.storeDomainSuffix.key] = try ask(
       AnySetting(PlatformSettings.storeDomainSuffix),
       "What follows a store's name in its address?", fallback: ".localhost")
-    try pair(
-      AnySetting(PlatformSettings.upstashURL), AnySetting(PlatformSettings.upstashToken),
-      "Upstash Redis, if rate limits shall be kept there and not in Postgres: its REST URL?",
-      &answers)
-    try pair(
-      AnySetting(PlatformSettings.triggerDevURL), AnySetting(PlatformSettings.triggerDevKey),
-      "Trigger.dev, if it shall trigger operations: the URL of its API?", &answers)
     return answers
   }
 
-  /// An address, and the secret that goes with it.
-  private func pair(
-    _ address: AnySetting, _ secret: AnySetting, _ question: String,
-    _ answers: inout [String: String]
-  ) throws(SetupError) {
-    guard let answer = try ask(address, question) else { return }
-    answers[address.declaration.key] = answer
-    answers[secret.declaration.key] = try ask(
-      secret, "Its secret key?", isRequired: true)
-  }
-
   private func ask(
-    _ setting: AnySetting, _ question: String, fallback: String? = nil, isRequired: Bool = false
-  ) throws(SetupError) -> String? {
+    _ setting: AnySetting, _ question: String, fallback: String
+  ) throws(SetupError) -> String {
     let declaration = setting.declaration
     terminal.say("\n\(question)")
     for _ in 0..<Self.attemptsMaximum {
-      let hint = fallback ?? (isRequired ? "" : "none")
-      let prompt = hint.isEmpty ? "\(declaration.key): " : "\(declaration.key) [\(hint)]: "
+      let prompt = "\(declaration.key) [\(fallback)]: "
       guard let answer = terminal.ask(prompt, declaration.isSecret) else { break }
       let trimmed = answer.filter { !$0.isNewline && $0 != " " && $0 != "\t" }
-      if trimmed.isEmpty {
-        if isRequired { continue }
-        return fallback
-      }
+      if trimmed.isEmpty { return fallback }
       guard let objection = objection(setting, trimmed) else { return trimmed }
       terminal.say(objection)
     }

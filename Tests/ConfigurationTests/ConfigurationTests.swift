@@ -368,6 +368,34 @@ private func problems(
     }
   }
 
+  /// They are known, so that an installation that has them starts, but not silently.
+  @Test(arguments: [
+    (PlatformService.gateway, "SESSION_SECRET", String(repeating: "s", count: 32)),
+    (.gateway, "UPSTASH_REDIS_REST_URL", "https://hunter2.upstash.io"),
+    (.gateway, "UPSTASH_REDIS_REST_TOKEN", "hunter2"),
+    (.provisioner, "TRIGGER_DEV_API_URL", "https://hunter2.trigger.dev"),
+    (.provisioner, "TRIGGER_DEV_API_KEY", "hunter2"),
+  ])
+  func whoGivesWhatNothingUsesIsWarned(
+    service: PlatformService, key: String, value: String
+  ) throws {
+    let pairs = [
+      "UPSTASH_REDIS_REST_URL": "https://x", "UPSTASH_REDIS_REST_TOKEN": "x",
+      "TRIGGER_DEV_API_URL": "https://x", "TRIGGER_DEV_API_KEY": "x",
+    ].filter { $0.key.prefix(7) == key.prefix(7) }
+    let environment = Self.secrets.merging(pairs) { $1 }.merging([key: value]) { $1 }
+    let warnings = try Configuration.load(service.schema, environment: environment).warnings
+    #expect(warnings.count == max(1, pairs.count))
+    #expect(warnings.count { $0.key == key } == 1)
+    for warning in warnings {
+      #expect(warning.reason == "is given, but nothing uses it yet")
+      #expect(!warning.description.contains(value))
+    }
+    let declaration = service.schema.settings.map(\.declaration).first { $0.key == key }
+    #expect(declaration?.summary.hasPrefix("Nothing uses it yet") == true)
+    #expect(try Configuration.load(service.schema, environment: Self.secrets).warnings.isEmpty)
+  }
+
   private func proxies(_ text: String) throws -> [AddressRange] {
     var environment = Self.secrets
     environment["TRUSTED_PROXIES"] = text

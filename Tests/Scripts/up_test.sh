@@ -130,10 +130,10 @@ test_again() {
   check "restarts only whom it concerns" restarts_only "$scratch/pids" audit
 
   pids >"$scratch/pids"
-  printf 'CONFIG_REACTORS=many\n' >>"$state/storeplane.env"
-  check "names a wrong setting" says "REACTORS is \"many\"" "${up[@]}"
+  printf 'CONFIG_DATABASE_CONNECTIONS=many\n' >>"$state/storeplane.env"
+  check "names a wrong setting" says "DATABASE_CONNECTIONS is \"many\"" "${up[@]}"
   check "leaves what runs alone" restarts_only "$scratch/pids"
-  sed -i '/^CONFIG_REACTORS/d' "$state/storeplane.env"
+  sed -i '/^CONFIG_DATABASE_CONNECTIONS/d' "$state/storeplane.env"
 
   rm "$state/tls/gateway.crt"
   check "makes a certificate that is gone" "${up[@]}"

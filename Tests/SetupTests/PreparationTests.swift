@@ -61,10 +61,10 @@ import Testing
     let secrets = try [folder, other].map { folder in
       try Set(
         folder.text("storeplane.env").split(separator: "\n").filter {
-          $0.contains(/^(PLATFORM_ENCRYPTION_KEY|SESSION_SECRET)=/)
+          $0.contains(/^PLATFORM_ENCRYPTION_KEY=/)
         })
     }
-    #expect(secrets.map(\.count) == [2, 2])
+    #expect(secrets.map(\.count) == [1, 1])
     #expect(secrets[0].isDisjoint(with: secrets[1]))
   }
 

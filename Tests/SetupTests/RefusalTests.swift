@@ -155,11 +155,13 @@ import Testing
 
   @Test func wrongValuesAreNamedByTheirLines() throws {
     try folder.prepare()
-    try folder.append("LOG_LEVEL=loud", "CONFIG_REACTORS=0")
+    try folder.append("LOG_LEVEL=loud", "CONFIG_DATABASE_CONNECTIONS=0")
     let complaints = folder.complaints()
     let lines = try folder.text("storeplane.env").split(
       separator: "\n", omittingEmptySubsequences: false)
-    for (line, name) in [("LOG_LEVEL=loud", "LOG_LEVEL"), ("CONFIG_REACTORS=0", "REACTORS")] {
+    for (line, name) in [
+      ("LOG_LEVEL=loud", "LOG_LEVEL"), ("CONFIG_DATABASE_CONNECTIONS=0", "DATABASE_CONNECTIONS"),
+    ] {
       let number = try #require(lines.firstIndex { $0 == line }) + 1
       let found = complaints.filter {
         $0.subject == "\(folder.path("storeplane.env")):\(number): \(name)"

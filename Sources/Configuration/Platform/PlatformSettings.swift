@@ -27,9 +27,6 @@ package enum PlatformSettings {
     "SHUTDOWN_GRACE", default: "20s", in: .zero ... .seconds(600),
     "How long calls under way may take to end once the service was told to stop.", example: "20s")
 
-  package static let reactors = Setting.integer(
-    "REACTORS", default: 1, in: 1...64, "Event loops, each with a thread of its own.", example: 2)
-
   // MARK: Postgres
 
   package static let databaseURL = Setting.secretURL(
@@ -51,8 +48,7 @@ package enum PlatformSettings {
 
   package static let databaseConnections = Setting.integer(
     "DATABASE_CONNECTIONS", default: 8, in: 1...200,
-    "The most connections to Postgres a reactor holds.",
-    example: 16)
+    "The most connections to Postgres that a pool of the service holds.", example: 16)
 
   // MARK: TLS
 
@@ -108,20 +104,21 @@ package enum PlatformSettings {
   ).optional
 
   package static let sessionSecret = Setting.secret(
-    "SESSION_SECRET", bytesMinimum: 32, "Signs the dashboard's session cookies.",
+    "SESSION_SECRET", bytesMinimum: 32,
+    "Nothing uses it yet: for the signature of a dashboard's session cookies.",
     example: "64 hex digits of openssl rand -hex 32"
-  ).optional
+  ).optional.unused
 
   package static let upstashURL = Setting.url(
     "UPSTASH_REDIS_REST_URL", schemes: ["https", "http"],
-    "Keeps rate limits in Upstash Redis instead of Postgres.",
+    "Nothing uses it yet: for rate limits in Upstash Redis; they are kept in Postgres.",
     example: "https://eu1-example.upstash.io"
-  ).optional
+  ).optional.unused
 
   package static let upstashToken = Setting.secret(
-    "UPSTASH_REDIS_REST_TOKEN", "The token for UPSTASH_REDIS_REST_URL.",
+    "UPSTASH_REDIS_REST_TOKEN", "Nothing uses it yet: the token for UPSTASH_REDIS_REST_URL.",
     example: "the REST token of the Upstash console"
-  ).optional
+  ).optional.unused
 
   package static let storeCreationCooldown = Setting.duration(
     "STORE_CREATION_COOLDOWN", default: "30s", in: .zero ... .seconds(86_400),
@@ -193,13 +190,14 @@ package enum PlatformSettings {
     example: 5)
 
   package static let triggerDevKey = Setting.secret(
-    "TRIGGER_DEV_API_KEY", "Lets operations be triggered from Trigger.dev.",
+    "TRIGGER_DEV_API_KEY", "Nothing uses it yet: for operations triggered from Trigger.dev.",
     example: "tr_prod_ and the key of the project"
-  ).optional
+  ).optional.unused
 
   package static let triggerDevURL = Setting.url(
-    "TRIGGER_DEV_API_URL", "The Trigger.dev API.", example: "https://api.trigger.dev"
-  ).optional
+    "TRIGGER_DEV_API_URL", "Nothing uses it yet: the address of Trigger.dev's API.",
+    example: "https://api.trigger.dev"
+  ).optional.unused
 
   // MARK: Config
 

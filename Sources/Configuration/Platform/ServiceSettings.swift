@@ -40,7 +40,6 @@ package enum PlatformService: String, Sendable, CaseIterable {
       AnySetting(Platform.logFormat),
       AnySetting(Platform.logLevel),
       AnySetting(Platform.shutdownGrace),
-      AnySetting(Platform.reactors),
       AnySetting(Platform.databaseURL),
       AnySetting(Platform.databaseWorkerURL),
       AnySetting(Platform.databaseOwnerURL),

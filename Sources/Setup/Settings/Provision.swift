@@ -17,15 +17,12 @@ package enum Provision: String, Sendable {
 
   package init(of key: String) {
     switch key {
-    case PlatformSettings.platformEncryptionKey.key, PlatformSettings.tokenSigningKey.key,
-      PlatformSettings.sessionSecret.key:
+    case PlatformSettings.platformEncryptionKey.key, PlatformSettings.tokenSigningKey.key:
       self = .generated
     case PlatformSettings.databaseURL.key, PlatformSettings.databaseWorkerURL.key,
       PlatformSettings.databaseOwnerURL.key:
       self = .database
-    case PlatformSettings.storeDomainSuffix.key, PlatformSettings.listenAddress.key,
-      PlatformSettings.upstashURL.key, PlatformSettings.upstashToken.key,
-      PlatformSettings.triggerDevURL.key, PlatformSettings.triggerDevKey.key:
+    case PlatformSettings.storeDomainSuffix.key, PlatformSettings.listenAddress.key:
       self = .asked
     case PlatformSettings.callerKeysFile.key, PlatformSettings.adminAddress.key: self = .derived
     default:
