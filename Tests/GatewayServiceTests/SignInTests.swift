@@ -200,6 +200,91 @@ extension GatewayTests {
       }
     }
 
+    /// Runs SQL on the rows of the session that `token` belongs to.
+    private func sql(
+      _ gateway: TestGateway, _ statement: String, of token: String
+    ) async throws -> Int {
+      let hash = SHA256.digest(Array(token.utf8))
+      return try await gateway.inside { parts in
+        let rows = try await parts.owner.query(
+          scope: .none,
+          """
+          WITH family AS (SELECT session FROM refresh_tokens WHERE hash = $1), done AS (
+            \(statement)
+          ) SELECT count(*) AS rows FROM done
+          """, [.bytea(hash)], deadline: .now() + .seconds(20))
+        return try rows[0].decode("rows", as: Int.self)
+      }
+    }
+
+    private static let ofFamily = "session = (SELECT session FROM family)"
+
+    @Test func aSessionsExchangesWithinAnHourAreLimited() async throws {
+      try await withGateway { gateway in
+        let name = try await gateway.addUser()
+        let first = try tokens(gateway.login(name))
+        var pair = first
+        for _ in 0..<SessionStore.rotationsPerHourMax {
+          pair = try tokens(refresh(gateway, pair.refresh))
+        }
+        for _ in 0..<2 {
+          let refused = try refresh(gateway, pair.refresh)
+          #expect(refused.status == 429)
+          #expect(refused["code"] == "RESOURCE_EXHAUSTED")
+          #expect(refused["reason"] == "TOO_MANY_REFRESHES")
+          let wait = try #require(Int(refused.fields["retry-after"] ?? ""))
+          #expect((3000...3600).contains(wait))
+          #expect(refused["detail"]?.contains("wait \(wait) s, or sign in again") == true)
+        }
+        // Not one row more; and another session of the same user has a count of its own.
+        let rows = "SELECT 1 FROM refresh_tokens WHERE \(Self.ofFamily)"
+        #expect(
+          try await sql(gateway, rows, of: pair.refresh) == SessionStore.rotationsPerHourMax + 1)
+        let other = try tokens(gateway.login(name))
+        #expect(try refresh(gateway, other.refresh).status == 200)
+        // The token is still good once the oldest exchange is an hour ago, but for one exchange only.
+        let aged = """
+          UPDATE refresh_tokens SET used_at = used_at - interval '1 hour' WHERE hash = (
+            SELECT hash FROM refresh_tokens WHERE \(Self.ofFamily) ORDER BY used_at LIMIT 1)
+          RETURNING 1
+          """
+        #expect(try await sql(gateway, aged, of: pair.refresh) == 1)
+        let last = try tokens(refresh(gateway, pair.refresh))
+        #expect(try refresh(gateway, last.refresh).status == 429)
+        // A stolen one shows all the same.
+        #expect(try refresh(gateway, first.refresh)["reason"] == "REFRESH_TOKEN_REUSED")
+        #expect(try refresh(gateway, last.refresh)["reason"] == "SESSION_ENDED")
+      }
+    }
+
+    @Test func aSessionsExpiredTokensAreForgotten() async throws {
+      try await withGateway { gateway in
+        let first = try tokens(gateway.login(try await gateway.addUser()))
+        let second = try tokens(refresh(gateway, first.refresh))
+        let third = try tokens(refresh(gateway, second.refresh))
+        let other = try tokens(gateway.login(try await gateway.addUser()))
+        let expire = "UPDATE refresh_tokens SET expires_at = now() - interval '1 s'"
+        let hash = SHA256.digest(Array(first.refresh.utf8))
+        try await gateway.inside { parts in
+          _ = try await parts.owner.query(
+            scope: .none, expire + " WHERE hash = $1", [.bytea(hash)],
+            deadline: .now() + .seconds(20))
+        }
+        // Only an exchange of the same session takes them out.
+        _ = try tokens(refresh(gateway, other.refresh))
+        #expect(try refresh(gateway, "x").status == 401)
+        let rows = "SELECT 1 FROM refresh_tokens WHERE \(Self.ofFamily)"
+        #expect(try await sql(gateway, rows, of: third.refresh) == 3)
+        let fourth = try tokens(refresh(gateway, third.refresh))
+        #expect(try await sql(gateway, rows, of: fourth.refresh) == 3)
+        #expect(try refresh(gateway, first.refresh)["reason"] == "NO_SUCH_SESSION")
+        // That one was no theft, and a younger one still is.
+        let fifth = try tokens(refresh(gateway, fourth.refresh))
+        #expect(try refresh(gateway, second.refresh)["reason"] == "REFRESH_TOKEN_REUSED")
+        #expect(try refresh(gateway, fifth.refresh)["reason"] == "SESSION_ENDED")
+      }
+    }
+
     @Test func theDatabaseKnowsNoToken() async throws {
       try await withGateway { gateway in
         let pair = try tokens(gateway.login(try await gateway.addUser()))

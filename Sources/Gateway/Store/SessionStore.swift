@@ -13,6 +13,9 @@ package struct SessionStore {
   package static let refreshLifetimeSeconds = 30 * 86_400
   /// Sessions of one user; the oldest make room for new ones.
   package static let sessionsPerUserMax = 50
+  /// Exchanges of a session's refresh token within an hour. An access token lives for a quarter of one,
+  /// and each exchange leaves a row for as long as a refresh token lives.
+  package static let rotationsPerHourMax = 30
 
   private let application: PostgresPool
   private let worker: PostgresPool
@@ -31,6 +34,8 @@ package struct SessionStore {
     case expired(at: PostgresTimestamp)
     /// Its session was ended before.
     case ended
+    /// Its session has had too many within the hour; the token can be exchanged later.
+    case limited(retryAfter: Duration)
     /// It had been used before: its session is to be ended.
     case reused(session: String, user: User)
   }
@@ -59,11 +64,15 @@ package struct SessionStore {
     let rows = try await worker.query(
       scope: .worker,
       """
-      SELECT outcome, session_id, expiry, id, username, display_name, tenant, roles
-      FROM rotate_refresh_token($1, $2, make_interval(secs => $3))
+      SELECT outcome, session_id, expiry, retry_seconds,
+        id, username, display_name, tenant, roles
+      FROM rotate_refresh_token($1, $2, make_interval(secs => $3), $4::int)
         LEFT JOIN LATERAL user_with_id(owner_id) ON true
-      """, [.bytea(old), .bytea(new), .float8(Double(Self.refreshLifetimeSeconds))],
-      deadline: deadline)
+      """,
+      [
+        .bytea(old), .bytea(new), .float8(Double(Self.refreshLifetimeSeconds)),
+        .int8(Int64(Self.rotationsPerHourMax)),
+      ], deadline: deadline)
     return try Self.rotation(rows[0])
   }
 
@@ -78,6 +87,8 @@ package struct SessionStore {
     case "expired": return .expired(at: expiry)
     case "reused": return .reused(session: session, user: user)
     case "ended": return .ended
+    case "limited":
+      return .limited(retryAfter: .seconds(try row.decode("retry_seconds", as: Int64.self)))
     default: throw PostgresError(.badValue, "rotate_refresh_token has another outcome: \(outcome)")
     }
   }

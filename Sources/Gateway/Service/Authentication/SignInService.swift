@@ -119,6 +119,7 @@ final class SignInService {
     case .ended:
       throw RPCError(
         .unauthenticated, reason: "SESSION_ENDED", "the session was ended; sign in again")
+    case .limited(let wait): throw RPCError.tooManyRefreshes(retryAfter: wait)
     case .reused(let session, let user):
       let reason = "refresh token reused"
       try await sessions.end(
@@ -187,6 +188,16 @@ final class SignInService {
 extension RPCError {
   fileprivate static let noSession = RPCError(
     .unauthenticated, reason: "NO_SUCH_SESSION", "the refresh token is not known; sign in again")
+
+  fileprivate static func tooManyRefreshes(retryAfter wait: Duration) -> RPCError {
+    let retry = GoogleRPC.RetryInfo(retryDelay: GoogleProtobuf.Duration(wait))
+    return RPCError(
+      .resourceExhausted, reason: "TOO_MANY_REFRESHES",
+      "this session's token was exchanged \(SessionStore.rotationsPerHourMax) times within an hour "
+        + "(rotationsPerHourMax); use an access token until it expires; the refresh token is "
+        + "still good: wait \(wait.wholeSecondsUp) s, or sign in again",
+      details: [GoogleProtobuf.AnyMessage(packing: retry)])
+  }
 
   fileprivate static func tooManyLogins(retryAfter wait: Duration) -> RPCError {
     let retry = GoogleRPC.RetryInfo(retryDelay: GoogleProtobuf.Duration(wait))

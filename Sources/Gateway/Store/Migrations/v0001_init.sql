@@ -36,7 +36,8 @@ CREATE TABLE refresh_tokens (
   -- Presenting a used one again ends the session: one of the two who have it has stolen it.
   used_at timestamptz
 );
-CREATE INDEX refresh_tokens_session ON refresh_tokens (session);
+-- Used ones last: the newest of them are looked at to count exchanges.
+CREATE INDEX refresh_tokens_session ON refresh_tokens (session, used_at);
 
 CREATE FUNCTION create_user(
   new_id uuid, new_username text, new_password_hash text, new_display_name text, new_tenant text,
@@ -80,17 +81,25 @@ BEGIN
 END
 $$;
 
--- Exchanges a token for the next one. The outcome is `rotated`, `unknown`, `expired`, `ended` or
--- `reused`; the caller ends the session for the last. Two at once take turns at the session's row.
+-- Exchanges a token for the next one. The outcome is `rotated`, `unknown`, `expired`, `ended`,
+-- `limited` or `reused`; the caller ends the session for the last. Two at once take turns at the
+-- session's row.
+--
+-- A session keeps a row for each exchange until that token expires, so that its reuse shows: what
+-- bounds them is that an hour has no more than `hourly_max`. `limited` leaves the token as it is and
+-- says after how many seconds it can be exchanged.
 CREATE FUNCTION rotate_refresh_token(
-  old_hash bytea, new_hash bytea, lifetime interval,
-  OUT outcome text, OUT session_id uuid, OUT owner_id uuid, OUT expiry timestamptz
+  old_hash bytea, new_hash bytea, lifetime interval, hourly_max int,
+  OUT outcome text, OUT session_id uuid, OUT owner_id uuid, OUT expiry timestamptz,
+  OUT retry_seconds bigint
 )
   LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
 AS $$
 DECLARE
   token refresh_tokens;
   family sessions;
+  now_here timestamptz;
+  earliest timestamptz;
 BEGIN
   SELECT session INTO session_id FROM refresh_tokens WHERE hash = old_hash;
   IF session_id IS NOT NULL THEN
@@ -103,16 +112,25 @@ BEGIN
   END IF;
   owner_id := family.user_id;
   expiry := token.expires_at;
+  now_here := clock_timestamp();
+  SELECT used_at + interval '1 hour' INTO earliest FROM refresh_tokens
+  WHERE session = session_id AND used_at IS NOT NULL
+  ORDER BY used_at DESC OFFSET hourly_max - 1 LIMIT 1;
   IF family.ended_at IS NOT NULL THEN
     outcome := 'ended';
   ELSIF token.used_at IS NOT NULL THEN
     outcome := 'reused';
-  ELSIF token.expires_at <= clock_timestamp() THEN
+  ELSIF token.expires_at <= now_here THEN
     outcome := 'expired';
+  ELSIF earliest > now_here THEN
+    outcome := 'limited';
+    retry_seconds := ceil(extract(epoch FROM earliest - now_here));
   ELSE
     outcome := 'rotated';
-    expiry := clock_timestamp() + lifetime;
-    UPDATE refresh_tokens SET used_at = clock_timestamp() WHERE hash = old_hash;
+    expiry := now_here + lifetime;
+    -- Whoever presents one of these learns no more than that it is not known.
+    DELETE FROM refresh_tokens WHERE session = session_id AND expires_at <= now_here;
+    UPDATE refresh_tokens SET used_at = now_here WHERE hash = old_hash;
     INSERT INTO refresh_tokens (hash, session, expires_at) VALUES (new_hash, session_id, expiry);
     UPDATE sessions SET expires_at = expiry WHERE id = session_id;
   END IF;
