@@ -11,6 +11,8 @@ import Reactor
 /// use to anybody else.
 package enum CallerTokens {
   package static let lifetimeSeconds: Int64 = 60
+  /// The metadata beside a token: the address of the person's request, without a port.
+  package static let addressName = "x-forwarded-for"
 
   package static func rules(for audience: ServiceIdentity) -> TokenRules {
     TokenRules(
@@ -19,8 +21,8 @@ package enum CallerTokens {
   }
 }
 
-/// Verifies the caller token of the calls that the gateway makes, and leaves the `Caller` for the
-/// handler. Calls of other services carry none: they speak for themselves.
+/// Verifies the caller token of the calls that the gateway makes, and leaves the `Caller`, with the address
+/// that the gateway names, for the handler. Calls of other services carry none: they speak for themselves.
 package final class CallerInterceptor: ServerInterceptor {
   private let verifier: TokenVerifier
   private let now: () -> Int64
@@ -38,14 +40,24 @@ package final class CallerInterceptor: ServerInterceptor {
     guard context.peerIdentity?.spiffe == ServiceIdentity.gateway.spiffe else {
       throw RPCError(.unauthenticated, "caller tokens are taken from the gateway only")
     }
-    let caller = try verify(authorization)
+    let caller = try verify(authorization, address: Self.address(context))
     context[Caller.self] = caller
     try await RequestContext.adding(tenant: caller.tenant, principal: "user:\(caller.subject)") {
       try await next()
     }
   }
 
-  private func verify(_ authorization: String) throws(RPCError) -> Caller {
+  /// The address that the gateway says the request came from.
+  private static func address(_ context: ServerContext) -> String {
+    guard let text = context.metadata[CallerTokens.addressName],
+      SocketAddress(ip: text, port: 0) != nil
+    else { return "" }
+    return text
+  }
+
+  private func verify(
+    _ authorization: String, address: String
+  ) throws(RPCError) -> Caller {
     let scheme = "Bearer "
     guard authorization.hasPrefix(scheme) else {
       throw RPCError(.unauthenticated, "the authorization is not a bearer token")
@@ -54,7 +66,7 @@ package final class CallerInterceptor: ServerInterceptor {
       let claims = try verifier.verify(String(authorization.dropFirst(scheme.count)), now: now())
       return Caller(
         subject: claims.principal.subject, tenant: claims.principal.tenant,
-        roles: Set(claims.principal.roles))
+        roles: Set(claims.principal.roles), address: address)
     } catch {
       throw RPCError(.unauthenticated, "caller token: \(error)")
     }

@@ -42,8 +42,7 @@ import Testing
       #expect(events.map(\.action) == ["store_credentials.create", "store_credentials.create"])
       #expect(
         events[0].details == ["names": ["admin-password", "database-password", "salt"]])
-      #expect(events[0].actor?.kind == .service)
-      #expect(events[0].actor?.id == "spiffe://storeplane/provisioner")
+      #expect(events[0].actor == .init(kind: .service, id: "spiffe://storeplane/provisioner"))
     }
   }
 

@@ -44,6 +44,21 @@ import Testing
     }
   }
 
+  @Test(arguments: [
+    ("203.0.113.9", "203.0.113.9"), ("2001:db8::9", "2001:db8::9"), ("203.0.113.9:80", ""),
+    ("203.0.113.9, 10.0.0.1", ""), ("somewhere", ""), ("", ""),
+  ])
+  func theEventTellsFromWhereThePersonAsked(said: String, address: String) async throws {
+    try await withConfig { peers in
+      let id = ConfigPeers.newTenantID()
+      var options = try peers.administrator()
+      options.metadata.append("x-forwarded-for", said)
+      _ = try await peers.tenants().createTenant(.init(tenant: id), options: options)
+      let actors = try await peers.events(of: id).map(\.actor)
+      #expect(actors == [.init(kind: .user, id: "ada", address: address)])
+    }
+  }
+
   @Test func membersCreateNone() async throws {
     try await withConfig { peers in
       let error = await refusal {

@@ -218,12 +218,12 @@ extension GatewayTests {
         #expect(made.count == 32)
         let seen = try await gateway.inside { parts in
           let sightings = parts.provisioner.sightings
-          return (sightings.requestIDs, sightings.traceparents, sightings.addresses)
+          return (sightings.requestIDs, sightings.traceparents, sightings.callers)
         }
         #expect(seen.0 == ["my-request.1", made])
         #expect(seen.1[0]?.hasPrefix("00-0af7651916cd43dd8448eb211c80319c-") == true)
         #expect(seen.1[0] != trace)
-        #expect(seen.2 == ["127.0.0.1", "127.0.0.1"])
+        #expect(seen.2.map { $0?.address } == ["127.0.0.1", "127.0.0.1"])
       }
     }
 
@@ -243,7 +243,8 @@ extension GatewayTests {
           )
         }
         // The interceptor verified issuer, audience, type, key and lifetime.
-        let caller = Caller(subject: "someone", tenant: "acme", roles: ["admin", "member"])
+        let caller = Caller(
+          subject: "someone", tenant: "acme", roles: ["admin", "member"], address: "127.0.0.1")
         #expect(callers == [caller, caller, caller])
         #expect(authorizations[0] == authorizations[1], "used again for half of its life")
         #expect(authorizations[1] != authorizations[2])

@@ -10,7 +10,6 @@ final class Sightings {
   var traceparents: [String?] = []
   var callers: [Caller?] = []
   var authorizations: [String?] = []
-  var addresses: [String?] = []
   var cancelled = 0
   var deadlines: [Duration] = []
 
@@ -18,7 +17,6 @@ final class Sightings {
     requestIDs.append(context.metadata["x-request-id"])
     traceparents.append(context.metadata["traceparent"])
     authorizations.append(context.metadata["authorization"])
-    addresses.append(context.metadata["x-forwarded-for"])
     callers.append(context[Caller.self])
     deadlines.append(context.deadline - .now())
   }

@@ -78,6 +78,7 @@ final class ServicePeers {
     var options = CallOptions()
     options.metadata.append("authorization", "Bearer \(token)")
     options.metadata.append("x-request-id", "request-of-the-test")
+    options.metadata.append("x-forwarded-for", "192.0.2.7")
     return options
   }
 

@@ -41,9 +41,9 @@ import Testing
   }
 
   @Test func whoAndWhenCanBeGiven() {
-    let caller = Caller(subject: "bert", tenant: "acme", roles: [])
+    let caller = Caller(subject: "bert", tenant: "acme", roles: [], address: "192.0.2.7")
     let event = source.event(
-      "a", tenant: "acme", actor: .user(caller, address: "192.0.2.7"),
+      "a", tenant: "acme", actor: .user(caller),
       occurred: .init(seconds: 7, nanos: 0))
     #expect(event.actor == .init(kind: .user, id: "bert", address: "192.0.2.7"))
     #expect(event.occurTime == .init(seconds: 7, nanos: 0))

@@ -8,15 +8,20 @@ import ServiceRuntime
 
 /// A transaction under way, for one tenant, in which every change leaves its event.
 struct ConfigTransaction {
+  private static let events = AuditEventSource(service: .config)
+
   let postgres: PostgresTransaction
-  fileprivate let origin: EventOrigin
+  fileprivate let actor: AuditV1.Actor?
+  fileprivate let occurred: GoogleProtobuf.Timestamp
 
   /// Has audit told of a change once it is committed.
   func record(
     _ action: String, tenant: TenantID, store: StoreID? = nil, details: GoogleProtobuf.Struct
   ) async throws {
-    try await OutboxWriter().append(
-      origin.event(action, tenant: tenant, store: store, details: details), in: postgres)
+    var event = Self.events.event(action, tenant: tenant.text, actor: actor, occurred: occurred)
+    event.store = store?.text ?? ""
+    event.details = details
+    try await OutboxWriter().append(event, in: postgres)
   }
 }
 
@@ -32,12 +37,13 @@ struct ConfigDatabase {
     of tenant: TenantID, _ context: ServerContext,
     _ body: (ConfigTransaction) async throws -> R
   ) async throws -> R {
-    let origin = EventOrigin(context, microseconds: now())
+    let occurred = GoogleProtobuf.Timestamp(microsecondsSince1970: now())
     return try await answering {
       try await self.pool.withTransaction(
         scope: .tenant(tenant.text), deadline: context.databaseDeadline
       ) {
-        try await body(ConfigTransaction(postgres: $0, origin: origin))
+        try await body(
+          ConfigTransaction(postgres: $0, actor: context.actor, occurred: occurred))
       }
     }
   }

@@ -94,6 +94,7 @@ enum StoreTransitions {
 /// The audit event of a transition.
 enum StoreEventMessage {
   static let action = "store.transition"
+  private static let source = AuditEventSource(service: .provisioner)
 
   static func event(
     store: StoreRecord, from previous: StoreState?, _ event: StoreEvent?,
@@ -108,28 +109,21 @@ enum StoreEventMessage {
     if let principal = origin.request.principal, origin.actor.kind == .service {
       details["requested_by"] = GoogleProtobuf.Value(principal)
     }
-    var message = AuditV1.Event()
-    message.id = PostgresUUID.random().description
-    message.tenant = store.tenant
+    // The request that led to it may have been answered long ago.
+    var generator = SystemRandomNumberGenerator()
+    let request = RequestContext(restoring: origin.request, using: &generator)
+    var message = request.run {
+      source.event(
+        action, tenant: store.tenant, actor: origin.actor,
+        occurred: GoogleProtobuf.Timestamp(microsecondsSince1970: store.updatedAt.microseconds))
+    }
     message.store = store.id
     message.storeName = store.name
     message.revision = store.revision
-    message.action = action
-    message.occurTime = GoogleProtobuf.Timestamp(
-      microsecondsSince1970: store.updatedAt.microseconds)
-    message.actor = origin.actor
     message.previousState = previous?.rawValue ?? ""
     message.newState = store.state.rawValue
-    message.requestID = origin.request.requestID
-    message.traceID = origin.request.traceparent.flatMap(traceID) ?? ""
-    message.service = ServiceIdentity.provisioner.rawValue
     message.operation = store.operation.description
     message.details = details
     return message
-  }
-
-  private static func traceID(_ traceparent: String) -> String? {
-    let parts = traceparent.split(separator: "-")
-    return parts.count >= 3 ? String(parts[1]) : nil
   }
 }

@@ -55,9 +55,9 @@ extension AuditV1.Actor {
     AuditV1.Actor(kind: .service, id: identity.spiffe)
   }
 
-  /// The person for whom a call is made; `address` is where their request came from.
-  package static func user(_ caller: Caller, address: String = "") -> AuditV1.Actor {
-    AuditV1.Actor(kind: .user, id: caller.subject, address: address)
+  /// The person for whom a call is made.
+  package static func user(_ caller: Caller) -> AuditV1.Actor {
+    AuditV1.Actor(kind: .user, id: caller.subject, address: caller.address)
   }
 
   /// The principal of a request's context: `user:…`, `key:…` or `service:…`; nil for anything else.

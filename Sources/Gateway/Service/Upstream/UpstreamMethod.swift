@@ -41,7 +41,7 @@ final class UpstreamCalls {
         try caller.authorization(to: service, issuers, now: time.wallNow.seconds))
     }
     if !exchange.client.address.isEmpty {
-      options.metadata.append("x-forwarded-for", exchange.client.address)
+      options.metadata.append(CallerTokens.addressName, exchange.client.address)
     }
     return options
   }
