@@ -96,7 +96,7 @@ let targets: [Target] = [
   // The provisioner's child process that loads Helm.
   executable(
     "HelmWorker", path: "Sources/HelmWorker",
-    ["CLinux", "Contracts", "JSON", "Protobuf", "RPC", "RPCCore", "Reactor"]),
+    ["CLinux", "Contracts", "JSON", "Observability", "Protobuf", "RPC", "RPCCore", "Reactor"]),
 
   // The services: what each does, and its process.
   library(
@@ -137,8 +137,7 @@ let targets: [Target] = [
     },
     [
       "ProvisionerService", "CLinux", "Configuration", "Contracts", "Cryptography", "HTTP", "JSON",
-      "Kubernetes",
-      "Protobuf", "RPC", "RPCCore", "Reactor", logging, yams,
+      "Kubernetes", "Observability", "Protobuf", "RPC", "RPCCore", "Reactor", logging, yams,
     ]),
   executable(
     "ProvisionerMain", path: "Sources/Provisioner/Main",

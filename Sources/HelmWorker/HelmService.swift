@@ -1,6 +1,7 @@
 import Contracts
 import Glibc
 import JSON
+import Observability
 import Protobuf
 import RPC
 import RPCCore

@@ -68,6 +68,11 @@ package struct WallInstant: Comparable, Hashable, Sendable {
 }
 
 extension Duration {
+  package var seconds: Double {
+    let (seconds, attoseconds) = components
+    return Double(seconds) + Double(attoseconds) / 1e18
+  }
+
   /// Whole nanoseconds (towards zero), held to what Int64 can say: ±292 years.
   package var nanosecondsSaturated: Int64 {
     let (seconds, attoseconds) = components

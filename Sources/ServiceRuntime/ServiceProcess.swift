@@ -118,6 +118,7 @@ package enum ServiceProcess {
         print("the configuration is good")
         exit(EXIT_SUCCESS)
       }
+      ProcessEnvironment.withdrawSecrets()
       return (configuration, isMigration)
     } catch {
       fail("\(error)", badConfiguration)

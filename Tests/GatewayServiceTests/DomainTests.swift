@@ -21,15 +21,6 @@ import Testing
     #expect(NewPassword.objection(to: "twelve chars") == nil)
   }
 
-  @Test func tenants() {
-    for good in ["a", "acme", "a-1", String(repeating: "a", count: 40)] {
-      #expect(TenantID.isValid(good))
-    }
-    for bad in ["", "1a", "a-", "A", "a_b", String(repeating: "a", count: 41)] {
-      #expect(!TenantID.isValid(bad))
-    }
-  }
-
   @Test func anIPv6CustomerIsOneClient() {
     let one: [UInt8] = [0x20, 1, 0xD, 0xB8, 0, 1, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8]
     #expect(ClientAddress.key(ipv6: one) == "2001:db8:1:2::/64")

@@ -1,21 +1,14 @@
-/// The id of a tenant: 1 to 40 lower-case letters, digits and inner hyphens, a letter first.
-struct TenantID: Hashable, Sendable {
-  static let lengthMax = 40
+import ServiceRuntime
 
+/// The id of a tenant, which `TenantIDRule` allows.
+struct TenantID: Hashable, Sendable {
   let text: String
 
   /// - Parameter field: where in the request it stands.
   init(_ text: String, field: String = "tenant") throws(ConfigError) {
-    let bytes = text.utf8
-    let isGood =
-      (1...Self.lengthMax).contains(bytes.count) && bytes.allSatisfy { $0.isTenantCharacter }
-      && bytes.first.map { $0.isLowercaseLetter } ?? false && bytes.last != UInt8(ascii: "-")
-    guard isGood else {
+    guard TenantIDRule.allows(text) else {
       throw .invalid(
-        field: field,
-        description: bytes.isEmpty
-          ? "it is missing"
-          : "use 1 to 40 lower-case letters, digits and inner hyphens, a letter first")
+        field: field, description: text.isEmpty ? "it is missing" : TenantIDRule.text)
     }
     self.text = text
   }
@@ -79,15 +72,13 @@ struct DisplayName: Hashable, Sendable {
 }
 
 extension UInt8 {
-  fileprivate var isLowercaseLetter: Bool { (0x61...0x7A).contains(self) }
-  fileprivate var isDigit: Bool { (0x30...0x39).contains(self) }
-
-  fileprivate var isTenantCharacter: Bool {
-    isLowercaseLetter || isDigit || self == UInt8(ascii: "-")
-  }
-
   fileprivate var isNameCharacter: Bool {
-    isTenantCharacter || (0x41...0x5A).contains(self) || self == UInt8(ascii: "_")
-      || self == UInt8(ascii: ".")
+    switch self {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"),
+      UInt8(ascii: "."):
+      true
+    default: false
+    }
   }
 }

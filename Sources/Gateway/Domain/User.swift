@@ -26,19 +26,3 @@ package enum UserRole: String, CaseIterable, Sendable {
   /// Runs the platform, and has the rights of a member in its own tenant.
   case admin
 }
-
-/// The id of a tenant: 1 to 40 lower-case letters, digits and inner hyphens, a letter first.
-package enum TenantID {
-  package static let rule =
-    "use 1 to 40 lower-case letters, digits and inner hyphens, a letter first"
-
-  package static func isValid(_ text: String) -> Bool {
-    let bytes = Array(text.utf8)
-    guard let first = bytes.first, let last = bytes.last, bytes.count <= 40 else { return false }
-    return isLetter(first) && (isLetter(last) || isDigit(last))
-      && bytes.allSatisfy { isLetter($0) || isDigit($0) || $0 == UInt8(ascii: "-") }
-  }
-
-  private static func isLetter(_ byte: UInt8) -> Bool { 0x61...0x7A ~= byte }
-  private static func isDigit(_ byte: UInt8) -> Bool { 0x30...0x39 ~= byte }
-}

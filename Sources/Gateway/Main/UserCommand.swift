@@ -92,7 +92,9 @@ struct UserCommand {
       throw Misuse(reason: "--username: \(Username.rule)")
     }
     let tenant = options["--tenant"]
-    if let tenant, !TenantID.isValid(tenant) { throw Misuse(reason: "--tenant: \(TenantID.rule)") }
+    if let tenant, !TenantIDRule.allows(tenant) {
+      throw Misuse(reason: "--tenant: \(TenantIDRule.text)")
+    }
     let isAdministrator = name == "create-admin"
     if !isAdministrator, tenant == nil { throw Misuse(reason: "--tenant is missing") }
     let displayName = options["--display-name"] ?? username.text

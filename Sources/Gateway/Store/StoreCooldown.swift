@@ -1,5 +1,6 @@
 package import Postgres
 package import Reactor
+import Resilience
 
 /// How long a tenant waits between two new stores. Exact, whichever replicas are asked: one row a
 /// tenant, changed by one statement, by the database's clock.
@@ -71,12 +72,5 @@ package struct StoreCooldown {
       UPDATE store_cooldowns SET until = clock_timestamp(), request_id = NULL
       WHERE tenant = $1 AND reservation = $2
       """, [.text(reservation.tenant), .uuid(reservation.id)], deadline: deadline)
-  }
-}
-
-extension Duration {
-  var seconds: Double {
-    let (seconds, attoseconds) = components
-    return Double(seconds) + Double(attoseconds) / 1e18
   }
 }

@@ -1,5 +1,6 @@
 import Postgres
 import Reactor
+import Resilience
 
 /// How much waits in an outbox.
 struct OutboxBacklog {
@@ -78,8 +79,4 @@ struct OutboxStore {
   ) async throws(PostgresError) -> PostgresRows {
     try await pool.query(scope: .worker, sql, parameters, deadline: deadline)
   }
-}
-
-extension Duration {
-  fileprivate var seconds: Double { Double(nanosecondsSaturating) / 1e9 }
 }

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Observability
 import Reactor
 
 /// One helm-worker process: started, listened to, ended. Confined to its reactor, on whose thread it
@@ -78,17 +79,7 @@ final class HelmWorkerProcess: ReadinessHandler {
 
   /// Zero where the kernel does not tell.
   var residentBytes: Int {
-    if end != nil { return 0 }
-    let statistics = open("/proc/\(id)/statm", O_RDONLY | O_CLOEXEC)
-    if statistics < 0 { return 0 }
-    defer { close(statistics) }
-    var buffer = [UInt8](repeating: 0, count: 128)
-    let count = read(statistics, &buffer, buffer.count)
-    let fields = buffer.prefix(max(0, count)).split(separator: UInt8(ascii: " "))
-    guard fields.count > 1, let pages = Int(String(decoding: fields[1], as: UTF8.self)) else {
-      return 0
-    }
-    return pages * Int(getpagesize())
+    end == nil ? Int(ResidentMemory.bytes(of: id)) : 0
   }
 
   // MARK: ReadinessHandler

@@ -1,10 +1,12 @@
-import Glibc
+package import Glibc
 
-/// What this process holds in memory.
-enum ResidentMemory {
+/// What a process holds in memory (proc(5), /proc/pid/statm).
+package enum ResidentMemory {
   /// Zero where the kernel does not tell.
-  static func bytes() -> Int64 {
-    let descriptor = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
+  /// - Parameter process: nil for this one.
+  package static func bytes(of process: pid_t? = nil) -> Int64 {
+    let path = "/proc/\(process.map { "\($0)" } ?? "self")/statm"
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     if descriptor < 0 { return 0 }
     defer { close(descriptor) }
     var buffer = [UInt8](repeating: 0, count: 128)
