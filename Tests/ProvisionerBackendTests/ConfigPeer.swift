@@ -1,6 +1,7 @@
 import ConfigService
 import Contracts
 import Cryptography
+import Foundation
 import Glibc
 import Postgres
 import RPC
@@ -9,7 +10,7 @@ import Reactor
 import ServiceRuntime
 import TestKit
 
-/// The real config service on a loopback port with mutual TLS, and the provisioner's client of it.
+/// The real config service on a socket with mutual TLS, and the provisioner's client of it.
 /// Confined to its reactor.
 final class ConfigPeer {
   static let server = Result { try ThrowawayPostgres() }
@@ -38,7 +39,10 @@ final class ConfigPeer {
   private let pools: [PostgresPool]
   private var channels: [Channel] = []
 
-  init(_ reactor: isolated Reactor, _ urls: ServiceDatabase) throws {
+  private let path: String
+
+  /// - Parameter isAway: it does not listen before `listen`.
+  init(_ reactor: isolated Reactor, _ urls: ServiceDatabase, isAway: Bool = false) throws {
     let blocking = BlockingPool()
     func pool(_ url: DatabaseURL, _ role: PostgresPool.Role) throws -> PostgresPool {
       PostgresPool(
@@ -61,15 +65,21 @@ final class ConfigPeer {
       reactor: reactor,
       interceptors: [RequestContextInterceptor(), ConfigService.policy(), callers])
     for methods in service.services { server.register(methods) }
-    address = try server.listen(
-      on: .ipv4(address: 0x7F00_0001, port: 0),
-      tls: TLSContext.server(certificates.configuration(for: "config")))
+    path = "/tmp/storeplane-config-\(UUID().uuidString)"
+    address = .unix(path: path)
     let channel = try Self.channel(as: "provisioner", address, certificates, reactor)
     channels = [channel]
     secrets = ConfigV1.SecretServiceClient(channel: channel)
+    if !isAway { try listen() }
+  }
+
+  func listen() throws {
+    _ = try server.listen(
+      on: address, tls: TLSContext.server(certificates.configuration(for: "config")))
   }
 
   func close() async {
+    try? FileManager.default.removeItem(atPath: path)
     for channel in channels { channel.close() }
     await server.drain(until: .now() + .seconds(5))
     for pool in pools { pool.close() }

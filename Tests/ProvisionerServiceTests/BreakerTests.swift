@@ -46,10 +46,13 @@ import Testing
     }
   }
 
-  @Test func anOutageIsWaitedForLongerThanAFault() async throws {
+  @Test(arguments: [
+    FailureCode.clusterUnreachable, .clusterThrottled, .helmUnavailable, .credentialsUnavailable,
+  ])
+  func anOutageIsWaitedForLongerThanAFault(_ code: FailureCode) async throws {
     try await atDesk { desk, database in
       let cluster = FakeCluster()
-      let gone = FakeCluster.Behaviour.fail(ProvisionFailure(.clusterUnreachable, "gone"))
+      let gone = FakeCluster.Behaviour.fail(ProvisionFailure(code, "gone"))
       var settings = EngineSettings.quick
       settings.breaker = CircuitBreaker.Settings(failureThreshold: 100)
       let most = settings.outageRetry.maximumAttempts
@@ -60,7 +63,7 @@ import Testing
       #expect(short.state == .succeeded)
       #expect(short.steps[0].failures == most - 1)
       let long = try await desk.wait(for: desk.create("long").id)
-      #expect(long.problem?.code == "CLUSTER_UNREACHABLE")
+      #expect(long.problem?.code == code.rawValue)
       #expect(try await desk.wait(for: desk.retry("long").id).state == .succeeded)
       await engine.stop()
     }

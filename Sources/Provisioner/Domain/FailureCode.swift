@@ -56,6 +56,7 @@ extension FailureCode {
   /// What is known of a kind of failure.
   private struct Traits {
     let isRetryable: Bool
+    var isOutage = false
     let isUserFault: Bool
     let verdict: DependencyVerdict
     /// What happened, in words.
@@ -66,6 +67,9 @@ extension FailureCode {
 
   /// Whether the same step may succeed without a change.
   package var isRetryable: Bool { traits.isRetryable }
+  /// Whether something that all stores need is away or too busy, which says nothing of this one: it is
+  /// waited for longer than a fault of the step itself.
+  package var isOutage: Bool { traits.isOutage }
   /// Whether the cause lies in what the tenant asked for.
   package var isUserFault: Bool { traits.isUserFault }
   package var verdict: DependencyVerdict { traits.verdict }
@@ -77,6 +81,14 @@ extension FailureCode {
   ) -> Traits {
     Traits(
       isRetryable: true, isUserFault: false, verdict: verdict, summary: summary, remedy: remedy)
+  }
+
+  private static func outage(
+    _ verdict: DependencyVerdict, _ summary: String, _ remedy: String
+  ) -> Traits {
+    Traits(
+      isRetryable: true, isOutage: true, isUserFault: false, verdict: verdict, summary: summary,
+      remedy: remedy)
   }
 
   private static func lasting(_ summary: String, _ remedy: String) -> Traits {
@@ -108,7 +120,7 @@ extension FailureCode {
   private var clusterTraits: Traits {
     switch self {
     case .clusterThrottled:
-      Self.passing(
+      Self.outage(
         .inconclusive, "the Kubernetes API is too busy", "try again when it is less loaded")
     case .clusterForbidden:
       Self.lasting(
@@ -141,7 +153,7 @@ extension FailureCode {
         "the store's namespace was not gone in time",
         "delete again; if it stays, an operator must look for finalizers")
     default:
-      Self.passing(
+      Self.outage(
         .failed, "the Kubernetes API cannot be reached", "retry when the cluster is back")
     }
   }
@@ -165,7 +177,7 @@ extension FailureCode {
         "a field of a running object cannot be changed",
         "an operator must replace the object that is named here")
     default:
-      Self.passing(.failed, "Helm cannot be reached", "retry in a minute")
+      Self.outage(.failed, "Helm cannot be reached", "retry in a minute")
     }
   }
 
@@ -203,7 +215,7 @@ extension FailureCode {
   private var workTraits: Traits {
     switch self {
     case .credentialsUnavailable:
-      Self.passing(
+      Self.outage(
         .inconclusive, "the store's credentials cannot be had",
         "retry when the config service is up")
     case .setupInterrupted:

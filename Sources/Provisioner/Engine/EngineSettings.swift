@@ -9,8 +9,7 @@ package struct EngineSettings: Sendable {
   /// How long a call of the backend has to end once it was told to.
   package var stopGrace: Duration = .seconds(2)
   package var retry = RetryPolicy()
-  /// While the cluster cannot be reached at all, which says nothing of the store: over a minute, and
-  /// what an open breaker adds.
+  /// Of an outage (`FailureCode.isOutage`): over a minute, and what an open breaker adds.
   package var outageRetry = RetryPolicy(maximumDelay: .seconds(30), maximumAttempts: 8)
   package var breaker = CircuitBreaker.Settings()
   /// The longest wait before an open breaker is asked again: its dependency may be back earlier.

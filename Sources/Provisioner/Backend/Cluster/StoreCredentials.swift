@@ -54,15 +54,17 @@ package final class StoreCredentials {
     self.kubernetes = kubernetes
   }
 
-  /// The store's credentials; generated if it has none.
-  func ensure(_ site: StoreSite) async throws(ProvisionFailure) -> CredentialSet {
+  /// The store's credentials; generated if it has none. A config service that is away is waited for.
+  func ensure(
+    _ site: StoreSite, deadline: Instant = .now() + timeout
+  ) async throws(ProvisionFailure) -> CredentialSet {
     let request = ConfigV1.EnsureStoreCredentialsRequest(
       tenant: site.tenant, store: site.store,
       credentials: Self.generated.map {
         .init(name: $0.name, format: .alphanumeric, length: $0.length)
       }
     )
-    let answer = try await call {
+    let answer = try await call(until: deadline) {
       try await self.config.ensureStoreCredentials(request, options: $0)
     }
     var values = [Self.administratorKey: Self.administrator]
@@ -74,7 +76,8 @@ package final class StoreCredentials {
   }
 
   func apply(_ site: StoreSite) async throws(ProvisionFailure) {
-    let credentials = try await ensure(site)
+    let deadline = Instant.now() + Self.timeout
+    let credentials = try await ensure(site, deadline: deadline)
     var data = JSONObject()
     for (name, value) in credentials.values.sorted(by: { $0.key < $1.key }) {
       data[name] = .string(PaddedBase64.encode(Array(value.utf8)))
@@ -87,8 +90,7 @@ package final class StoreCredentials {
     ]
     do throws(KubernetesError) {
       try await kubernetes.apply(
-        .secrets, namespace: site.namespace, name: Self.secretName, secret,
-        deadline: Instant.now() + Self.timeout)
+        .secrets, namespace: site.namespace, name: Self.secretName, secret, deadline: deadline)
     } catch {
       throw ProvisionFailure(error)
     }
@@ -96,13 +98,17 @@ package final class StoreCredentials {
 
   func forget(_ site: StoreSite) async throws(ProvisionFailure) {
     let request = ConfigV1.DeleteStoreCredentialsRequest(tenant: site.tenant, store: site.store)
-    _ = try await call { try await self.config.deleteStoreCredentials(request, options: $0) }
+    _ = try await call(until: .now() + Self.timeout) {
+      try await self.config.deleteStoreCredentials(request, options: $0)
+    }
   }
 
-  private func call<R>(_ body: (CallOptions) async throws -> R) async throws(ProvisionFailure) -> R
-  {
+  private func call<R>(
+    until deadline: Instant, _ body: (CallOptions) async throws -> R
+  ) async throws(ProvisionFailure) -> R {
     do {
-      return try await body(CallOptions(timeout: Self.timeout))
+      let timeout = min(Self.timeout, deadline - Instant.now())
+      return try await body(CallOptions(timeout: timeout, waitForReady: true))
     } catch {
       if Task.isCancelled { throw ProvisionFailure(.cancelled) }
       let reason = (error as? RPCError)?.description ?? "\(error)"

@@ -31,6 +31,7 @@ final class StoreSetup {
   }
 
   func run(_ site: StoreSite) async throws(ProvisionFailure) {
+    let deadline = Instant.now() + Self.timeout
     let known = try await credentials.ensure(site)
     let (user, password) = known.administrator
     let run = String(UInt64.random(in: .min ... .max), radix: 36)
@@ -46,7 +47,7 @@ final class StoreSetup {
       runs[site.store] = Run(pod: pod, name: run)
       result = try await kubernetes.exec(
         .script(script, namespace: site.namespace, pod: pod, container: Self.container),
-        deadline: Instant.now() + Self.timeout)
+        deadline: deadline)
       runs[site.store] = nil
     } catch {
       // Of any other end nothing is left in the pod.
