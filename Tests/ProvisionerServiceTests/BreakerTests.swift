@@ -69,6 +69,29 @@ import Testing
     }
   }
 
+  /// Pods that do not get ready in time are the store's matter; a call that never ends is not.
+  @Test(arguments: [
+    (OperationStep.rollout, CircuitBreaker.Phase.closed), (.namespace, .open),
+  ])
+  func aTimeoutCountsAsItsCodeSays(
+    _ step: OperationStep, _ phase: CircuitBreaker.Phase
+  ) async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      cluster.script(step, of: "demo", [.hang])
+      var settings = EngineSettings.quick
+      settings.stepTimeout = .milliseconds(500)
+      settings.retry = RetryPolicy(
+        base: .milliseconds(5), maximumDelay: .milliseconds(5), maximumAttempts: 1)
+      settings.breaker = CircuitBreaker.Settings(failureThreshold: 1)
+      let engine = try await Engine.start(database, cluster, settings)
+      let ended = try await desk.wait(for: desk.create("demo").id)
+      #expect(ended.problem?.code == step.timeoutCode.rawValue)
+      #expect(await engine.phase(.kubernetes) == phase)
+      await engine.stop()
+    }
+  }
+
   @Test func theTenantsOwnFaultsAndABusyClusterOpenNothing() async throws {
     try await atDesk { desk, database in
       let cluster = FakeCluster()

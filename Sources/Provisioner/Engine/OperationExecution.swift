@@ -123,7 +123,7 @@ final class OperationExecution {
       return .over
     }
     let outcome = await attempt(step, task)
-    environment.breakers.record(verdict(outcome), for: permit)
+    environment.breakers.record(verdict(outcome, of: step), for: permit)
     return try await settle(outcome, record)
   }
 
@@ -193,11 +193,13 @@ final class OperationExecution {
     }
   }
 
-  private func verdict(_ outcome: SideEffect.Outcome) -> DependencyVerdict {
+  private func verdict(
+    _ outcome: SideEffect.Outcome, of step: OperationStep
+  ) -> DependencyVerdict {
     switch outcome {
     case .done: .answered
     case .failed(let failure): ending == nil ? failure.verdict : .inconclusive
-    case .timedOut: .failed
+    case .timedOut: step.timeoutCode.verdict
     case .stopped: .inconclusive
     }
   }
