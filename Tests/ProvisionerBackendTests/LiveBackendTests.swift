@@ -318,10 +318,65 @@ import Testing
     }
   }
 
+  /// One worker installs both, and can be stopped as a whole only.
+  @Test func anInstallEndedForAnotherStoresSakeIsMadeAgain() async throws {
+    try await LiveStores.withBackend { reactor, parts in
+      let backend = parts.backend
+      let store = parts.site.store
+      let other = site(
+        "\(store)b", tenant: parts.site.tenant, namespace: "\(parts.site.namespace)-b")
+      do {
+        for site in [parts.site, other] {
+          try await backend.ensureNamespace(site)
+          try await backend.applyCredentials(site)
+        }
+        let records = try parts.kubernetes.watch(.secrets, labelSelector: "owner=helm")
+        try await records.waitUntilSynced(deadline: .soon)
+        let changes = try records.subscribe()
+        let (cancelled, innocent) = (Found(), Found())
+        let cancelling = reactor.loop.spawn(on: reactor) {
+          let error = await failure(ProvisionFailure.self) {
+            try await backend.installRelease(parts.site)
+          }
+          cancelled.failure.withLock { $0 = error }
+        }
+        let install = reactor.loop.spawn(on: reactor) {
+          let error = await failure(ProvisionFailure.self) {
+            try await backend.installRelease(other)
+          }
+          innocent.failure.withLock { $0 = error }
+        }
+        func status(_ site: StoreSite) -> [String?] {
+          records.objects(namespace: site.namespace).map { $0.labels["status"] }
+        }
+        while status(parts.site).isEmpty || status(other).isEmpty {
+          _ = try await changes.next(until: .soon)
+        }
+        #expect(status(other) == ["pending-install"])
+        cancelling.cancel()
+        await backend.abandon(parts.site)
+        await cancelling.value
+        await install.value
+        #expect(cancelled.failure.withLock { $0?.code } == .cancelled)
+        #expect(innocent.failure.withLock { $0 } == nil)
+        #expect(try await statuses(parts.kubernetes, other.namespace) == ["deployed"])
+      } catch {
+        try? await parts.kubernetes.delete(.namespaces, name: other.namespace, deadline: .soon)
+        throw error
+      }
+      try await parts.kubernetes.delete(.namespaces, name: other.namespace, deadline: .soon)
+    }
+  }
+
   private func statuses(_ parts: LiveStores.Parts) async throws -> [String?] {
-    try await parts.kubernetes.listAll(
-      .secrets,
-      ObjectSelection(namespace: parts.site.namespace, labelSelector: "owner=helm"), deadline: .soon
+    try await statuses(parts.kubernetes, parts.site.namespace)
+  }
+
+  private func statuses(
+    _ kubernetes: KubernetesClient, _ namespace: String
+  ) async throws -> [String?] {
+    try await kubernetes.listAll(
+      .secrets, ObjectSelection(namespace: namespace, labelSelector: "owner=helm"), deadline: .soon
     ).objects.map { $0.labels["status"] }
   }
 }

@@ -5,6 +5,7 @@ import Logging
 import RPC
 import RPCCore
 import Reactor
+import Synchronization
 import Testing
 
 @testable import ProvisionerBackend
@@ -20,11 +21,11 @@ import Testing
   }
 
   private func withSupervisor(
-    _ settings: HelmWorkerSettings = settings,
+    _ settings: HelmWorkerSettings = settings, logger: Logger = quiet,
     _ body: @Sendable (isolated Reactor, HelmWorkerSupervisor) async throws -> Void
   ) async throws {
     try await onReactor { reactor in
-      let supervisor = HelmWorkerSupervisor(settings, reactor: reactor, logger: quiet)
+      let supervisor = HelmWorkerSupervisor(settings, reactor: reactor, logger: logger)
       var thrown: (any Error)?
       do { try await body(reactor, supervisor) } catch { thrown = error }
       await supervisor.close()
@@ -168,7 +169,7 @@ import Testing
     try await withSupervisor(settings) { _, supervisor in
       let silent = try SilentCluster()
       let error = await failure(HelmWorkerError.self) {
-        try await supervisor.call("a") { try await $0.getRelease(silent.release) }
+        try await supervisor.call("a") { try await $0.uninstall(silent.release()) }
       }
       #expect(error?.description.contains("ended by signal 9") == true)
     }
@@ -181,14 +182,14 @@ import Testing
       let outcome = Outcome()
       let stuck = reactor.loop.spawn(on: reactor) {
         outcome.error = await failure(HelmWorkerError.self) {
-          try await supervisor.call("stuck") { try await $0.getRelease(silent.release) }
+          try await supervisor.call("stuck") { try await $0.uninstall(silent.release()) }
         }
       }
       let other = reactor.loop.spawn(on: reactor) {
         outcome.second = try? await supervisor.call("other") { client in
           outcome.attempts += 1
           // The first time it lasts, too.
-          if outcome.attempts == 1 { _ = try await client.getRelease(silent.release) }
+          if outcome.attempts == 1 { _ = try await client.uninstall(silent.release("other")) }
           return try await client.getWorker(.init()).processID
         }
       }
@@ -211,7 +212,7 @@ import Testing
       let silent = try SilentCluster()
       let first = try await processID(supervisor)
       let task = reactor.loop.spawn(on: reactor) {
-        _ = try? await supervisor.call("a") { try await $0.getRelease(silent.release) }
+        _ = try? await supervisor.call("a") { try await $0.uninstall(silent.release()) }
       }
       await silent.called(1, on: reactor)
       let begin = Instant.now()
@@ -220,6 +221,73 @@ import Testing
       #expect(Instant.now() - begin < .seconds(1) && isAlive(first))
       await supervisor.abandon("a")
       #expect(!isAlive(first))
+    }
+  }
+
+  /// Nobody may act beside a call that goes on though its time is over.
+  @Test func aCallWhoseTimeIsOverEndsWithItsWorkerAndTheOthersGoOn() async throws {
+    try await withSupervisor { reactor, supervisor in
+      let silent = try SilentCluster()
+      let first = try await processID(supervisor)
+      let outcome = Outcome()
+      let other = reactor.loop.spawn(on: reactor) {
+        outcome.second = try? await supervisor.call("other") { client in
+          outcome.attempts += 1
+          if outcome.attempts == 1 { _ = try await client.uninstall(silent.release("other")) }
+          return try await client.getWorker(.init()).processID
+        }
+      }
+      await silent.called(1, on: reactor)
+      let error = await failure(RPCError.self) {
+        try await supervisor.call("late") {
+          try await $0.uninstall(
+            silent.release(), options: CallOptions(timeout: .milliseconds(500)))
+        }
+      }
+      #expect(error?.code == .deadlineExceeded && !isAlive(first))
+      await other.value
+      #expect(outcome.attempts == 2 && outcome.second != nil && outcome.second != first)
+    }
+  }
+
+  /// What a worker wrote may tell of any store that it had a call of.
+  @Test func whatAWorkerWroteIsLoggedAndToldToNobody() async throws {
+    let log = LogRecord()
+    let program = FileManager.default.temporaryDirectory
+      .appendingPathComponent("talkative-worker-\(UUID().uuidString)").path
+    try "#!/bin/sh\necho namespace of another >&2\nexec \(Checkout.worker) \"$@\"\n"
+      .write(toFile: program, atomically: true, encoding: .utf8)
+    defer { try? FileManager.default.removeItem(atPath: program) }
+    chmod(program, 0o700)
+    var settings = Self.settings
+    settings.program = program
+    let logger = Logger(label: "test") { _ in log }
+    try await withSupervisor(settings, logger: logger) { reactor, supervisor in
+      let silent = try SilentCluster()
+      let first = try await processID(supervisor)
+      let outcome = Outcome()
+      let stuck = reactor.loop.spawn(on: reactor) {
+        outcome.error = await failure(HelmWorkerError.self) {
+          try await supervisor.call("stuck") { try await $0.uninstall(silent.release()) }
+        }
+      }
+      await silent.called(1, on: reactor)
+      kill(first, SIGKILL)
+      await stuck.value
+      #expect(outcome.error?.description == "helm-worker was ended by signal 9")
+      #expect(log.text.contains("was ended by signal 9: namespace of another"))
+    }
+  }
+
+  @Test func aCallThatNeverCameToTheWorkerLeavesItAlone() async throws {
+    try await withSupervisor { _, supervisor in
+      struct Refused: Error {}
+      let first = try await processID(supervisor)
+      await #expect(throws: Refused.self) {
+        try await supervisor.call("a") { _ in throw Refused() }
+      }
+      await supervisor.abandon("a")
+      #expect(isAlive(first))
     }
   }
 
@@ -244,6 +312,29 @@ private final class Outcome {
   var error: HelmWorkerError?
   var attempts = 0
   var second: Int32?
+}
+
+/// What is logged, kept to be looked through.
+private final class LogRecord: LogHandler, Sendable {
+  private let lines = Mutex<[String]>([])
+  var text: String { lines.withLock { $0.joined(separator: "\n") } }
+
+  var metadata: Logger.Metadata {
+    get { [:] }
+    set {}
+  }
+  var logLevel: Logger.Level {
+    get { .trace }
+    set {}
+  }
+  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    get { nil }
+    set {}
+  }
+
+  func log(event: LogEvent) {
+    lines.withLock { $0.append("\(event.level) \(event.message) \(event.metadata ?? [:])") }
+  }
 }
 
 /// An API server that takes connections and says nothing.
@@ -282,10 +373,10 @@ private final class SilentCluster: Sendable {
     try? FileManager.default.removeItem(atPath: kubeconfig)
   }
 
-  var release: HelmWorkerV1.GetReleaseRequest {
+  func release(_ namespace: String = "n") -> HelmWorkerV1.UninstallRequest {
     .init(
       release: .init(
-        kubeconfigPath: kubeconfig, kubeconfigContext: "", namespace: "n", name: "store"))
+        kubeconfigPath: kubeconfig, kubeconfigContext: "", namespace: namespace, name: "store"))
   }
 
   /// Returns when so many connections were made.

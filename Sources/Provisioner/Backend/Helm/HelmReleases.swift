@@ -39,12 +39,15 @@ final class HelmReleases {
   func install(_ site: StoreSite, values: JSONObject) async throws(ProvisionFailure) {
     // What an earlier call of ours may still be doing would be taken for a dead worker's.
     await supervisor.abandon(site.store)
-    try await releaseLock(site)
     let request = HelmWorkerV1.UpgradeRequest(
       release: reference(site), chartPath: chart,
       valuesJSON: JSON.object(values).serialized(), timeout: Self.duration, install: true,
       takeOver: true)
-    try await call(site) { client in _ = try await client.upgrade(request, options: Self.options) }
+    try await call(site) { client in
+      // Each time it is made: the one before may have ended with its worker.
+      try await self.releaseLock(site)
+      _ = try await client.upgrade(request, options: Self.options)
+    }
   }
 
   func uninstall(_ site: StoreSite) async throws(ProvisionFailure) {
@@ -85,7 +88,7 @@ final class HelmReleases {
       try await supervisor.call(site.store, body)
     } catch {
       if Task.isCancelled { throw ProvisionFailure(.cancelled) }
-      throw ProvisionFailure(helm: error)
+      throw error as? ProvisionFailure ?? ProvisionFailure(helm: error)
     }
   }
 

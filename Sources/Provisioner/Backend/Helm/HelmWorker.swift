@@ -38,10 +38,22 @@ final class HelmWorker {
     active[store, default: 0] += 1
   }
 
-  func end(_ store: String, isAnswered: Bool) {
+  enum CallEnd {
+    case answered
+    /// The worker may still be at work on it.
+    case unanswered
+    /// It was given up before it came to the worker.
+    case notMade
+  }
+
+  func end(_ store: String, _ end: CallEnd) {
     let left = (active[store] ?? 1) - 1
     active[store] = left > 0 ? left : nil
-    if isAnswered { unanswered.remove(store) } else { unanswered.insert(store) }
+    switch end {
+    case .answered: unanswered.remove(store)
+    case .unanswered: unanswered.insert(store)
+    case .notMade: break
+    }
   }
 
   /// Whether it is, or may be, at work on a store.

@@ -58,6 +58,9 @@ final class HelmWorkerProcess: ReadinessHandler {
     try loop.register(descriptor, for: .readable, self)
   }
 
+  /// As `end`, for one that may still run.
+  var ending: String { end ?? "does not answer" }
+
   /// The last that it wrote to its standard output and error.
   var diagnostic: String { output?.text ?? "" }
 

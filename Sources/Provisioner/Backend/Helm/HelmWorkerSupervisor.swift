@@ -100,7 +100,10 @@ package final class HelmWorkerSupervisor {
 
   // MARK: Calls
 
-  /// Makes a call for a store. It must do no harm when it is made twice.
+  /// Makes a call for a store. It must do no harm when it is made twice, the second time after the
+  /// first was cut off anywhere.
+  ///
+  /// What it throws as its own error, and not as the call's, is thrown on.
   package func call<R>(
     _ store: String, _ body: (HelmWorkerV1.HelmServiceClient) async throws -> R
   ) async throws -> R {
@@ -110,20 +113,24 @@ package final class HelmWorkerSupervisor {
       worker.begin(store)
       do {
         let result = try await body(worker.client)
-        settle(worker, store, isAnswered: true)
+        settle(worker, store, .answered)
         return result
-      } catch let error as RPCError {
-        settle(worker, store, isAnswered: !Self.isOurs(error))
-        if !Self.isOurs(error) || Task.isCancelled { throw error }
-        // Whatever became of the call, nothing more is to come of it from this worker.
-        if error.code != .unavailable { throw error }
-        worker.kill()
+      } catch let error as RPCError where Self.isOurs(error) {
+        settle(worker, store, .unanswered)
+        // Cancelled: the worker may be at work on it until the store is abandoned.
+        if Task.isCancelled || error.code == .cancelled { throw error }
+        // Else it is at work on it no longer than this, and the caller may go on from there.
+        worker.kill(abandoning: error.code == .deadlineExceeded ? store : nil)
         await worker.process.ended(on: reactor)
+        if error.code == .deadlineExceeded { throw error }
         let isInnocent = worker.abandonedStore.map { $0 != store } ?? worker.isRetired
         repeats += 1
         guard isInnocent, repeats <= settings.repeatsMax, !Task.isCancelled else {
-          throw HelmWorkerError(description: ending(of: worker))
+          throw HelmWorkerError(description: "helm-worker \(worker.process.ending)")
         }
+      } catch {
+        settle(worker, store, error is RPCError ? .answered : .notMade)
+        throw error
       }
     }
   }
@@ -145,9 +152,9 @@ package final class HelmWorkerSupervisor {
     }
   }
 
-  private func settle(_ worker: HelmWorker, _ store: String, isAnswered: Bool) {
-    worker.end(store, isAnswered: isAnswered)
-    if isAnswered { failures = 0 }
+  private func settle(_ worker: HelmWorker, _ store: String, _ end: HelmWorker.CallEnd) {
+    worker.end(store, end)
+    if end == .answered { failures = 0 }
     let resident = worker.process.residentBytes
     if worker.calls >= settings.callsMax || resident > settings.residentBytesMax {
       retire(worker)
@@ -160,10 +167,11 @@ package final class HelmWorkerSupervisor {
     if current === worker { current = nil }
   }
 
-  private func ending(of worker: HelmWorker) -> String {
-    let end = worker.process.end ?? "does not answer"
+  /// With what it wrote last. That may tell of every store that it had a call of, so it is for the log;
+  /// only of a worker that was given no call yet it is for callers too.
+  private func report(_ worker: HelmWorker) -> String {
     let said = worker.process.diagnostic.split(separator: "\n").suffix(3).joined(separator: " | ")
-    return "helm-worker \(end)" + (said.isEmpty ? "" : ": \(said)")
+    return "helm-worker \(worker.process.ending)" + (said.isEmpty ? "" : ": \(said)")
   }
 
   // MARK: Starting
@@ -239,7 +247,7 @@ package final class HelmWorkerSupervisor {
     } catch {
       worker.kill()
       await process.ended(on: reactor)
-      return .failure(HelmWorkerError(description: ending(of: worker)))
+      return .failure(HelmWorkerError(description: report(worker)))
     }
   }
 
@@ -249,9 +257,10 @@ package final class HelmWorkerSupervisor {
     if wasCurrent { current = nil }
     worker.close()
     // One that was told to end has not failed.
-    guard wasCurrent, worker.abandonedStore == nil, !isClosed else { return }
-    failed()
-    logger.error("helm-worker ended", metadata: ["reason": "\(ending(of: worker))"])
+    let wasNeeded = wasCurrent || worker.isRetired && !worker.isIdle
+    guard wasNeeded, worker.abandonedStore == nil, !isClosed else { return }
+    logger.error("helm-worker ended", metadata: ["reason": "\(report(worker))"])
+    if wasCurrent { failed() }
   }
 
   private func failed() {
