@@ -12,7 +12,8 @@ package struct WorkloadView: Sendable {
   package var wantedReplicas: Int64 { object["spec", "replicas"]?.int64 ?? 1 }
   package var readyReplicas: Int64 { object["status", "readyReplicas"]?.int64 ?? 0 }
   package var updatedReplicas: Int64 { object["status", "updatedReplicas"]?.int64 ?? 0 }
-  private var allReplicas: Int64 { object["status", "replicas"]?.int64 ?? 0 }
+  /// Pods of any revision that there are, ready or not.
+  package var allReplicas: Int64 { object["status", "replicas"]?.int64 ?? 0 }
 
   /// Whether the controller has seen the latest specification: before, the status is of an older one.
   package var isObserved: Bool {

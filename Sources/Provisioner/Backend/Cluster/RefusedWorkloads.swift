@@ -17,7 +17,9 @@ enum RefusedWorkloads {
     do throws(KubernetesError) {
       for kind in [ResourceKind.deployments, .statefulSets] {
         let all = try await kubernetes.listAll(
-          kind, ObjectSelection(namespace: site.namespace), deadline: deadline)
+          kind,
+          ObjectSelection(namespace: site.namespace, labelSelector: StoreRollout.labelSelector),
+          deadline: deadline)
         for workload in all.objects where isRefused(workload) {
           do throws(KubernetesError) {
             try await kubernetes.delete(
@@ -33,12 +35,11 @@ enum RefusedWorkloads {
     }
   }
 
-  /// A StatefulSet has no condition for it: one without any pod counts.
+  /// Only one that has no pod, as its controller has seen: pods of an earlier revision may serve, with
+  /// data. A StatefulSet has no condition for the refusal.
   static func isRefused(_ workload: KubernetesObject) -> Bool {
-    if workload.kind == "StatefulSet" {
-      return workload["status", "replicas"]?.int64 ?? 0 == 0
-        && WorkloadView(workload).wantedReplicas > 0
-    }
-    return WorkloadView(workload).replicaFailure != nil
+    let view = WorkloadView(workload)
+    guard view.isObserved, view.allReplicas == 0, view.wantedReplicas > 0 else { return false }
+    return workload.kind == "StatefulSet" || view.replicaFailure != nil
   }
 }

@@ -7,7 +7,7 @@ import Reactor
 /// Follows the pods of stores by watches that all stores of the cluster share. Confined to its reactor.
 final class StoreRollout {
   /// On everything that the chart makes.
-  private static let labelSelector = "app.kubernetes.io/part-of=ecommerce-store"
+  static let labelSelector = "app.kubernetes.io/part-of=ecommerce-store"
   private static let requestTimeout = Duration.seconds(25)
   /// Between looks at the events, and at what only the time changes.
   private static let lookInterval = Duration.seconds(3)

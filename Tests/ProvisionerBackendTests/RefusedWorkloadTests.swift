@@ -1,0 +1,43 @@
+import JSON
+import Kubernetes
+import Testing
+
+@testable import ProvisionerBackend
+
+/// Which workloads go before Helm makes them anew.
+@Suite struct RefusedWorkloadTests {
+  private static let failure = #"{"type":"ReplicaFailure","status":"True","message":"no quota"}"#
+
+  @Test(
+    arguments: [
+      // Refused before there was a pod.
+      ("Deployment", #""observedGeneration":1,"conditions":[FAILURE]"#, true),
+      ("StatefulSet", #""observedGeneration":1,"replicas":0"#, true),
+      // A rolling update that is refused: the pods of before serve.
+      ("Deployment", #""observedGeneration":1,"replicas":1,"conditions":[FAILURE]"#, false),
+      ("StatefulSet", #""observedGeneration":1,"replicas":1"#, false),
+      // Its controller has not seen it yet.
+      ("Deployment", #""conditions":[FAILURE]"#, false),
+      ("StatefulSet", #""replicas":0"#, false),
+      ("StatefulSet", "", false),
+      // Nobody has refused anything.
+      ("Deployment", #""observedGeneration":1"#, false),
+    ] as [(String, String, Bool)])
+  func goOnlyWithoutPods(kind: String, status: String, isRefused: Bool) throws {
+    let status = status.replacing("FAILURE", with: Self.failure)
+    let text = """
+      {"kind":"\(kind)","metadata":{"name":"w","generation":1},"spec":{"replicas":1},
+       "status":{\(status)}}
+      """
+    let workload = KubernetesObject(try JSON(parsing: text))
+    #expect(RefusedWorkloads.isRefused(workload) == isRefused)
+  }
+
+  @Test func staysWhereNoPodIsWanted() throws {
+    let text = """
+      {"kind":"StatefulSet","metadata":{"generation":1},"spec":{"replicas":0},
+       "status":{"observedGeneration":1,"replicas":0}}
+      """
+    #expect(!RefusedWorkloads.isRefused(KubernetesObject(try JSON(parsing: text))))
+  }
+}
