@@ -202,6 +202,28 @@ import Testing
     }
   }
 
+  /// What the pods' events tell counts from there on, also for who takes the work over.
+  @Test func theTimeOfTheReleaseOutlivesItsHolder() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      cluster.script(.rollout, of: "demo", [.hang])
+      let first = try await Engine.start(database, cluster, .shortLived)
+      let operation = try await desk.create("demo")
+      await cluster.reached(.rollout, of: "demo")
+      first.kill()
+      let second = try await Engine.start(database, cluster, .shortLived)
+      let ended = try await desk.wait(for: operation.id)
+      await second.stop()
+      let release = try #require(ended.steps.first { $0.step == .release })
+      let asked = try #require(release.startedAt).microseconds / 1_000_000
+      let seen = cluster.calls.filter { $0.step == .rollout }.map(\.releasedAt)
+      #expect(seen.count == 2 && seen.last == asked)
+      let earlier = try #require(seen.first ?? nil)
+      #expect(abs(earlier - asked) <= 2)
+      #expect(cluster.calls.first?.releasedAt == nil)
+    }
+  }
+
   @Test func deletingCancelsTheProvisioningInEveryStep() async throws {
     try await atDesk { desk, database in
       let cluster = FakeCluster()

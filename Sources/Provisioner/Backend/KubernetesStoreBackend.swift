@@ -54,7 +54,6 @@ package final class KubernetesStoreBackend: StoreBackend {
   }
 
   package func installRelease(_ site: StoreSite) async throws(ProvisionFailure) {
-    rollouts.released(site)
     let values = ReleaseValues.make(
       for: site, operatorValues: try await operatorValues(), address: settings.address,
       secret: StoreCredentials.secretName)
@@ -91,7 +90,6 @@ package final class KubernetesStoreBackend: StoreBackend {
   // MARK: Deletion
 
   package func uninstallRelease(_ site: StoreSite) async throws(ProvisionFailure) {
-    rollouts.forget(site)
     // With its namespace the release goes by itself; in somebody else's there is none of ours.
     guard case .ours(let namespace) = try await namespaces.presence(site),
       !namespace.isBeingDeleted

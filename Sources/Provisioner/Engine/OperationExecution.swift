@@ -34,6 +34,8 @@ final class OperationExecution {
   private var effect: SideEffect?
   /// Why the work ends early, once it does.
   private var ending: OperationLease.Ending?
+  /// Of `StoreSite`.
+  private var releasedAt: Int64?
   private var generator = SystemRandomNumberGenerator()
 
   private var claim: Claim { lease.claim }
@@ -71,6 +73,8 @@ final class OperationExecution {
 
   private func work(on task: OperationTask) async throws {
     if task.operation.isCancelRequested { lease.cancel() }
+    let release = task.operation.steps.first { $0.step == .release }
+    releasedAt = release?.startedAt.map { $0.microseconds / 1_000_000 }
     if ending == nil, claim.wasInterrupted, settings.recovery == .fail {
       return try await fail(ProvisionFailure(.interrupted), at: task.operation.nextStep)
     }
@@ -128,7 +132,8 @@ final class OperationExecution {
   }
 
   private func attempt(_ step: OperationStep, _ task: OperationTask) async -> SideEffect.Outcome {
-    let site = StoreSite(task, claim)
+    if step == .release { releasedAt = releasedAt ?? environment.clock.wallNow.seconds }
+    let site = StoreSite(task, claim, releasedAt: releasedAt)
     let backend = environment.backend
     let effect = SideEffect(on: environment.reactor, grace: settings.stopGrace) {
       await backend.abandon(site)

@@ -10,10 +10,14 @@ package struct StoreSite: Equatable, Sendable {
   package let parameters: StoreParameters
   /// The token of the lease under which the call is made.
   package let fence: Int64
+  /// When this operation first asked for the release, whoever held it then, in seconds since 1970; nil
+  /// before it has.
+  package let releasedAt: Int64?
 
   package init(
     store: String, tenant: String, name: String, engine: StoreEngine, cluster: String,
-    namespace: String, host: String, parameters: StoreParameters, fence: Int64
+    namespace: String, host: String, parameters: StoreParameters, fence: Int64,
+    releasedAt: Int64? = nil
   ) {
     self.store = store
     self.tenant = tenant
@@ -24,6 +28,7 @@ package struct StoreSite: Equatable, Sendable {
     self.host = host
     self.parameters = parameters
     self.fence = fence
+    self.releasedAt = releasedAt
   }
 
   /// The title of the front page.
@@ -92,11 +97,11 @@ package protocol StoreBackend: AnyObject {
 }
 
 extension StoreSite {
-  init(_ task: OperationTask, _ claim: Claim) {
+  init(_ task: OperationTask, _ claim: Claim, releasedAt: Int64?) {
     let store = task.store
     self.init(
       store: store.id, tenant: store.tenant, name: store.name, engine: store.engine,
       cluster: store.cluster, namespace: store.namespace, host: store.host,
-      parameters: store.parameters, fence: claim.fence)
+      parameters: store.parameters, fence: claim.fence, releasedAt: releasedAt)
   }
 }

@@ -28,6 +28,7 @@ package final class FakeCluster: Sendable {
     package let store: String
     package let step: OperationStep
     package let fence: Int64
+    package let releasedAt: Int64?
   }
 
   private struct ScriptKey: Hashable {
@@ -127,7 +128,9 @@ package final class FakeCluster: Sendable {
   /// A call begins; what it is to do.
   func begin(_ step: OperationStep, _ site: StoreSite, backend: Int) -> Behaviour? {
     let (behaviour, reached) = state.withLock { state in
-      state.calls.append(Call(store: site.store, step: step, fence: site.fence))
+      state.calls.append(
+        Call(
+          store: site.store, step: step, fence: site.fence, releasedAt: site.releasedAt))
       Self.check(site, step, backend, &state)
       let key = ScriptKey(name: site.name, step: step)
       state.begun[key, default: 0] += 1

@@ -17,25 +17,12 @@ final class StoreRollout {
   private let kubernetes: KubernetesClient
   private let credentials: StoreCredentials
   private let patience: RolloutPatience
-  /// When the release of a store was last asked for, in seconds since 1970: what events tell of before
-  /// is of an earlier attempt.
-  private var releaseTimes: [String: Int64] = [:]
-  /// Of stores between their release and their rollout; where there are more, events are looked at as
-  /// if the release were new.
-  private static let releaseTimesMax = 256
 
   init(_ kubernetes: KubernetesClient, credentials: StoreCredentials, patience: RolloutPatience) {
     self.kubernetes = kubernetes
     self.credentials = credentials
     self.patience = patience
   }
-
-  func released(_ site: StoreSite) {
-    if releaseTimes.count >= Self.releaseTimesMax { releaseTimes = [:] }
-    releaseTimes[site.store] = Int64(time(nil))
-  }
-
-  func forget(_ site: StoreSite) { releaseTimes[site.store] = nil }
 
   /// At once when the state differs from `previous`, else when it does.
   func status(
@@ -87,7 +74,6 @@ final class StoreRollout {
       switch snapshot(site, parts, events: events.objects).state(patience) {
       case .ready:
         if try await isReady(site) {
-          releaseTimes[site.store] = nil
           return .progress(BackendProgress(isDone: true, fraction: 1, detail: "all pods are ready"))
         }
       case .failed(let failure): return .failed(failure)
@@ -107,11 +93,11 @@ final class StoreRollout {
   private func snapshot(
     _ site: StoreSite, _ parts: [[KubernetesObject]], events: [KubernetesObject]
   ) -> RolloutSnapshot {
-    let now = Int64(time(nil))
-    let startedAt = (releaseTimes[site.store] ?? now) - Self.clockToleranceSeconds
+    // What events tell of before the release is of an earlier operation.
+    let startedAt = (site.releasedAt ?? 0) - Self.clockToleranceSeconds
     return RolloutSnapshot(
       workloads: parts[0] + parts[1], pods: parts[2].filter { !Self.isOfJob($0) },
-      claims: parts[3], events: events, startedAt: startedAt, now: now)
+      claims: parts[3], events: events, startedAt: startedAt, now: Int64(time(nil)))
   }
 
   /// Jobs are no part of a rollout: they come and go.
