@@ -33,6 +33,22 @@ import Testing
     #expect(error?.message.hasSuffix("e[secret]") == true && error?.isRetryable == false)
   }
 
+  /// Wherever the end of what was printed begins: within a secret, it would not be known as one.
+  @Test(arguments: [900, 1_000, 1_010, 1_023, 1_024, 1_025])
+  func showsNoPartOfASecret(bytesBehind: Int) throws {
+    let secret = String(repeating: "hunter2", count: 9)
+    let text =
+      String(repeating: "a ", count: 500) + secret
+      + String(
+        repeating: " b", count: bytesBehind / 2)
+    let result = ExecResult(exitCode: 1, stdout: [], stderr: Array(text.utf8))
+    let error = #expect(throws: KubernetesError.self) {
+      try result.requireSuccess(redacting: [secret])
+    }
+    #expect(error?.message.contains("hunter2") == false)
+    #expect(error?.message.hasSuffix(" b") == true)
+  }
+
   @Test func missesALostEnd() {
     let error = #expect(throws: KubernetesError.self) { try outcome(status: nil) }
     #expect(error?.kind == .commandInterrupted && error?.isRetryable == true)

@@ -74,6 +74,29 @@ import Testing
     }
   }
 
+  @Test func cutsALogAtAWordWithoutItsSecrets() async throws {
+    try await onReactor { reactor in
+      let text = "one hunter2hunter2 two three"
+      let transport = ScriptedTransport(reactor) { _, _ in
+        ScriptedResponse(reactor, .ok, [text])
+      }
+      let client = transport.client()
+      defer { client.close() }
+      func tail(_ bytesMax: Int) async throws -> String {
+        try await client.logTail(
+          namespace: "n", pod: "p", container: "c", bytesMax: bytesMax,
+          redacting: ["hunter2hunter2"], deadline: .soon)
+      }
+      let expected = [
+        (100, "one [secret] two three"), (15, "two three"), (8, "three"), (3, "ree"),
+      ]
+      for (bytesMax, shown) in expected {
+        let tail = try await tail(bytesMax)
+        #expect(tail == shown)
+      }
+    }
+  }
+
   @Test func boundsAnswers() async throws {
     try await onReactor { reactor in
       let transport = ScriptedTransport(reactor) { _, _ in

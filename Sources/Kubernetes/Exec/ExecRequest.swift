@@ -62,6 +62,9 @@ package struct ExecResult: Sendable, Equatable {
     self.stderr = stderr
   }
 
+  /// Of standard error, in a failure.
+  private static let tailBytesMax = 1024
+
   package var stdoutText: String { String(decoding: stdout, as: UTF8.self) }
   package var stderrText: String { String(decoding: stderr, as: UTF8.self) }
 
@@ -70,7 +73,7 @@ package struct ExecResult: Sendable, Equatable {
   /// - Parameter redacting: secrets that the command may have printed.
   package func requireSuccess(redacting secrets: [String] = []) throws(KubernetesError) {
     guard exitCode != 0 else { return }
-    let tail = Redaction.redact(String(decoding: stderr.suffix(1024), as: UTF8.self), secrets)
+    let tail = Redaction.tail(of: stderr, bytesMax: Self.tailBytesMax, secrets)
     var error = KubernetesError(
       .commandFailed,
       "the command ended with exit code \(exitCode): \(tail.trimmingWhiteSpace())")

@@ -189,10 +189,12 @@ extension KubernetesClient {
 
   /// The end of a container's log, at most `lines` lines and `bytesMax` bytes.
   ///
-  /// - Parameter previous: of the container's last run, for one that restarts.
+  /// - Parameters:
+  ///   - previous: of the container's last run, for one that restarts.
+  ///   - secrets: what the container may have printed and nobody should see.
   package func logTail(
     namespace: String, pod: String, container: String, lines: Int = 20, bytesMax: Int = 4096,
-    previous: Bool = false, deadline: Instant
+    previous: Bool = false, redacting secrets: [String] = [], deadline: Instant
   ) async throws(KubernetesError) -> String {
     var request = Request(path: try path(.pods, namespace, pod, subresource: "log"))
     request.accept = "*/*"
@@ -200,7 +202,7 @@ extension KubernetesClient {
       ("container", container), ("tailLines", String(lines)), ("previous", String(previous)),
     ]
     let bytes = try await bytes(request, deadline)
-    return String(decoding: bytes.suffix(bytesMax), as: UTF8.self)
+    return Redaction.tail(of: bytes, bytesMax: bytesMax, secrets)
   }
 
   // MARK: Shared parts

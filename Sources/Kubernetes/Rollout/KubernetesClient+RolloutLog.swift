@@ -20,9 +20,9 @@ extension KubernetesClient {
     for previous in [true, false] {
       let tail = try? await logTail(
         namespace: namespace, pod: container.pod, container: container.container,
-        previous: previous, deadline: deadline)
+        previous: previous, redacting: secrets, deadline: deadline)
       if let tail, !tail.isEmpty, !Self.kubeletExcuses.contains(where: tail.hasPrefix) {
-        explained.logTail = Redaction.redact(tail, secrets)
+        explained.logTail = tail
         return explained
       }
     }

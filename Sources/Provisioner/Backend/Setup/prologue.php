@@ -2,6 +2,8 @@
 // Stands before each program of the set-up. A program that ends before finish() has failed, whatever
 // it ended with: WordPress dies with a success.
 
+const REASON_BYTES_MAX = 500;
+
 function fail(string $code, string $message): never
 {
     while (ob_get_level() > 0) {
@@ -20,7 +22,12 @@ function finish(): never
 function whenWordPressDies(mixed $message): never
 {
     $text = is_wp_error($message) ? $message->get_error_message() : (string) $message;
-    fail('SETUP_FAILED', 'WordPress gave up: ' . substr(trim(strip_tags($text)), 0, 500));
+    $reason = trim(strip_tags($text));
+    if (strlen($reason) > REASON_BYTES_MAX) {
+        // To the end of a word: who looks for secrets in it would not know half of one.
+        $reason = preg_replace('/\S*\z/', '', substr($reason, 0, REASON_BYTES_MAX)) . '...';
+    }
+    fail('SETUP_FAILED', "WordPress gave up: $reason");
 }
 
 file_put_contents('/tmp/storeplane-setup.pid', getmypid());
