@@ -52,6 +52,46 @@ import Testing
     }
   }
 
+  /// Behind it all other calls would wait for as long as they may.
+  @Test func givesUpAConnectionWithoutSettings() async throws {
+    try await onReactor { reactor in
+      let now = Int64(time(nil))
+      let authority = try DevelopmentCertificateAuthority.create(commonName: "test", now: now)
+      let leaf = try authority.issue(
+        .init(service: "api", dnsNames: ["localhost"], addresses: ["127.0.0.1"]), now: now)
+      var server = TLSConfiguration(applicationProtocols: ["h2"])
+      server.inMemory = TLSCredentials(
+        certificate: Array(leaf.certificate.pem().utf8), key: leaf.privateKey.pem().copyBytes())
+      var accepted = 0
+      // Takes the handshake and says nothing of HTTP/2.
+      let listener = try Listener(
+        on: .ipv4(address: 0x7F00_0001, port: 0), loop: reactor.loop,
+        tls: try TLSContext.server(server)
+      ) {
+        accepted += 1
+        try? $0.start(Silent())
+      }
+      defer { listener.close() }
+      var configuration = ClusterConfiguration.nowhere
+      configuration.server = ServerAddress(
+        host: "127.0.0.1", port: try #require(listener.address.port))
+      configuration.authorities = Array(authority.certificate.pem().utf8)
+      var limits = KubernetesLimits()
+      limits.connection.handshake = .seconds(1)
+      let client = KubernetesClient(
+        reactor: reactor, configuration: configuration, blocking: BlockingPool(), limits: limits)
+      let begin = Instant.now()
+      for attempt in 1...2 {
+        let error = await failure { try await client.list(.pods, deadline: .soon) }
+        #expect(error?.kind == .transport && error?.isRetryable == true)
+        #expect(error?.message.contains("no HTTP/2 settings in time") == true)
+        #expect(accepted == attempt)
+      }
+      #expect(Instant.now() - begin < .seconds(10))
+      client.close()
+    }
+  }
+
   @Test func takesCredentialsFromMemory() throws {
     let now = Int64(time(nil))
     let authority = try DevelopmentCertificateAuthority.create(commonName: "test", now: now)

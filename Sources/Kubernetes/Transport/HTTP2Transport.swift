@@ -28,6 +28,9 @@ final class HTTP2Transport: KubernetesTransport {
 
   var loop: EventLoop { reactor.loop }
 
+  /// From the connection on.
+  var settingsTimeout: Duration { limits.connection.handshake }
+
   init(
     _ server: ServerAddress, expected: ExpectedServer, tls: TLSContext, reactor: Reactor,
     blocking: BlockingPool, limits: KubernetesLimits
@@ -178,6 +181,10 @@ final class HTTP2TransportConnection: HTTP2ConnectionOwner {
   private(set) var isLeaving = false
   /// Why it went, for the exchanges that it took along.
   private(set) var ending = "closed"
+  /// The server's SETTINGS did not come in time.
+  private var isSilent = false
+  /// Until they have come, once there is a connection.
+  private var settingsTimer: LoopTimer?
   /// When bytes last came, which tells a slow answer from a dead connection.
   private(set) var lastHeard = Instant.now()
 
@@ -237,10 +244,23 @@ final class HTTP2TransportConnection: HTTP2ConnectionOwner {
 
   // MARK: HTTP2ConnectionOwner
 
-  func ready(_ connection: HTTP2Connection) {}
+  /// Others that wait to connect wait for this one, so its silence has an end, too.
+  func ready(_ connection: HTTP2Connection) {
+    settingsTimer = loop.schedule(after: transport.settingsTimeout) {
+      self.settingsTimer = nil
+      self.isSilent = true
+      self.close()
+    }
+  }
+
+  private func stopSettingsTimer() {
+    if let settingsTimer { loop.cancel(settingsTimer) }
+    settingsTimer = nil
+  }
 
   func receivedSettings() {
     heard()
+    stopSettingsTimer()
     if wasReady { return }
     wasReady = true
     transport.ready(self)
@@ -261,9 +281,10 @@ final class HTTP2TransportConnection: HTTP2ConnectionOwner {
   }
 
   func ended(_ connection: HTTP2Connection, _ end: ConnectionEnd) {
+    stopSettingsTimer()
     isLeaving = true
     http2 = nil
-    ending = end.words
+    ending = isSilent ? "the server sent no HTTP/2 settings in time (handshake)" : end.words
     transport.ended(self, reason: ending)
   }
 }
