@@ -15,6 +15,9 @@ final class HelmService: HelmWorkerV1.HelmServiceHandler {
   struct Limits {
     /// Calls worked on at once; each holds a thread and some 20 MB.
     var callsInProgress = 5
+    /// Calls that wait for one of those to end: as many as our server takes streams, and more than a
+    /// provisioner has workers, of which each makes one.
+    var callsWaiting = 256
     /// Calls that change something, after which the process asks to be replaced.
     var calls: Int64 = 200
     /// Resident memory above which it asks the same.
@@ -42,7 +45,9 @@ final class HelmService: HelmWorkerV1.HelmServiceHandler {
     self.helm = helm
     self.limits = limits
     self.loop = loop
-    blocking = BlockingPool(name: "helm", threadsMax: limits.callsInProgress, queueMax: 64)
+    blocking = BlockingPool(
+      name: "helm", threadsMax: limits.callsInProgress,
+      queueMax: limits.callsWaiting)
     startTime = Int64(time(nil)) * 1_000_000_000
   }
 

@@ -291,6 +291,35 @@ import Testing
     }
   }
 
+  /// One for each of the most workers that PROVISIONER_WORKERS allows.
+  @Test func aHundredCallsAtOnceAreNotRefused() async throws {
+    var settings = Self.settings
+    settings.callsMax = 10_000
+    try await withSupervisor(settings) { reactor, supervisor in
+      let silent = try SilentCluster()
+      _ = try await processID(supervisor)
+      let count = 100
+      let ended = Collected()
+      let tasks = (0..<count).map { number in
+        reactor.loop.spawn(on: reactor) {
+          _ = try? await supervisor.call("store \(number)") {
+            try await $0.uninstall(silent.release("n\(number)"))
+          }
+          ended.ids.append(Int32(number))
+        }
+      }
+      var active: Int32 = 0
+      while active < count, ended.ids.isEmpty {
+        active = try await supervisor.call("watch") {
+          try await $0.getWorker(.init()).activeCalls
+        }
+      }
+      #expect(active == count && ended.ids.isEmpty)
+      await supervisor.close()
+      for task in tasks { await task.value }
+    }
+  }
+
   // MARK: Waiting
 
   private func ended(_ process: Int32, _ reactor: Reactor) async {

@@ -1,5 +1,6 @@
 import Configuration
 import JSON
+import Kubernetes
 import ProvisionerService
 import Testing
 
@@ -100,5 +101,20 @@ import Testing
     } catch {
       #expect(error.description.contains("/nowhere/values.yaml"))
     }
+  }
+}
+
+@Suite struct BackendSettingsTests {
+  /// PROVISIONER_WORKERS goes up to 100: that many stores must find no limit of ours in their way.
+  @Test func leaveRoomForAsManyStoresAsAreWorkedOn() {
+    var settings = BackendSettings(
+      chart: "", kubeconfig: "", helm: HelmWorkerSettings(program: "", library: ""),
+      address: HostURLTemplate(scheme: "http", port: 80))
+    settings.storesMax = 100
+    let limits = settings.kubernetesLimits
+    #expect(limits.execsMax >= 2 * settings.storesMax)
+    // Each store's rollout is one reader of four watches, with one request under way.
+    #expect(limits.watch.subscribersMax >= 4 * settings.storesMax)
+    #expect(limits.waitingCallsMax >= settings.storesMax)
   }
 }

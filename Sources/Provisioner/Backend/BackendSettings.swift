@@ -17,6 +17,8 @@ package struct BackendSettings: Sendable {
   /// Where the ingress is reached; nil: at the stores' own hosts.
   package var ingress: HostPort?
   package var patience = RolloutPatience()
+  /// Stores that are worked on at once, by which the limits below are made: none of them fails a store.
+  package var storesMax = 5
 
   package init(
     chart: String, kubeconfig: String, helm: HelmWorkerSettings, address: HostURLTemplate
@@ -25,5 +27,12 @@ package struct BackendSettings: Sendable {
     self.kubeconfig = kubeconfig
     self.helm = helm
     self.address = address
+  }
+
+  package var kubernetesLimits: KubernetesLimits {
+    var limits = KubernetesLimits()
+    // A store's set-up, and the command that ends one that was cut off.
+    limits.execsMax = 2 * storesMax
+    return limits
   }
 }

@@ -37,7 +37,8 @@ package final class KubernetesStoreBackend: StoreBackend {
     rollouts = StoreRollout(kubernetes, credentials: credentials, patience: settings.patience)
     setups = StoreSetup(kubernetes, credentials: credentials)
     verification = try StoreVerification(
-      reactor: reactor, blocking: blocking, address: settings.address, ingress: settings.ingress)
+      reactor: reactor, blocking: blocking, address: settings.address, ingress: settings.ingress,
+      storesMax: settings.storesMax)
   }
 
   /// Ends the helm-worker. Nothing may be under way any more.

@@ -11,8 +11,6 @@ enum StoreBackends {
   static func make(for service: Service) throws -> any StoreBackend {
     let configuration = service.configuration
     let kubeconfig = configuration[PlatformSettings.kubeconfig]
-    let kubernetes = KubernetesClient(
-      reactor: service.reactor, configuration: try cluster(kubeconfig), blocking: service.blocking)
     var settings = BackendSettings(
       chart: try existing(
         configuration[PlatformSettings.chartPath], "Chart.yaml", PlatformSettings.chartPath.key),
@@ -23,6 +21,10 @@ enum StoreBackends {
     _ = try ValuesFile.load(valuesFiles)
     settings.chartValues = { () throws(ValuesFile.Failure) in try ValuesFile.load(valuesFiles) }
     settings.ingress = configuration[PlatformSettings.ingressAddress]
+    settings.storesMax = configuration[PlatformSettings.provisionerWorkers]
+    let kubernetes = KubernetesClient(
+      reactor: service.reactor, configuration: try cluster(kubeconfig), blocking: service.blocking,
+      limits: settings.kubernetesLimits)
     let config = ConfigV1.SecretServiceClient(
       channel: try service.channel(
         to: .config, at: configuration[PlatformSettings.configAddress]))

@@ -20,14 +20,19 @@ package final class StoreVerification {
   private let resolver: NameResolver
   private let tls: TLSContext?
 
-  /// - Parameter ingress: where to connect; nil: at the store's own host.
+  /// - Parameters:
+  ///   - ingress: where to connect; nil: at the store's own host.
+  ///   - storesMax: verified at once; one more fails.
   package init(
-    reactor: Reactor, blocking: BlockingPool, address: HostURLTemplate, ingress: HostPort?
+    reactor: Reactor, blocking: BlockingPool, address: HostURLTemplate, ingress: HostPort?,
+    storesMax: Int
   ) throws(TLSError) {
     self.reactor = reactor
     self.address = address
     self.ingress = ingress
-    client = HTTPClient(reactor: reactor)
+    var limits = HTTPClientLimits()
+    limits.requestsMax = storesMax
+    client = HTTPClient(reactor: reactor, limits: limits)
     resolver = NameResolver(blocking: blocking)
     let configuration = TLSConfiguration(applicationProtocols: ["http/1.1"])
     tls = address.scheme == "https" ? try TLSContext.client(configuration) : nil
