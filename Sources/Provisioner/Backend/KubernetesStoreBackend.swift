@@ -84,8 +84,9 @@ package final class KubernetesStoreBackend: StoreBackend {
   }
 
   package func verify(_ site: StoreSite) async throws(ProvisionFailure) {
+    let deadline = Instant.now() + StoreVerification.timeout
     let (user, password) = try await credentials.ensure(site).administrator
-    try await verification.run(site, user: user, password: password)
+    try await verification.run(site, user: user, password: password, deadline: deadline)
   }
 
   // MARK: Deletion

@@ -5,8 +5,9 @@ package import Reactor
 
 /// Asks a store through the cluster's ingress whether it is what it should be. Confined to its reactor.
 package final class StoreVerification {
-  /// Of all attempts together; the step has a little more.
-  private static let timeout = Duration.seconds(45)
+  /// Of all requests together, below the step's own limit, so that the reason is told.
+  package static let timeout = Duration.seconds(55)
+  /// Of one attempt.
   private static let requestTimeout = Duration.seconds(20)
   /// Between attempts while the ingress has not heard of the store yet.
   private static let pause = Duration.milliseconds(500)
@@ -38,15 +39,20 @@ package final class StoreVerification {
     tls = address.scheme == "https" ? try TLSContext.client(configuration) : nil
   }
 
-  package func run(_ site: StoreSite, user: String, password: String) async throws(ProvisionFailure)
-  {
-    try await checkFrontPage(site)
-    try await checkLogin(site, user: user, password: password)
+  /// - Parameter deadline: for all that there is to ask.
+  package func run(
+    _ site: StoreSite, user: String, password: String, deadline: Instant
+  ) async throws(ProvisionFailure) {
+    try await checkFrontPage(site, deadline)
+    try await checkLogin(site, user: user, password: password, deadline)
   }
 
-  private func checkFrontPage(_ site: StoreSite) async throws(ProvisionFailure) {
+  private func checkFrontPage(
+    _ site: StoreSite, _ deadline: Instant
+  ) async throws(ProvisionFailure) {
     let page = try await answer(
-      site, HTTPRequestHead(method: .get, authority: address.authority(host: site.host), path: "/"))
+      site, HTTPRequestHead(method: .get, authority: address.authority(host: site.host), path: "/"),
+      deadline: deadline)
     let place = address.url(host: site.host) + "/"
     guard page.head.status == .ok else {
       throw ProvisionFailure(.verificationFailed, "\(place) answered \(page.head.status)")
@@ -63,7 +69,7 @@ package final class StoreVerification {
 
   /// WordPress answers a login with a redirect and a cookie, or with its form once more.
   private func checkLogin(
-    _ site: StoreSite, user: String, password: String
+    _ site: StoreSite, user: String, password: String, _ deadline: Instant
   ) async throws(ProvisionFailure) {
     var head = HTTPRequestHead(
       method: .post, authority: address.authority(host: site.host), path: "/wp-login.php")
@@ -72,7 +78,7 @@ package final class StoreVerification {
     head.headers["cookie"] = "wordpress_test_cookie=WP%20Cookie%20check"
     let form = [("log", user), ("pwd", password), ("testcookie", "1"), ("wp-submit", "Log In")]
       .map { "\($0.0)=\(PercentEncoding.encode($0.1))" }.joined(separator: "&")
-    let page = try await answer(site, head, body: Array(form.utf8))
+    let page = try await answer(site, head, body: Array(form.utf8), deadline: deadline)
     let isSignedIn = page.head.headers.values(of: "set-cookie").contains {
       $0.hasPrefix("wordpress_logged_in_")
     }
@@ -88,28 +94,39 @@ package final class StoreVerification {
 
   /// The first answer that comes from the store itself, or the last that came in time.
   private func answer(
-    _ site: StoreSite, _ head: HTTPRequestHead, body: [UInt8] = []
+    _ site: StoreSite, _ head: HTTPRequestHead, body: [UInt8] = [], deadline: Instant
   ) async throws(ProvisionFailure) -> HTTPClientResponse {
-    let deadline = Instant.now() + Self.timeout
     while true {
+      let outcome: Result<HTTPClientResponse, any Error>
       do {
-        let answer = try await send(site, head, body)
-        let isLast = Instant.now() >= deadline
-        if isLast || !Self.passing.contains(answer.head.status.code) { return answer }
+        let limit = min(deadline, Instant.now() + Self.requestTimeout)
+        outcome = .success(try await send(site, head, body, deadline: limit))
       } catch {
-        let isLast = Instant.now() >= deadline
-        if isLast, !Task.isCancelled {
-          throw ProvisionFailure(
-            .verificationFailed, "\(address.url(host: site.host))\(head.path): \(error)")
-        }
+        outcome = .failure(error)
       }
       if Task.isCancelled { throw ProvisionFailure(.cancelled) }
+      if case .success(let answer) = outcome, !Self.passing.contains(answer.head.status.code) {
+        return answer
+      }
+      // No attempt is begun that could not end.
+      if Instant.now() + Self.pause >= deadline { return try judged(outcome, of: site, head.path) }
       await pause()
     }
   }
 
+  private func judged(
+    _ outcome: Result<HTTPClientResponse, any Error>, of site: StoreSite, _ path: String
+  ) throws(ProvisionFailure) -> HTTPClientResponse {
+    switch outcome {
+    case .success(let answer): return answer
+    case .failure(let error):
+      throw ProvisionFailure(
+        .verificationFailed, "\(address.url(host: site.host))\(path): \(error)")
+    }
+  }
+
   private func send(
-    _ site: StoreSite, _ head: HTTPRequestHead, _ body: [UInt8]
+    _ site: StoreSite, _ head: HTTPRequestHead, _ body: [UInt8], deadline: Instant
   ) async throws -> HTTPClientResponse {
     let addresses = try await resolver.resolve(
       ingress?.host ?? site.host, port: ingress?.port ?? address.effectivePort)
@@ -121,7 +138,7 @@ package final class StoreVerification {
     head.headers["accept"] = "text/html"
     return try await client.send(
       head, body: body, to: first, tls: tls.map { ($0, .hostName(site.host)) },
-      deadline: Instant.now() + Self.requestTimeout)
+      deadline: deadline)
   }
 
   private func pause() async {
