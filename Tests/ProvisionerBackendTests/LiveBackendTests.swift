@@ -173,6 +173,26 @@ import Testing
     }
   }
 }
+  /// A query that fails says nothing of what is in a table.
+  @Test func aDatabaseThatDoesNotAnswerLosesNoTable() async throws {
+    try await LiveStores.withBackend { _, parts in
+      try await run(parts)
+      // A view of what is gone can be listed, and not be read.
+      _ = try await query(
+        parts,
+        "CREATE TABLE wp_a (id INT); CREATE TABLE wp_b (id INT); "
+          + "CREATE VIEW wp_c AS SELECT id FROM wp_b; DROP TABLE wp_b")
+      let failure = await failure(ProvisionFailure.self) {
+        try await parts.backend.setUp(parts.site)
+      }
+      #expect(failure?.code == .setupInterrupted && failure?.code.isRetryable == true)
+      #expect(failure?.detail.contains("whether table wp_c has rows") == true)
+      #expect(try await query(parts, "SHOW TABLES LIKE 'wp_a'") == "wp_a\n")
+      _ = try await query(parts, "DROP VIEW wp_c")
+      try await parts.backend.setUp(parts.site)
+    }
+  }
+
 
 /// What goes wrong with real stores, and what is said of it.
 @Suite(.enabled(if: LiveStores.isThere), .serialized) struct LiveFailureTests {

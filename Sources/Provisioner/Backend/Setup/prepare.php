@@ -10,18 +10,35 @@ if (!$wpdb->check_connection(false)) {
 }
 lockSetup();
 $wpdb->suppress_errors();
+
+/** A query that failed has no rows either, which is no reason to take anything for empty. */
+function requireAnswer(string $what): void
+{
+    global $wpdb;
+    if ($wpdb->last_error !== '') {
+        fail('SETUP_INTERRUPTED', "the database does not say $what: $wpdb->last_error");
+    }
+}
+
 $tables = $wpdb->get_col($wpdb->prepare('SHOW TABLES LIKE %s', $wpdb->esc_like($table_prefix) . '%'));
-$isBegun = in_array($wpdb->options, $tables, true)
-    && $wpdb->get_var("SELECT 1 FROM $wpdb->options WHERE option_name = 'siteurl'") === '1';
+requireAnswer('which tables there are');
+$isBegun = false;
+if (in_array($wpdb->options, $tables, true)) {
+    $isBegun = $wpdb->get_var("SELECT 1 FROM $wpdb->options WHERE option_name = 'siteurl'") === '1';
+    requireAnswer('whether there is a site');
+}
 if (!$isBegun) {
     // Looked at before any goes: all or none.
     foreach ($tables as $table) {
-        if ($wpdb->get_var("SELECT 1 FROM `$table` LIMIT 1") !== null) {
+        $row = $wpdb->get_var("SELECT 1 FROM `$table` LIMIT 1");
+        requireAnswer("whether table $table has rows");
+        if ($row !== null) {
             fail('SETUP_FAILED', "the database is not WordPress' own: it has no site, and rows in table $table");
         }
     }
     foreach ($tables as $table) {
         $wpdb->query("DROP TABLE `$table`");
+        requireAnswer("that table $table is gone");
     }
 }
 finish();
