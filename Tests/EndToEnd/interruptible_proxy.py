@@ -1,9 +1,11 @@
-"""A TCP proxy before the Kubernetes API server that can be made to vanish and come back."""
+"""A TCP proxy before the Kubernetes API server that can be made to vanish, or slow."""
 
 from __future__ import annotations
 
 import socket
 import threading
+import time
+from contextlib import contextmanager
 
 
 class InterruptibleProxy:
@@ -12,8 +14,18 @@ class InterruptibleProxy:
         self._listener: socket.socket | None = None
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
+        self._delay_seconds = 0.0
         self.port = 0
         self.restore()
+
+    @contextmanager
+    def slowed(self, seconds: float):
+        """Holds up whatever passes, each way, so that a step of many requests takes its time."""
+        self._delay_seconds = seconds
+        try:
+            yield
+        finally:
+            self._delay_seconds = 0.0
 
     def interrupt(self) -> None:
         """Refuses new connections and cuts off those there are."""
@@ -42,17 +54,18 @@ class InterruptibleProxy:
             with self._lock:
                 self._connections |= {client, server}
             for source, sink in ((client, server), (server, client)):
-                threading.Thread(target=_copy, args=(source, sink), daemon=True).start()
+                threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
 
-
-def _copy(source: socket.socket, sink: socket.socket) -> None:
-    try:
-        while data := source.recv(65536):
-            sink.sendall(data)
-    except OSError:
-        pass
-    _cut(source)
-    _cut(sink)
+    def _copy(self, source: socket.socket, sink: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                if self._delay_seconds:
+                    time.sleep(self._delay_seconds)
+                sink.sendall(data)
+        except OSError:
+            pass
+        _cut(source)
+        _cut(sink)
 
 
 def _cut(connection: socket.socket) -> None:

@@ -28,6 +28,11 @@ def second_provisioner(installation):
         assert process.wait(timeout=60) == 0
 
 
+def taken_up(log: str, store: str) -> int:
+    """How many of a store's operations a provisioner took up, as it tells."""
+    return len([each for each in log.splitlines() if "operation taken up" in each and store in each])
+
+
 def test_each_store_is_worked_on_by_one(installation, second_provisioner):
     made = {name: installation.create(name) for name in STORES}
     try:
@@ -43,7 +48,10 @@ def test_each_store_is_worked_on_by_one(installation, second_provisioner):
             (installation.state / "logs" / "provisioner.log").read_text(),
             second_provisioner.read_text(),
         ]
-        took = [[store["store"] in log for store in made.values()] for log in logs]
+        took = [
+            [taken_up(log, store["store"]) for store in made.values()] for log in logs
+        ]
+        assert all(sorted(each) == [0, 1] for each in zip(*took)), f"not each by one: {took}"
         assert all(any(each) for each in took), f"one of the two took nothing: {took}"
     finally:
         for name in STORES:
