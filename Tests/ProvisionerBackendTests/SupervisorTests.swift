@@ -47,7 +47,7 @@ import Testing
       #expect(supervisor.processID == nil && supervisor.starts == 0)
       let first = try await processID(supervisor)
       #expect(try await processID(supervisor) == first && supervisor.processID == first)
-      let folder = try #require(supervisor.folder)
+      let folder = try #require(supervisor.folder).path
       var status = stat()
       #expect(stat(folder, &status) == 0 && status.st_mode & 0o777 == 0o700)
       await supervisor.close()

@@ -1,5 +1,4 @@
 package import Contracts
-import Foundation
 import Glibc
 package import Logging
 import RPC
@@ -48,8 +47,8 @@ package final class HelmWorkerSupervisor {
   private let settings: HelmWorkerSettings
   private let reactor: Reactor
   private let logger: Logger
-  /// Made with the first worker. Only we may enter: whoever connects to the socket commands Helm.
-  private(set) var folder: String?
+  /// Made with the first worker.
+  private(set) var folder: HelmWorkerFolder?
   private var workers: [HelmWorker] = []
   /// The one that is given calls.
   private var current: HelmWorker?
@@ -95,7 +94,7 @@ package final class HelmWorkerSupervisor {
       worker.kill()
       await worker.process.ended(on: reactor)
     }
-    if let folder { try? FileManager.default.removeItem(atPath: folder) }
+    folder?.remove()
   }
 
   // MARK: Calls
@@ -224,12 +223,14 @@ package final class HelmWorkerSupervisor {
     let process: HelmWorkerProcess
     let socket: String
     do {
-      let folder = try self.folder ?? Self.makeFolder()
+      let folder = try self.folder ?? HelmWorkerFolder()
       self.folder = folder
-      socket = "\(folder)/worker.sock"
+      socket = "\(folder.path)/worker.sock"
       unlink(socket)
       process = try HelmWorkerProcess(
-        .init(path: settings.program, library: settings.library, socket: socket, folder: folder),
+        .init(
+          path: settings.program, library: settings.library, socket: socket,
+          folder: folder.path),
         loop: reactor.loop)
     } catch {
       return .failure(HelmWorkerError(description: "\(error)"))
@@ -282,16 +283,5 @@ package final class HelmWorkerSupervisor {
       }
       checkMemory()
     }
-  }
-
-  // MARK: The folder
-
-  private static func makeFolder() throws(SystemError) -> String {
-    let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-    // A socket's path has 107 bytes at most.
-    let place = parent.utf8.count > 60 ? "/tmp" : parent
-    var template = Array("\(place)/storeplane-helm-XXXXXX".utf8CString)
-    guard let made = mkdtemp(&template) else { throw SystemError("mkdtemp in \(place)") }
-    return String(cString: made)
   }
 }
