@@ -289,6 +289,22 @@ import Testing
     }
   }
 
+  /// Helm goes where we are, though the file names another context as the current one by now.
+  @Test func aContextThatIsSwitchedLater() async throws {
+    let path = FileManager.default.temporaryDirectory
+      .appendingPathComponent("kubeconfig-\(UUID().uuidString)").path
+    let text = try String(contentsOfFile: LiveStores.kubeconfig ?? "", encoding: .utf8)
+    try text.replacing(/current-context: .*/, with: "current-context: elsewhere")
+      .write(toFile: path, atomically: true, encoding: .utf8)
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    try await LiveStores.withBackend(helmKubeconfig: path) { _, parts in
+      try await parts.backend.ensureNamespace(parts.site)
+      try await parts.backend.applyCredentials(parts.site)
+      try await parts.backend.installRelease(parts.site)
+      #expect(try await statuses(parts) == ["deployed"])
+    }
+  }
+
   @Test func aNamespaceOfSomebodyElses() async throws {
     try await LiveStores.withBackend { _, parts in
       let (backend, site) = (parts.backend, parts.site)

@@ -41,13 +41,16 @@ enum LiveStores {
   /// Runs `body` with a backend and a store that is not there yet; what is left of it goes afterwards.
   static func withBackend(
     title: String = "Tea & \"Cups\"", pluginPath: String = "/woocommerce.zip",
-    values: JSONObject = JSONObject(), helm change: (inout HelmWorkerSettings) -> Void = { _ in },
+    values: JSONObject = JSONObject(), helmKubeconfig: String? = nil,
+    helm change: (inout HelmWorkerSettings) -> Void = { _ in },
     _ body: @Sendable (isolated Reactor, Parts) async throws -> Void
   ) async throws {
     let database = try await ConfigPeer.database.value
     var helm = HelmWorkerSettings(program: Checkout.worker, library: Checkout.helmLibrary ?? "")
     change(&helm)
-    let settings = try settings(pluginPath: pluginPath, values: values, helm: helm)
+    var settings = try settings(pluginPath: pluginPath, values: values, helm: helm)
+    if let helmKubeconfig { settings.value.kubeconfig = helmKubeconfig }
+    let (given, peer) = settings
     try await onReactor { reactor in
       let blocking = BlockingPool()
       let kubernetes = KubernetesClient(
@@ -55,7 +58,7 @@ enum LiveStores {
         blocking: blocking)
       let config = try ConfigPeer(reactor, database)
       let backend = try KubernetesStoreBackend(
-        settings.value, kubernetes: kubernetes, config: config.secrets, reactor: reactor,
+        given, kubernetes: kubernetes, config: config.secrets, reactor: reactor,
         blocking: blocking, logger: quiet)
       var generator = SystemRandomNumberGenerator()
       let store = StoreID.make(using: &generator)
@@ -72,7 +75,7 @@ enum LiveStores {
       kubernetes.close()
       if let thrown { throw thrown }
     }
-    withExtendedLifetime(settings.peer) {}
+    withExtendedLifetime(peer) {}
   }
 
   private static func settings(

@@ -92,9 +92,12 @@ final class HelmReleases {
     }
   }
 
+  /// The one that we are connected to, whichever the file names as current by now.
+  private var context: String { kubeconfig.isEmpty ? "" : kubernetes.configuration.name }
+
   private func reference(_ site: StoreSite) -> HelmWorkerV1.ReleaseReference {
     .init(
-      kubeconfigPath: kubeconfig, kubeconfigContext: "", namespace: site.namespace,
+      kubeconfigPath: kubeconfig, kubeconfigContext: context, namespace: site.namespace,
       name: Self.name)
   }
 
