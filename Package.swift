@@ -49,6 +49,7 @@ let targets: [Target] = [
   system("CLibpq", pkgConfig: "libpq", apt: "libpq-dev"),
   system("CProtobufC", pkgConfig: "libprotobuf-c", apt: "libprotobuf-c-dev"),
   system("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),
+  system("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
   .target(name: "CLinux", path: "Sources/CLibs/CLinux"),
 
   // Foundations.
@@ -62,7 +63,7 @@ let targets: [Target] = [
 
   // RPC: protobuf values, the sans-I/O core, HTTP/2 over nghttp2, and the runtime that joins them.
   library("Protobuf", path: "Sources/RPC/Protobuf", ["CProtobufC"]),
-  library("RPCCore", path: "Sources/RPC/Core", ["Protobuf"]),
+  library("RPCCore", path: "Sources/RPC/Core", ["CZlib", "Protobuf"]),
   library("HTTP2", path: "Sources/RPC/HTTP2", ["CNghttp2", "Reactor"]),
   library(
     "RPC", path: "Sources/RPC/Runtime",

@@ -14,7 +14,8 @@ import Testing
   ) throws(RPCError) -> [[UInt8]] {
     var messages: [[UInt8]] = []
     try bytes.withUnsafeBufferPointer { buffer throws(RPCError) in
-      try deframer.feed(UnsafeRawBufferPointer(buffer)) { messages.append(Array($0)) }
+      try deframer.feed(UnsafeRawBufferPointer(buffer)) { bytes, _ in messages.append(Array(bytes))
+      }
     }
     return messages
   }
@@ -47,6 +48,34 @@ import Testing
     #expect(throws: RPCError(.internal, "bad message prefix: flag 2")) {
       try self.feed(&deframer, self.frame([1], flag: 2))
     }
+  }
+
+  @Test func inflatesWhatItsCallSaysIsCompressed() throws {
+    let payload = [UInt8](repeating: 5, count: 90)
+    let compressed = frame(payload.withUnsafeBytes { Gzip.compress($0) }, flag: 1)
+    var deframer = MessageDeframer(messageBytesMax: 100)
+    deframer.encoding = .gzip
+    let bytes = frame([1]) + compressed + frame([2])
+    let middle = bytes.count / 2
+    var messages = try feed(&deframer, Array(bytes[..<middle]))
+    messages += try feed(&deframer, Array(bytes[middle...]))
+    #expect(messages == [[1], payload, [2]])
+  }
+
+  @Test func refusesCompressionThatNobodyAnnounced() {
+    var deframer = MessageDeframer(messageBytesMax: 100)
+    let error = RPCError(.internal, "a compressed message in a call without grpc-encoding")
+    #expect(throws: error) { try self.feed(&deframer, self.frame([1], flag: 1)) }
+  }
+
+  @Test func theLimitHoldsForTheInflatedMessage() {
+    var deframer = MessageDeframer(messageBytesMax: 100)
+    deframer.encoding = .gzip
+    let bomb = [UInt8](repeating: 5, count: 101).withUnsafeBytes { Gzip.compress($0) }
+    let error = #expect(throws: RPCError.self) {
+      try self.feed(&deframer, self.frame(bomb, flag: 1))
+    }
+    #expect(error?.code == .resourceExhausted)
   }
 
   @Test func knowsWhenItHoldsAPart() throws {

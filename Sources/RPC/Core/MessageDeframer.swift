@@ -1,13 +1,19 @@
 /// Cuts gRPC's length-prefixed messages out of a body whose chunks know nothing of them.
 ///
 /// A message that lies whole in one chunk is handed over where it lies; only one that is torn between
-/// chunks is copied together.
+/// chunks is copied together, and one that is compressed is handed over inflated.
 package struct MessageDeframer {
+  /// Takes a message; the flag says whether it came compressed.
+  package typealias Taking = (UnsafeRawBufferPointer, Bool) throws(RPCError) -> Void
+
   /// Bytes of the prefix: a flag for compression, and the length, big-endian.
   package static let prefixBytes = 5
 
-  /// The longest message taken. Its length is checked before anything is gathered.
+  /// The longest message taken, as it is without compression. Its length is checked before anything
+  /// is gathered.
   package let messageBytesMax: Int
+  /// What the header block says of the messages whose flag is set.
+  package var encoding = MessageEncoding.identity
   private var gathered: [UInt8] = []
 
   package init(messageBytesMax: Int) {
@@ -19,7 +25,7 @@ package struct MessageDeframer {
 
   /// Calls `body` for every message that `bytes` completes.
   package mutating func feed(
-    _ bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) throws(RPCError) -> Void
+    _ bytes: UnsafeRawBufferPointer, _ body: Taking
   ) throws(RPCError) {
     var rest = bytes
     while !rest.isEmpty {
@@ -27,7 +33,7 @@ package struct MessageDeframer {
         rest.count >= MessageDeframer.prefixBytes + length
       {
         let end = MessageDeframer.prefixBytes + length
-        try body(UnsafeRawBufferPointer(rebasing: rest[MessageDeframer.prefixBytes..<end]))
+        try deliver(UnsafeRawBufferPointer(rebasing: rest[..<end]), body)
         rest = UnsafeRawBufferPointer(rebasing: rest[end...])
       } else {
         rest = try gather(rest, body)
@@ -37,7 +43,7 @@ package struct MessageDeframer {
 
   /// Adds what the torn message still lacks; returns the bytes after it.
   private mutating func gather(
-    _ bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) throws(RPCError) -> Void
+    _ bytes: UnsafeRawBufferPointer, _ body: Taking
   ) throws(RPCError) -> UnsafeRawBufferPointer {
     var rest = bytes
     take(&rest, upTo: MessageDeframer.prefixBytes)
@@ -49,10 +55,22 @@ package struct MessageDeframer {
     guard gathered.count == MessageDeframer.prefixBytes + length else { return rest }
     let message = gathered
     gathered = []
-    try message[MessageDeframer.prefixBytes...].withUnsafeBufferPointer {
-      part throws(RPCError) in try body(UnsafeRawBufferPointer(part))
+    try message.withUnsafeBufferPointer { buffer throws(RPCError) in
+      try deliver(UnsafeRawBufferPointer(buffer), body)
     }
     return rest
+  }
+
+  /// Hands over the message in `framed`, prefix included.
+  private func deliver(
+    _ framed: UnsafeRawBufferPointer, _ body: Taking
+  ) throws(RPCError) {
+    let message = UnsafeRawBufferPointer(rebasing: framed[MessageDeframer.prefixBytes...])
+    if framed[0] == 0 { return try body(message, false) }
+    let inflated = try Gzip.decompress(message, bytesMax: messageBytesMax)
+    try inflated.withUnsafeBufferPointer { buffer throws(RPCError) in
+      try body(UnsafeRawBufferPointer(buffer), true)
+    }
   }
 
   private mutating func take(_ bytes: inout UnsafeRawBufferPointer, upTo size: Int) {
@@ -66,8 +84,9 @@ package struct MessageDeframer {
     if bytes.count < MessageDeframer.prefixBytes { return nil }
     switch bytes[0] {
     case 0: break
+    case 1 where encoding == .gzip: break
     case 1:
-      throw RPCError(.unimplemented, "compressed messages are not supported; send them as they are")
+      throw RPCError(.internal, "a compressed message in a call without grpc-encoding")
     default: throw RPCError(.internal, "bad message prefix: flag \(bytes[0])")
     }
     let length = Int(UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: 1, as: UInt32.self)))
@@ -79,9 +98,9 @@ package struct MessageDeframer {
   }
 
   /// Writes the prefix into the first five bytes of `message`, which were left free for it.
-  package static func writePrefix(into message: inout [UInt8]) {
+  package static func writePrefix(into message: inout [UInt8], isCompressed: Bool = false) {
     let length = UInt32(message.count - prefixBytes)
-    message[0] = 0
+    message[0] = isCompressed ? 1 : 0
     message[1] = UInt8(length >> 24)
     message[2] = UInt8(length >> 16 & 255)
     message[3] = UInt8(length >> 8 & 255)

@@ -13,8 +13,13 @@ package protocol HTTP2ConnectionOwner: AnyObject {
   /// See `HTTP2SessionDelegate.openedStream`.
   func openedStream(_ id: Int32, endsStream: Bool, overflowed: Bool) -> HTTP2Stream?
   func receivedGoaway(lastStream: Int32, _ code: HTTP2ErrorCode)
+  func receivedPingAnswer()
   /// All streams have been closed before.
   func ended(_ connection: HTTP2Connection, _ end: ConnectionEnd)
+}
+
+extension HTTP2ConnectionOwner {
+  package func receivedPingAnswer() {}
 }
 
 /// An HTTP/2 session on a connection of the reactor.
@@ -28,6 +33,8 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
   /// Nil until the connection is ready.
   package var session: HTTP2Session? { established }
 
+  /// False before it is ready, and as soon as it has begun to end.
+  package var isOpen: Bool { established != nil && connection.isOpen }
   package var loop: EventLoop { connection.loop }
   package var peer: SocketAddress? { connection.peer }
   package var peerIdentity: PeerIdentity? { connection.peerIdentity }
@@ -109,6 +116,8 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
   }
 
   package func receivedSettings() { owner?.receivedSettings() }
+
+  package func receivedPingAnswer() { owner?.receivedPingAnswer() }
 
   package func sessionHasOutput() { connection.setNeedsFlush() }
 }

@@ -13,8 +13,14 @@ package protocol HTTP2SessionDelegate: AnyObject {
   func receivedGoaway(lastStream: Int32, _ code: HTTP2ErrorCode)
   /// The peer has said what it allows, which it may change later.
   func receivedSettings()
+  /// The peer has answered a `ping`.
+  func receivedPingAnswer()
   /// There is output to fetch with `send`.
   func sessionHasOutput()
+}
+
+extension HTTP2SessionDelegate {
+  package func receivedPingAnswer() {}
 }
 
 /// One side of one HTTP/2 connection, without any input or output of its own: bytes in, bytes out.
@@ -357,6 +363,8 @@ package final class HTTP2Session {
     case NGHTTP2_DATA.rawValue: if ends { stream(frame.hd.stream_id)?.handler?.receivedEnd() }
     case NGHTTP2_SETTINGS.rawValue:
       if frame.hd.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) == 0 { delegate.receivedSettings() }
+    case NGHTTP2_PING.rawValue:
+      if frame.hd.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) != 0 { delegate.receivedPingAnswer() }
     case NGHTTP2_GOAWAY.rawValue:
       delegate.receivedGoaway(
         lastStream: frame.goaway.last_stream_id,
@@ -400,8 +408,9 @@ package final class HTTP2Session {
           session, UInt8(NGHTTP2_FLAG_NONE.rawValue), frame.hd.stream_id,
           HTTP2ErrorCode.noError.rawValue)
       }
-      if let stream = stream(frame.hd.stream_id), !ends, stream.queuedBytes == 0 {
-        stream.handler?.outputDrained()
+      if let stream = stream(frame.hd.stream_id) {
+        stream.hasBegun = true
+        if !ends, stream.queuedBytes == 0 { stream.handler?.outputDrained() }
       }
     default: break
     }

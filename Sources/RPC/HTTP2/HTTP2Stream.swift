@@ -42,11 +42,19 @@ package final class HTTP2Stream {
     case fields(HeaderFields)
   }
 
+  /// Whether the stream's header block has gone out (client): before that the peer cannot know of it.
+  package internal(set) var hasBegun = false
+
   /// Held until the stream is closed.
   var handler: (any HTTP2StreamHandler)?
 
   package init(_ handler: any HTTP2StreamHandler) {
     self.handler = handler
+  }
+
+  /// Whoever served this stream has no more to do with it.
+  package func hand(to handler: any HTTP2StreamHandler) {
+    if session != nil { self.handler = handler }
   }
 
   // MARK: Sending

@@ -9,15 +9,22 @@ package struct CallOptions: Sendable {
   /// being served still holds where it is earlier.
   package var timeout: Duration?
   /// Wait for a connection until the deadline, where otherwise the call fails at once when none can
-  /// be made.
-  package var waitForReady = false
+  /// be made. The channel's service config decides when nil.
+  package var waitForReady: Bool?
+  /// Compress the messages of the request, which servers need not understand.
+  package var compresses = false
+  /// Takes what comes beside the messages.
+  package var record: CallRecord?
 
   package init(
-    metadata: Metadata = Metadata(), timeout: Duration? = nil, waitForReady: Bool = false
+    metadata: Metadata = Metadata(), timeout: Duration? = nil, waitForReady: Bool? = nil,
+    compresses: Bool = false, record: CallRecord? = nil
   ) {
     self.metadata = metadata
     self.timeout = timeout
     self.waitForReady = waitForReady
+    self.compresses = compresses
+    self.record = record
   }
 }
 
@@ -33,13 +40,24 @@ package struct ChannelConfiguration: Sendable {
   package var callTimeout: Duration = .seconds(30)
   /// The longest response message.
   package var messageBytes = 4 * 1024 * 1024
-  /// Connections, opened one by one as the server's stream limit is reached.
+  /// Retries, timeouts and load balancing.
+  package var service = ServiceConfig()
+  /// Bytes of a call's requests that are kept, until the response begins, to send them again.
+  package var replayBytes = 1024 * 1024
+  /// Connections to one address, opened one by one as the server's stream limit is reached.
   package var connectionsMax = 4
   /// Calls that may wait for a connection.
   package var waitingCalls = 1024
   /// Delay before connecting again: doubled with each failure up to `backoffMax`, ±20 %.
   package var backoff: Duration = .milliseconds(100)
   package var backoffMax: Duration = .seconds(10)
+  /// The name is asked for again after a connection was lost or refused, at most this often.
+  package var resolutionInterval: Duration = .seconds(1)
+  /// A connection with calls is pinged this often, and given up when no answer comes within
+  /// `keepaliveTimeout`; never when nil. Servers cut off who pings more often than they allow, by
+  /// default every five minutes.
+  package var keepalive: Duration?
+  package var keepaliveTimeout: Duration = .seconds(20)
 
   package init() {}
 }

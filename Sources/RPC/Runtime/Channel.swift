@@ -14,32 +14,35 @@ package final class Channel {
   package let reactor: Reactor
   package let configuration: ChannelConfiguration
   private let resolve: () async throws -> [SocketAddress]
-  private var connections: [ClientConnection] = []
-  private var waiters: [Waiter] = []
-  private var addresses: [SocketAddress] = []
-  private var isConnecting = false
   private var isClosed = false
-  private var failures = 0
-  private var nextAttempt = Instant(nanoseconds: 0)
 
-  /// Metadata that every call carries: request id, trace context.
+  /// Metadata that every call carries: request id, trace context. Asked for in the task that makes the
+  /// call.
   package var metadata: () -> Metadata = { Metadata() }
+  var retryTokens: RetryTokens
+
+  // Addresses, in the resolver's order, and those that it no longer names but that have calls.
+  private var endpoints: [Endpoint] = []
+  private var retired: [Endpoint] = []
+  private var isResolving = false
+  private var resolvedAt: Instant?
+  private var addressesAreStale = true
+  private var resolutionFailures = 0
+  private var nextResolution = Instant(nanoseconds: 0)
+  /// Where `roundRobin` goes on.
+  private var turn = 0
+
+  /// Calls that wait for a connection with room, the first to come first.
+  private var waiting: [ClientCall] = []
+  private var wakeUp: LoopTimer?
+  private var isSeeking = false
 
   /// Why the last connection ended or could not be made.
   private(set) var lastFailure = "never connected"
 
-  private final class Waiter {
-    let waitsForReady: Bool
-    var continuation: UnsafeContinuation<Void, Never>?
-    var result: Result<ClientConnection, RPCError>?
-    var timer: LoopTimer?
-
-    init(waitsForReady: Bool) { self.waitsForReady = waitsForReady }
-  }
-
   var loop: EventLoop { reactor.loop }
 
-  /// A channel to what `resolve` returns: tried in order, and asked for again after failures.
+  /// A channel to what `resolve` returns: all its addresses, and asked for again after failures.
   package init(
     reactor: Reactor, configuration: ChannelConfiguration = ChannelConfiguration(),
     resolve: @escaping () async throws -> [SocketAddress]
@@ -47,6 +50,7 @@ package final class Channel {
     self.reactor = reactor
     self.configuration = configuration
     self.resolve = resolve
+    retryTokens = RetryTokens(configuration.service.throttling)
   }
 
   package convenience init(
@@ -59,8 +63,9 @@ package final class Channel {
   /// Ends every call and connection.
   package func close() {
     isClosed = true
-    failWaiters(RPCError(.unavailable, "the channel is closed"), all: true)
-    for connection in connections { connection.close() }
+    failWaiting(RPCError(.unavailable, "the channel is closed"), all: true)
+    if let timer = wakeUp.take() { loop.cancel(timer) }
+    for endpoint in endpoints + retired { endpoint.close() }
   }
 
   // MARK: Calls
@@ -68,35 +73,30 @@ package final class Channel {
   package func unary<Request: ProtobufMessage, Response: ProtobufMessage>(
     _ method: MethodDescriptor, _ request: Request, _ options: CallOptions = CallOptions()
   ) async throws -> Response {
-    try await unary(method, request.framed(), options, Response.init(received:))
+    try await unary(
+      method, request.framed(options.compresses ? .gzip : .identity), options,
+      Response.init(received:))
   }
 
   private func unary<Response: Sendable>(
     _ method: MethodDescriptor, _ framed: [UInt8], _ options: CallOptions,
     _ decode: @escaping MessageDecoding<Response>
   ) async throws -> Response {
-    var attempts = 0
-    while true {
-      let call = UnaryClientCall<Response>(method, self, options, decode)
-      do {
-        return try await call.cancelling {
-          try await call.open()
-          call.stream?.send(framed)
-          call.stream?.end()
-          return try await call.result()
-        }
-      } catch let error as RPCError where error.code == .unavailable && call.wasNeverSeen {
-        // The server told us that it did not process the call: safe to send once more.
-        attempts += 1
-        if attempts > 1 { throw error }
-      }
+    let call = UnaryClientCall<Response>(method, self, options, decode)
+    call.send(framed)
+    call.endRequest()
+    return try await call.cancelling {
+      call.start()
+      return try await call.result()
     }
   }
 
   package func serverStreaming<Request: ProtobufMessage, Response: ProtobufMessage>(
     _ method: MethodDescriptor, _ request: Request, _ options: CallOptions = CallOptions()
   ) async throws -> ResponseStream<Response> {
-    try await serverStreaming(method, request.framed(), options, Response.init(received:))
+    try await serverStreaming(
+      method, request.framed(options.compresses ? .gzip : .identity), options,
+      Response.init(received:))
   }
 
   private func serverStreaming<Response: Sendable>(
@@ -104,9 +104,9 @@ package final class Channel {
     _ decode: @escaping MessageDecoding<Response>
   ) async throws -> ResponseStream<Response> {
     let call = StreamingClientCall<Response>(method, self, options, decode)
+    call.send(framed)
+    call.endRequest()
     try await call.cancelling { try await call.open() }
-    call.stream?.send(framed)
-    call.stream?.end()
     return ResponseStream(call)
   }
 
@@ -146,17 +146,18 @@ package final class Channel {
   package func unary(
     _ method: MethodDescriptor, serialized request: [UInt8], _ options: CallOptions = CallOptions()
   ) async throws -> [UInt8] {
-    try await unary(method, Channel.framed(request), options) { Array($0) }
+    try await unary(method, Channel.framed(request, options), options) { Array($0) }
   }
 
   /// As `serverStreaming`, for who passes serialized messages on and looks into neither.
   package func serverStreaming(
     _ method: MethodDescriptor, serialized request: [UInt8], _ options: CallOptions = CallOptions()
   ) async throws -> ResponseStream<[UInt8]> {
-    try await serverStreaming(method, Channel.framed(request), options) { Array($0) }
+    try await serverStreaming(method, Channel.framed(request, options), options) { Array($0) }
   }
 
-  private static func framed(_ message: [UInt8]) -> [UInt8] {
+  private static func framed(_ message: [UInt8], _ options: CallOptions) -> [UInt8] {
+    if options.compresses { return message.gzipped() }
     var bytes = [UInt8](repeating: 0, count: MessageDeframer.prefixBytes)
     bytes.reserveCapacity(bytes.count + message.count)
     bytes += message
@@ -164,135 +165,161 @@ package final class Channel {
     return bytes
   }
 
-  // MARK: Connections
+  // MARK: Placing calls
 
-  /// A connection with room for a stream; makes or awaits one where there is none.
-  func ready(until deadline: Instant, waits: Bool) async throws -> ClientConnection {
-    if let connection = connections.first(where: \.hasRoom) { return connection }
-    if isClosed { throw RPCError(.unavailable, "the channel is closed") }
-    if waiters.count >= configuration.waitingCalls {
-      throw RPCError(
-        .resourceExhausted, "\(waiters.count) calls wait for a connection; try again later")
+  /// Has `call` opened on a connection: at once where one has room, or as soon as one has.
+  func place(_ call: ClientCall) {
+    if isClosed { return call.fail(RPCError(.unavailable, "the channel is closed")) }
+    if waiting.isEmpty, let connection = pick() { return call.open(on: connection) }
+    if waiting.count >= configuration.waitingCalls {
+      return call.fail(
+        RPCError(
+          .resourceExhausted, "\(waiting.count) calls wait for a connection; try again later"))
     }
-    let waiter = Waiter(waitsForReady: waits)
-    waiters.append(waiter)
-    waiter.timer = loop.schedule(at: deadline) { [unowned self] in
-      self.drop(
-        waiter,
-        RPCError(.deadlineExceeded, "no connection before the deadline: \(self.lastFailure)"))
+    waiting.append(call)
+    seek()
+  }
+
+  /// The call no longer waits.
+  func withdraw(_ call: ClientCall) { waiting.removeAll { $0 === call } }
+
+  /// A stream has ended, or a connection is ready: calls that wait may go on.
+  func roomMade() {
+    if waiting.isEmpty { return }
+    while !waiting.isEmpty, let connection = pick() {
+      waiting.removeFirst().open(on: connection)
     }
-    connect()
-    nonisolated(unsafe) let (cancelled, channel) = (waiter, self)
-    let loop = self.loop
-    await cancellable {
-      // Settled already where connecting failed at once.
-      await withUnsafeContinuation { continuation in
-        if waiter.result == nil {
-          waiter.continuation = continuation
-        } else {
-          continuation.resume()
-        }
+    if !waiting.isEmpty { seek() }
+  }
+
+  private func pick() -> ClientConnection? {
+    switch configuration.service.loadBalancing {
+    case .pickFirst:
+      for endpoint in endpoints {
+        if let connection = endpoint.connectionWithRoom { return connection }
       }
-    } onCancel: {
-      loop.execute { channel.drop(cancelled, RPCError(.cancelled, "the call was cancelled")) }
+    case .roundRobin:
+      for offset in 1...max(endpoints.count, 1) where !endpoints.isEmpty {
+        let index = (turn + offset) % endpoints.count
+        guard let connection = endpoints[index].connectionWithRoom else { continue }
+        turn = index
+        return connection
+      }
     }
-    guard let result = waiter.result else { throw RPCError(.internal, "woken without a result") }
-    return try result.get()
+    return nil
   }
 
-  private func drop(_ waiter: Waiter, _ error: RPCError) {
-    guard let index = waiters.firstIndex(where: { $0 === waiter }) else { return }
-    waiters.remove(at: index)
-    settle(waiter, .failure(error))
+  private func failWaiting(_ error: RPCError, all: Bool) {
+    let failing = waiting.filter { all || !$0.waitsForReady }
+    waiting.removeAll { all || !$0.waitsForReady }
+    for call in failing { call.fail(error) }
   }
 
-  private func settle(_ waiter: Waiter, _ result: Result<ClientConnection, RPCError>) {
-    if let timer = waiter.timer.take() { loop.cancel(timer) }
-    waiter.result = result
-    waiter.continuation.take()?.resume()
+  // MARK: Connecting
+
+  /// Does what there is to do to get a connection, or a further one; fails the calls that do not wait
+  /// for it where nothing can be done now.
+  private func seek() {
+    if isClosed || isResolving || isSeeking { return }
+    isSeeking = true
+    defer { isSeeking = false }
+    let now = Instant.now()
+    let isUsable = endpoints.contains(where: \.isUsable)
+    if addressesAreStale, now >= nextResolution {
+      resolveAddresses()
+      // What we have may be of no use: the answer comes first, unless calls can go on.
+      if !isUsable { return }
+    }
+    switch configuration.service.loadBalancing {
+    case .pickFirst: connectToFirst(isUsable)
+    case .roundRobin:
+      let full = endpoints.allSatisfy { $0.connectionWithRoom == nil }
+      for endpoint in endpoints where !endpoint.isUsable || (full && !waiting.isEmpty) {
+        if endpoint.mayConnect { endpoint.connect() }
+      }
+    }
+    if !isUsable, !endpoints.contains(where: \.isConnecting), !isResolving {
+      failWaiting(RPCError(.unavailable, lastFailure), all: false)
+    }
+    scheduleWakeUp()
   }
 
-  /// Starts one connection attempt, unless one is under way or as many as allowed are open.
-  private func connect() {
-    let usable = connections.count { !$0.isLeaving }
-    if isConnecting || isClosed || usable >= configuration.connectionsMax { return }
-    isConnecting = true
-    if nextAttempt <= Instant.now() { return attempt() }
-    // Calls that do not wait learn at once why there is no connection.
-    failWaiters(RPCError(.unavailable, "cannot connect: \(lastFailure)"), all: false)
-    loop.schedule(at: nextAttempt) { [weak self] in self?.attempt() }
+  private func connectToFirst(_ isUsable: Bool) {
+    if endpoints.contains(where: \.isConnecting) { return }
+    if isUsable {
+      if let full = endpoints.first(where: \.isUsable), full.mayConnect { full.connect() }
+      return
+    }
+    // An address that fails at once leaves it to the next.
+    for endpoint in endpoints where endpoint.mayConnect {
+      endpoint.connect()
+      if endpoint.isConnecting { return }
+    }
   }
 
-  private func attempt() {
+  /// Looks again when the first delay is over, while there is a reason to.
+  private func scheduleWakeUp() {
+    if let timer = wakeUp.take() { loop.cancel(timer) }
+    let keepsAll = configuration.service.loadBalancing == .roundRobin
+    if waiting.isEmpty, !keepsAll { return }
+    let delayed = endpoints.filter { !$0.isUsable && $0.isBackingOff }.map(\.nextAttempt)
+    let now = Instant.now()
+    let times = delayed + (addressesAreStale && nextResolution > now ? [nextResolution] : [])
+    guard let earliest = times.min() else { return }
+    wakeUp = loop.schedule(at: earliest) { [weak self] in
+      self?.wakeUp = nil
+      self?.seek()
+    }
+  }
+
+  private func resolveAddresses() {
+    isResolving = true
     loop.spawn(on: reactor) {
       do {
-        if self.addresses.isEmpty { self.addresses = try await self.resolve() }
-        guard let address = self.addresses.first else {
-          throw RPCError(.unavailable, "the name has no address")
-        }
-        let connection = ClientConnection(self)
-        self.connections.append(connection)
-        do {
-          try connection.start(to: address)
-        } catch {
-          self.connections.removeLast()
-          throw error
-        }
+        self.adopt(try await self.resolve())
       } catch {
-        self.attemptFailed("\(error)")
+        self.resolutionFailed("\(error)")
       }
+      self.isResolving = false
+      self.seek()
     }
   }
 
-  private func attemptFailed(_ reason: String) {
-    isConnecting = false
+  private func resolutionFailed(_ reason: String) {
+    lastFailure = "cannot connect: \(reason)"
+    let delay = min(
+      configuration.backoff * (1 << min(resolutionFailures, 16)), configuration.backoffMax)
+    resolutionFailures += 1
+    nextResolution = Instant.now() + delay * Double.random(in: 0.8...1.2)
+  }
+
+  private func adopt(_ addresses: [SocketAddress]) {
+    if addresses.isEmpty { return resolutionFailed("the name has no address") }
+    resolutionFailures = 0
+    addressesAreStale = false
+    nextResolution = Instant.now() + configuration.resolutionInterval
+    let known = endpoints
+    endpoints = addresses.map { address in
+      known.first { $0.address == address } ?? Endpoint(self, address)
+    }
+    for endpoint in known where !endpoints.contains(where: { $0 === endpoint }) {
+      if !endpoint.isEmpty { retired.append(endpoint) }
+      endpoint.leave()
+    }
+  }
+
+  // MARK: For endpoints
+
+  /// Why a connection is about to end.
+  func note(_ reason: String) { lastFailure = reason }
+
+  /// An attempt to connect failed, or a connection was lost. The addresses may have changed with the
+  /// server.
+  func failed(_ endpoint: Endpoint, _ reason: String) {
     lastFailure = reason
-    if !addresses.isEmpty { addresses.removeFirst() }
-    let factor = 1 << min(failures, 16)
-    let delay = min(configuration.backoff * factor, configuration.backoffMax)
-    nextAttempt = Instant.now() + delay * Double.random(in: 0.8...1.2)
-    failures += 1
-    failWaiters(RPCError(.unavailable, "cannot connect: \(reason)"), all: false)
-    if !waiters.isEmpty { connect() }
-  }
-
-  private func failWaiters(_ error: RPCError, all: Bool) {
-    let failing = waiters.filter { all || !$0.waitsForReady }
-    waiters.removeAll { all || !$0.waitsForReady }
-    for waiter in failing { settle(waiter, .failure(error)) }
-  }
-
-  // MARK: For connections
-
-  func connected(_ connection: ClientConnection) {
-    isConnecting = false
-    failures = 0
-    let settled = waiters
-    waiters = []
-    for waiter in settled { settle(waiter, .success(connection)) }
-  }
-
-  func leaving(_ connection: ClientConnection) {
-    lastFailure = "the server is shutting down"
-    if !waiters.isEmpty { connect() }
-  }
-
-  func ended(_ connection: ClientConnection, _ end: ConnectionEnd) {
-    connections.removeAll { $0 === connection }
-    let reason =
-      switch end {
-      case .closedByPeer: "closed by the server"
-      case .closedHere: "closed by this side"
-      case .failed(let error): "\(error)"
-      case .timedOut(let what): "timed out: \(what)"
-      }
-    if connection.isReady {
-      lastFailure = reason
-      // The addresses may have changed with the server.
-      addresses = []
-      if !waiters.isEmpty { connect() }
-    } else {
-      attemptFailed(reason)
-    }
+    if isClosed { return }
+    if endpoint.isEmpty { retired.removeAll { $0 === endpoint } }
+    addressesAreStale = true
+    if !waiting.isEmpty || configuration.service.loadBalancing == .roundRobin { seek() }
   }
 }

@@ -3,59 +3,100 @@ import Protobuf
 import RPCCore
 import Reactor
 
-/// One call on the client's side. What depends on the messages' types is in the subclasses.
+/// One call on the client's side, over as many attempts as it takes. What depends on the messages'
+/// types is in the subclasses.
 class ClientCall: HTTP2StreamHandler {
   let method: MethodDescriptor
   let channel: Channel
   let deadline: Instant
-  private let options: CallOptions
+  let options: CallOptions
+  private let config: ServiceConfig.Method
+  /// What the channel adds, which may depend on the task that makes the call.
+  private let channelMetadata: Metadata
 
+  /// Of the attempt under way.
   private(set) var stream: HTTP2Stream?
   private weak var connection: ClientConnection?
   private var deframer: MessageDeframer
+
+  private var request = ReplayBuffer()
+  private var attempts = Attempts()
   private var timer: LoopTimer?
+  private var retryTimer: LoopTimer?
+  private var opening: UnsafeContinuation<Void, Never>?
+  private var failure: RPCError?
   private(set) var isFinished = false
   private(set) var initialMetadata = Metadata()
   private(set) var trailingMetadata = Metadata()
-  /// The server has said that it did not process the call, by REFUSED_STREAM.
-  private(set) var wasNeverSeen = false
 
   init(_ method: MethodDescriptor, _ channel: Channel, _ options: CallOptions) {
     self.method = method
     self.channel = channel
     self.options = options
-    let own = channel.loop.now + (options.timeout ?? channel.configuration.callTimeout)
-    deadline = min(own, CallDeadline.current ?? .distantFuture)
+    channelMetadata = channel.metadata()
+    config = channel.configuration.service.method(method)
+    let timeout = options.timeout ?? config.timeout ?? channel.configuration.callTimeout
+    let longest = min(timeout, config.timeout ?? timeout)
+    deadline = min(channel.loop.now + longest, CallDeadline.current ?? .distantFuture)
     deframer = MessageDeframer(messageBytesMax: channel.configuration.messageBytes)
   }
 
+  var waitsForReady: Bool { options.waitForReady ?? config.waitForReady ?? false }
+
+  /// How the messages of the request go out.
+  var encoding: MessageEncoding { options.compresses ? .gzip : .identity }
+
   // MARK: For subclasses
 
-  func received(message: UnsafeRawBufferPointer) throws(RPCError) {}
+  func received(message: UnsafeRawBufferPointer, wasCompressed: Bool) throws(RPCError) {}
   func consumed(_ count: Int) { stream?.consume(count) }
   func completed(_ result: Result<Void, RPCError>) {}
   func drained() {}
 
   // MARK: Life
 
-  /// Connects where necessary and sends the header block.
-  func open(endsStream: Bool = false) async throws {
-    let connection = try await channel.ready(until: deadline, waits: options.waitForReady)
-    if isFinished { throw RPCError(.cancelled, "the call was cancelled") }
+  /// Begins the call: on a connection that is there, or as soon as there is one.
+  func start() {
+    timer = channel.loop.schedule(at: deadline) { [unowned self] in
+      self.timer = nil
+      let reason =
+        self.stream == nil
+        ? "no connection before the deadline: \(self.channel.lastFailure)"
+        : "no answer before the deadline"
+      self.end(.failure(RPCError(.deadlineExceeded, reason)))
+    }
+    channel.place(self)
+  }
+
+  /// Begins the call, and waits until it is on its way.
+  func open() async throws {
+    start()
+    if stream == nil, !isFinished {
+      await withUnsafeContinuation { continuation in
+        // The task may have come here by way of the loop's queue.
+        if stream != nil || isFinished { continuation.resume() } else { opening = continuation }
+      }
+    }
+    if let failure { throw failure }
+  }
+
+  /// Makes an attempt on `connection`; for the channel.
+  func open(on connection: ClientConnection) {
     let remaining = (deadline - Instant.now()).nanosecondsSaturating
-    if remaining <= 0 { throw RPCError(.deadlineExceeded, "the deadline passed before the call") }
+    if remaining <= 0 {
+      return fail(RPCError(.deadlineExceeded, "the deadline passed before the call"))
+    }
     let stream = HTTP2Stream(self)
     do {
       try connection.open(stream, fields(remaining))
     } catch {
-      throw RPCError(.unavailable, "cannot open a stream: \(error)")
+      return fail(RPCError(.unavailable, "cannot open a stream: \(error)"))
     }
     self.stream = stream
     self.connection = connection
-    timer = channel.loop.schedule(at: deadline) { [unowned self] in
-      self.timer = nil
-      self.end(.failure(RPCError(.deadlineExceeded, "no answer before the deadline")))
-    }
+    attempts.made += 1
+    request.replay(into: stream)
+    opening.take()?.resume()
   }
 
   private func fields(_ remaining: Int64) -> HeaderFields {
@@ -66,8 +107,13 @@ class ClientCall: HTTP2StreamHandler {
     fields.append(":authority", channel.configuration.authority)
     fields.append("te", "trailers")
     fields.append("content-type", "application/grpc")
+    fields.append("grpc-accept-encoding", MessageEncoding.accepted)
+    if options.compresses { fields.append("grpc-encoding", MessageEncoding.gzip.rawValue) }
     fields.append("grpc-timeout", GRPCTimeout.encode(nanoseconds: remaining))
-    for metadata in [channel.metadata(), options.metadata] {
+    if attempts.retries > 0 {
+      fields.append("grpc-previous-rpc-attempts", String(attempts.retries))
+    }
+    for metadata in [channelMetadata, options.metadata] {
       for entry in metadata.entries {
         fields.append(
           entry.name, Metadata.wireValue(entry.value), isSensitive: entry.name == "authorization")
@@ -75,6 +121,34 @@ class ClientCall: HTTP2StreamHandler {
     }
     return fields
   }
+
+  // MARK: The request
+
+  /// Queues a message, prefix included, for this attempt and those that may follow.
+  func send(_ message: [UInt8]) {
+    if !attempts.areOver {
+      request.append(message)
+      if stream != nil, request.bytes > channel.configuration.replayBytes { commit() }
+    }
+    stream?.send(message)
+  }
+
+  /// No more messages follow.
+  func endRequest() {
+    request.hasEnded = true
+    stream?.end()
+  }
+
+  /// Bytes that wait to be sent.
+  var queuedBytes: Int { stream?.queuedBytes ?? request.bytes }
+
+  /// No further attempt will be made.
+  private func commit() {
+    attempts.areOver = true
+    request.removeAll()
+  }
+
+  // MARK: The end
 
   /// Ends the call from this side; the server is told to stop.
   func cancel() { end(.failure(RPCError(.cancelled, "the call was cancelled"))) }
@@ -85,18 +159,76 @@ class ClientCall: HTTP2StreamHandler {
     channel.loop.execute { call.cancel() }
   }
 
+  /// No connection could be had; for the channel.
+  func fail(_ error: RPCError) { end(.failure(error)) }
+
   private func end(_ result: Result<Void, RPCError>) {
     if isFinished { return }
-    finish()
+    if stream == nil { channel.withdraw(self) }
     stream?.reset(.cancel)
     stream = nil
-    completed(result)
+    finish(result)
   }
 
-  private func finish() {
+  private func finish(_ result: Result<Void, RPCError>) {
     isFinished = true
-    if let timer { channel.loop.cancel(timer) }
+    for timer in [timer, retryTimer] {
+      if let timer { channel.loop.cancel(timer) }
+    }
     timer = nil
+    retryTimer = nil
+    request.removeAll()
+    if case .failure(let error) = result { failure = error }
+    if let record = options.record {
+      record.initialMetadata = initialMetadata
+      record.trailingMetadata = trailingMetadata
+      record.attempts = attempts.made
+    }
+    if config.retry != nil { channel.retryTokens.note(result, config.retry) }
+    completed(result)
+    opening.take()?.resume()
+  }
+
+  // MARK: Further attempts
+
+  /// The attempt is over: so is the call, unless it is worth another one.
+  private func conclude(
+    _ result: Result<Void, RPCError>, _ fate: Attempts.Fate, pushback: Pushback? = nil
+  ) {
+    guard case .failure(let error) = result,
+      let delay = delay(after: error, fate, pushback), channel.loop.now + delay < deadline
+    else { return finish(result) }
+    if case .answered = fate, config.retry != nil { channel.retryTokens.note(result, config.retry) }
+    leaveStream()
+    // Not within the callback of a connection that may be going away.
+    retryTimer = channel.loop.schedule(at: channel.loop.now + delay) {
+      self.retryTimer = nil
+      self.channel.place(self)
+    }
+  }
+
+  /// How long to wait before another attempt, nil where none is to be made.
+  private func delay(
+    after error: RPCError, _ fate: Attempts.Fate, _ pushback: Pushback?
+  ) -> Duration? {
+    if attempts.areOver { return nil }
+    if attempts.allowTransparent(fate) { return .zero }
+    guard let policy = config.retry, policy.codes.contains(error.code),
+      attempts.retries + 1 < policy.attempts, channel.retryTokens.allowRetries
+    else { return nil }
+    attempts.retries += 1
+    switch pushback {
+    case .never: return nil
+    case .after(let delay): return delay
+    case nil: return policy.delay(after: attempts.retries)
+    }
+  }
+
+  private func leaveStream() {
+    if let stream, let connection { stream.hand(to: LeftStream(connection)) }
+    stream = nil
+    connection = nil
+    deframer = MessageDeframer(messageBytesMax: channel.configuration.messageBytes)
   }
 
   // MARK: HTTP2StreamHandler
@@ -104,24 +236,35 @@ class ClientCall: HTTP2StreamHandler {
   func receivedHeaders(endsStream: Bool) {
     guard let head = connection?.takeHead() else { return }
     if let status = head.httpStatus, (100..<200).contains(status) { return }
-    if head.grpcStatus == nil || head.httpStatus == nil {
-      trailingMetadata = head.metadata
-    }
-    if head.httpStatus != nil { initialMetadata = head.metadata }
-    guard var outcome = head.outcome else { return }
-    if case .success = outcome, deframer.holdsPartOfAMessage {
-      outcome = .failure(RPCError(.internal, "the response ended in the middle of a message"))
-    }
     if isFinished { return }
-    finish()
-    if !endsStream { stream?.reset(.cancel) }
-    completed(outcome)
+    guard let outcome = head.outcome else { return receivedInitial(head) }
+    trailingMetadata = head.metadata
+    // Neither side may go on for nobody.
+    if !endsStream || !request.hasEnded || queuedBytes > 0 { stream?.reset(.cancel) }
+    if case .success = outcome, deframer.holdsPartOfAMessage {
+      let error = RPCError(.internal, "the response ended in the middle of a message")
+      return finish(.failure(error))
+    }
+    conclude(outcome, .answered, pushback: head.pushback)
+  }
+
+  private func receivedInitial(_ head: ResponseHead) {
+    initialMetadata = head.metadata
+    commit()
+    if let encoding = head.encoding {
+      deframer.encoding = encoding
+    } else {
+      end(.failure(RPCError(.internal, "the server answered in an encoding that we do not accept")))
+    }
   }
 
   func received(_ bytes: UnsafeRawBufferPointer) {
     if isFinished { return consumed(bytes.count) }
     do throws(RPCError) {
-      try deframer.feed(bytes) { message throws(RPCError) in try self.received(message: message) }
+      try deframer.feed(bytes) { message, wasCompressed throws(RPCError) in
+        self.options.record?.lastWasCompressed = wasCompressed
+        try self.received(message: message, wasCompressed: wasCompressed)
+      }
     } catch {
       end(.failure(error))
     }
@@ -135,19 +278,20 @@ class ClientCall: HTTP2StreamHandler {
   func outputDrained() { drained() }
 
   func closed(_ code: HTTP2ErrorCode) {
+    let hadBegun = stream?.hasBegun ?? true
     stream = nil
+    connection?.streamClosed()
     if isFinished { return }
-    finish()
-    wasNeverSeen = code == .refusedStream
     let reason =
       code == .connectionLost
       ? "the connection was lost: \(channel.lastFailure)"
       : "the server reset the call (HTTP/2 code \(code.rawValue))"
-    let status =
-      code == .noError ? StatusCode.unknown : StatusCode(http2ErrorCode: code.rawValue)
+    let status = code == .noError ? StatusCode.unknown : StatusCode(http2ErrorCode: code.rawValue)
     var error = RPCError(status, reason)
-    error.isOutcomeUnknown = code == .connectionLost
-    completed(.failure(error))
+    error.isOutcomeUnknown = code == .connectionLost && hadBegun
+    let fate: Attempts.Fate =
+      !hadBegun ? .unsent : code == .refusedStream ? .refused : .answered
+    conclude(.failure(error), fate)
   }
 }
 
@@ -157,4 +301,17 @@ extension ClientCall {
     nonisolated(unsafe) let call = self
     return try await cancellable(body) { call.cancelFromAnywhere() }
   }
+}
+
+/// A stream that its call has left for another attempt.
+private final class LeftStream: HTTP2StreamHandler {
+  private weak var connection: ClientConnection?
+
+  init(_ connection: ClientConnection) { self.connection = connection }
+
+  func receivedHeaders(endsStream: Bool) {}
+  func received(_ bytes: UnsafeRawBufferPointer) {}
+  func receivedEnd() {}
+  func outputDrained() {}
+  func closed(_ code: HTTP2ErrorCode) { connection?.streamClosed() }
 }

@@ -5,27 +5,37 @@ import Reactor
 /// One connection of a channel.
 final class ClientConnection: HTTP2ConnectionOwner {
   private unowned let channel: Channel
+  private unowned let endpoint: Endpoint
   private var http2: HTTP2Connection?
   private var head = ResponseHead()
+  private var timer: LoopTimer?
   private(set) var isReady = false
   private(set) var isLeaving = false
+  /// Why this side has closed it.
+  private(set) var closeReason = "closed by this side"
 
-  init(_ channel: Channel) { self.channel = channel }
+  init(_ channel: Channel, _ endpoint: Endpoint) {
+    self.channel = channel
+    self.endpoint = endpoint
+  }
 
-  func start(to address: SocketAddress) throws {
+  func start() throws {
     let configuration = channel.configuration
     let connection = try Connection(
-      to: address, loop: channel.loop, limits: configuration.connection, tls: configuration.tls,
-      expecting: configuration.expectedServer)
+      to: endpoint.address, loop: channel.loop, limits: configuration.connection,
+      tls: configuration.tls, expecting: configuration.expectedServer)
     let http2 = HTTP2Connection(
       connection, role: .client, limits: configuration.http2, owner: self)
     self.http2 = http2
     try http2.start()
   }
 
+  /// Whether it takes further calls, now or when others have ended.
+  var isUsable: Bool { isReady && !isLeaving && http2?.isOpen == true }
+
   /// Whether a further stream can be opened now.
   var hasRoom: Bool {
-    guard isReady, !isLeaving, let session = http2?.session else { return false }
+    guard isUsable, let session = http2?.session else { return false }
     return session.streamCount < session.peerConcurrentStreams
   }
 
@@ -40,6 +50,8 @@ final class ClientConnection: HTTP2ConnectionOwner {
     return head
   }
 
+  func streamClosed() { channel.roomMade() }
+
   func close() { http2?.close() }
 
   /// Takes no more calls; closes when those it has are over.
@@ -48,16 +60,57 @@ final class ClientConnection: HTTP2ConnectionOwner {
     http2?.session?.shutdown()
   }
 
+  private func close(because reason: String) {
+    closeReason = reason
+    channel.note(reason)
+    close()
+  }
+
+  // MARK: Waits
+
+  private func wait(_ duration: Duration, _ action: @escaping (ClientConnection) -> Void) {
+    stopWaiting()
+    timer = channel.loop.schedule(at: Instant.now() + duration) { [weak self] in
+      guard let self else { return }
+      timer = nil
+      action(self)
+    }
+  }
+
+  private func stopWaiting() {
+    if let timer { channel.loop.cancel(timer) }
+    timer = nil
+  }
+
+  private func scheduleKeepalive() {
+    guard let interval = channel.configuration.keepalive else { return }
+    wait(interval) { $0.keepAlive() }
+  }
+
+  private func keepAlive() {
+    guard let session = http2?.session, session.streamCount > 0 else { return scheduleKeepalive() }
+    session.ping()
+    let timeout = channel.configuration.keepaliveTimeout
+    wait(timeout) { $0.close(because: "no answer to a keepalive ping within \(timeout)") }
+  }
+
   // MARK: HTTP2ConnectionOwner
 
-  func ready(_ connection: HTTP2Connection) {}
+  func ready(_ connection: HTTP2Connection) {
+    let longest = channel.configuration.connection.handshake
+    wait(longest) { $0.close(because: "the server sent no SETTINGS within \(longest)") }
+  }
 
   /// Only now is known how many streams the server takes: a call more would be refused.
   func receivedSettings() {
-    if isReady { return }
+    if isReady { return channel.roomMade() }
     isReady = true
-    channel.connected(self)
+    stopWaiting()
+    scheduleKeepalive()
+    endpoint.connected(self)
   }
+
+  func receivedPingAnswer() { scheduleKeepalive() }
 
   func beganHeaders() { head = ResponseHead() }
 
@@ -69,11 +122,12 @@ final class ClientConnection: HTTP2ConnectionOwner {
 
   func receivedGoaway(lastStream: Int32, _ code: HTTP2ErrorCode) {
     isLeaving = true
-    channel.leaving(self)
+    endpoint.leaving(self)
   }
 
   func ended(_ connection: HTTP2Connection, _ end: ConnectionEnd) {
-    channel.ended(self, end)
+    stopWaiting()
     http2 = nil
+    endpoint.ended(self, end)
   }
 }

@@ -12,10 +12,20 @@ final class MessageQueue<Message: Sendable> {
 
   var taken: ((Int) -> Void)?
 
+  /// Whether the message that was taken last came compressed.
+  private(set) var lastWasCompressed = false
+  private var pushedCount = 0
+  private var takenCount = 0
+  /// Which of the messages in the queue came compressed, by their places in the stream.
+  private var compressed: [Int] = []
+
   var isEmpty: Bool { head == messages.count }
 
-  func push(_ message: Message) {
+  func push(_ message: Message, wasCompressed: Bool = false) {
+    if wasCompressed { compressed.append(pushedCount) }
+    pushedCount += 1
     if let waiter = waiter.take() {
+      countTaken()
       waiter.resume(returning: message)
       taken?(0)
     } else {
@@ -52,6 +62,12 @@ final class MessageQueue<Message: Sendable> {
     }
   }
 
+  private func countTaken() {
+    lastWasCompressed = compressed.first == takenCount
+    if lastWasCompressed { compressed.removeFirst() }
+    takenCount += 1
+  }
+
   private enum Settled {
     case message, end
     case failure(RPCError)
@@ -74,6 +90,7 @@ final class MessageQueue<Message: Sendable> {
     case .message:
       let message = messages[head]
       head += 1
+      countTaken()
       if head == messages.count {
         messages.removeAll(keepingCapacity: true)
         head = 0

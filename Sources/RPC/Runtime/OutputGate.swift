@@ -7,20 +7,27 @@ final class OutputGate {
   static let highWaterBytes = 64 * 1024
 
   private var waiter: UnsafeContinuation<Void, any Error>?
-  private var failure: RPCError?
+  /// Why nothing more can be written.
+  private(set) var failure: RPCError?
 
   /// Queues `message`, prefix included, and returns when there is room for a further one.
   func write(_ message: [UInt8], to stream: HTTP2Stream) async throws {
     if let failure { throw failure }
     stream.send(message)
-    if stream.queuedBytes <= OutputGate.highWaterBytes { return }
+    try await waitForRoom { stream.queuedBytes }
+  }
+
+  /// Returns as soon as no more than `highWaterBytes` wait.
+  func waitForRoom(_ queuedBytes: () -> Int) async throws {
+    if let failure { throw failure }
+    if queuedBytes() <= OutputGate.highWaterBytes { return }
     precondition(waiter == nil, "a stream of messages has one writer at a time")
     try await withUnsafeThrowingContinuation {
       (continuation: UnsafeContinuation<Void, any Error>) in
       // The task may have come here by way of the loop's queue, and the end of the wait before it.
       if let failure {
         continuation.resume(throwing: failure)
-      } else if stream.queuedBytes <= OutputGate.highWaterBytes {
+      } else if queuedBytes() <= OutputGate.highWaterBytes {
         continuation.resume()
       } else {
         waiter = continuation

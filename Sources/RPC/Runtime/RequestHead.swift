@@ -7,6 +7,9 @@ struct RequestHead {
   private(set) var contentTypeIsGRPC = false
   private(set) var timeout: Duration?
   private(set) var hasBadField = false
+  /// How messages are compressed, nil for an encoding that is not understood.
+  private(set) var encoding: MessageEncoding? = .identity
+  private(set) var acceptsGzip = false
   private(set) var metadata = Metadata()
 
   mutating func reset() { self = RequestHead() }
@@ -19,6 +22,10 @@ struct RequestHead {
     } else if RequestHead.equal(name, "grpc-timeout") {
       timeout = GRPCTimeout.decode(value)
       if timeout == nil { hasBadField = true }
+    } else if RequestHead.equal(name, "grpc-encoding") {
+      encoding = MessageEncoding(name: value)
+    } else if RequestHead.equal(name, "grpc-accept-encoding") {
+      acceptsGzip = RequestHead.list(value, holds: MessageEncoding.gzip.rawValue)
     } else if !RequestHead.isReserved(name) {
       let text = String(decoding: value, as: UTF8.self)
       if !metadata.appendReceived(name: String(decoding: name, as: UTF8.self), value: text) {
@@ -41,6 +48,12 @@ struct RequestHead {
   private static func isGRPC(_ value: UnsafeBufferPointer<UInt8>) -> Bool {
     equal(value, "application/grpc") || equal(value, "application/grpc+proto")
       || hasPrefix(value, "application/grpc;")
+  }
+
+  private static func list(_ value: UnsafeBufferPointer<UInt8>, holds entry: String) -> Bool {
+    value.split(separator: UInt8(ascii: ",")).contains { part in
+      part.drop { $0 == 0x20 }.prefix { $0 != 0x20 }.elementsEqual(entry.utf8)
+    }
   }
 
   /// Fields of the protocol itself, which are no metadata.

@@ -5,6 +5,9 @@ struct ResponseHead {
   private(set) var httpStatus: Int?
   private(set) var contentTypeIsGRPC = false
   private(set) var grpcStatus: Int?
+  /// How messages are compressed, nil for an encoding that was not offered.
+  private(set) var encoding: MessageEncoding? = .identity
+  private(set) var pushback: Pushback?
   private(set) var message = ""
   private(set) var details: [UInt8] = []
   private(set) var metadata = Metadata()
@@ -15,6 +18,8 @@ struct ResponseHead {
     case ":status": httpStatus = Int(text)
     case "content-type": contentTypeIsGRPC = text.hasPrefix("application/grpc")
     case "grpc-status": grpcStatus = Int(text) ?? StatusCode.unknown.rawValue
+    case "grpc-encoding": encoding = MessageEncoding(rawValue: text)
+    case "grpc-retry-pushback-ms": pushback = Pushback(text)
     case "grpc-message": message = GRPCMessageText.decode(text)
     case "grpc-status-details-bin": details = Base64.decode(Array(text.utf8)) ?? []
     case let name where !name.hasPrefix("grpc-") && !name.hasPrefix(":"):
@@ -37,5 +42,16 @@ struct ResponseHead {
     if httpStatus == 200, contentTypeIsGRPC { return nil }
     let code = StatusCode(httpStatus: httpStatus)
     return .failure(RPCError(code, "the server answered HTTP \(httpStatus), not gRPC"))
+  }
+}
+
+/// What the server says of a retry (`grpc-retry-pushback-ms`).
+enum Pushback: Equatable {
+  case after(Duration)
+  /// Do not retry: a negative number, or none at all.
+  case never
+
+  init(_ text: String) {
+    self = UInt32(text).map { .after(.milliseconds($0)) } ?? .never
   }
 }

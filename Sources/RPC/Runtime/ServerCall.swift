@@ -16,6 +16,11 @@ package class ServerCall: HTTP2StreamHandler {
   var responseMetadata = Metadata()
   var trailingMetadata = Metadata()
   var values: [ObjectIdentifier: Any] = [:]
+  /// Whether the handler wants its messages compressed; it is done where the client accepts that.
+  var compressesResponses = false
+  private var clientAcceptsGzip = false
+  /// The headers have said that messages may be compressed.
+  private(set) var sendsGzip = false
 
   private var deframer: MessageDeframer
   private var timer: LoopTimer?
@@ -33,6 +38,8 @@ package class ServerCall: HTTP2StreamHandler {
   /// The stream that this call serves, to be handed to the session.
   func open(_ head: borrowing RequestHead) -> HTTP2Stream {
     metadata = head.metadata
+    deframer.encoding = head.encoding ?? .identity
+    clientAcceptsGzip = head.acceptsGzip
     let limits = connection.server.limits
     let longest = method.descriptor.streams ? limits.streamingCall : limits.unaryCall
     deadline = connection.loop.now + min(head.timeout ?? longest, longest)
@@ -43,7 +50,9 @@ package class ServerCall: HTTP2StreamHandler {
 
   // MARK: For subclasses
 
-  func received(message: UnsafeRawBufferPointer) throws(RPCError) {}
+  func received(message: UnsafeRawBufferPointer, wasCompressed: Bool) throws(RPCError) {}
+  /// Whether the message that the handler has taken last came compressed.
+  var requestWasCompressed: Bool { false }
   func receivedEndOfRequest() throws(RPCError) {}
   func failed(_ error: RPCError) {}
   func drained() {}
@@ -59,7 +68,9 @@ package class ServerCall: HTTP2StreamHandler {
 
   package func received(_ bytes: UnsafeRawBufferPointer) {
     do throws(RPCError) {
-      try deframer.feed(bytes) { message throws(RPCError) in try self.received(message: message) }
+      try deframer.feed(bytes) { message, wasCompressed throws(RPCError) in
+        try self.received(message: message, wasCompressed: wasCompressed)
+      }
     } catch {
       refuse(error)
     }
@@ -173,10 +184,12 @@ package class ServerCall: HTTP2StreamHandler {
   func sendHeaders() {
     guard !headersSent, let stream else { return }
     headersSent = true
-    if responseMetadata.isEmpty {
+    sendsGzip = compressesResponses && clientAcceptsGzip
+    if responseMetadata.isEmpty, !sendsGzip {
       stream.session?.submitResponse(ServerCall.okHeaders, for: stream)
     } else {
       var fields = ServerCall.responseFields()
+      if sendsGzip { fields.append("grpc-encoding", MessageEncoding.gzip.rawValue) }
       fields.append(responseMetadata)
       stream.session?.submitResponse(fields, for: stream)
     }

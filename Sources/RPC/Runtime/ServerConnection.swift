@@ -55,6 +55,11 @@ package final class ServerConnection: HTTP2ConnectionOwner {
       let path = String(decoding: head.path, as: UTF8.self)
       return refusal(200, RPCError(.unimplemented, "no such method: \(path.prefix(200))"))
     }
+    if head.encoding == nil {
+      let accepted = MessageEncoding.accepted
+      return refusal(
+        200, RPCError(.unimplemented, "unknown grpc-encoding; one of \(accepted) would do"))
+    }
     return method.makeCall(method, self).open(head)
   }
 
@@ -100,6 +105,7 @@ private final class RefusedCall: HTTP2StreamHandler {
     fields.append(":status", String(status))
     if let error {
       fields.append("content-type", "application/grpc")
+      fields.append("grpc-accept-encoding", MessageEncoding.accepted)
       fields.append(error)
     }
     stream.session?.submitOnlyHeaders(fields, for: stream)

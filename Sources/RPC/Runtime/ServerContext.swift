@@ -27,6 +27,16 @@ package struct ServerContext {
     nonmutating set { call.trailingMetadata = newValue }
   }
 
+  /// Whether the request message that was taken last came compressed.
+  package var requestWasCompressed: Bool { call.requestWasCompressed }
+
+  /// Compresses the messages of the response, where the client accepts that. To be set before the
+  /// first of them is sent.
+  package var compressesResponses: Bool {
+    get { call.compressesResponses }
+    nonmutating set { call.compressesResponses = newValue }
+  }
+
   /// Values that interceptors leave for the handler, one of each type.
   package subscript<Value>(_ type: Value.Type) -> Value? {
     get { call.values[ObjectIdentifier(type)] as? Value }

@@ -17,8 +17,10 @@ final class StreamingClientCall<Response: Sendable>: ClientCall {
     super.init(method, channel, options)
   }
 
-  override func received(message: UnsafeRawBufferPointer) throws(RPCError) {
-    responses.push(try decode(message))
+  override func received(
+    message: UnsafeRawBufferPointer, wasCompressed: Bool
+  ) throws(RPCError) {
+    responses.push(try decode(message), wasCompressed: wasCompressed)
   }
 
   /// The server may send again what the reader has taken.
@@ -62,6 +64,8 @@ package final class ResponseStream<Message: Sendable> {
     return message
   }
 
+  /// Whether the message that `next` returned last came compressed.
+  package var lastWasCompressed: Bool { call.responses.lastWasCompressed }
   package var initialMetadata: Metadata { call.initialMetadata }
   package var trailingMetadata: Metadata { call.trailingMetadata }
 
@@ -74,14 +78,13 @@ package struct RequestWriter<Message: ProtobufMessage> {
   let gate: OutputGate
 
   /// Sends a message, and waits while the server does not read. Throws an `RPCError` when the call is
-  /// over.
-  package func write(_ message: Message) async throws {
-    guard !call.isFinished, let stream = call.stream else {
-      throw RPCError(.cancelled, "the call is over; nothing more can be sent")
-    }
-    try await call.cancelling { try await gate.write(message.framed(), to: stream) }
+  /// over. One that is not `compressed` goes as it is in a call that compresses its messages.
+  package func write(_ message: Message, compressed: Bool = true) async throws {
+    if let failure = gate.failure { throw failure }
+    call.send(message.framed(compressed ? call.encoding : .identity))
+    try await call.cancelling { try await gate.waitForRoom { call.queuedBytes } }
   }
 
   /// No more messages follow.
-  package func finish() { call.stream?.end() }
+  package func finish() { call.endRequest() }
 }

@@ -27,8 +27,12 @@ final class StreamingServerCall<Request: ProtobufMessage, Response: ProtobufMess
     if requests.isEmpty { openWindow() }
   }
 
-  override func received(message: UnsafeRawBufferPointer) throws(RPCError) {
-    requests.push(try Request(received: message))
+  override var requestWasCompressed: Bool { requests.lastWasCompressed }
+
+  override func received(
+    message: UnsafeRawBufferPointer, wasCompressed: Bool
+  ) throws(RPCError) {
+    requests.push(try Request(received: message), wasCompressed: wasCompressed)
   }
 
   override func receivedEndOfRequest() { requests.finish(.success(())) }
@@ -45,12 +49,13 @@ final class StreamingServerCall<Request: ProtobufMessage, Response: ProtobufMess
       RequestReader(queue: requests), ResponseWriter(call: self), ServerContext(call: self))
   }
 
-  func write(_ message: Response) async throws {
+  func write(_ message: Response, compressed: Bool) async throws {
     guard !isFinished, let stream else {
       throw RPCError(.cancelled, "the call is over; nothing more can be sent")
     }
     sendHeaders()
-    try await gate.write(message.framed(), to: stream)
+    let encoding = compressed && sendsGzip ? MessageEncoding.gzip : .identity
+    try await gate.write(message.framed(encoding), to: stream)
   }
 
   /// Lets the client send again what the handler has taken.
@@ -72,13 +77,15 @@ package struct RequestReader<Message: ProtobufMessage> {
 
 /// Sends the messages of a server that streams.
 package struct ResponseWriter<Message: ProtobufMessage> {
-  private let writeMessage: (Message) async throws -> Void
+  private let writeMessage: (Message, Bool) async throws -> Void
 
   init<Request: ProtobufMessage>(call: StreamingServerCall<Request, Message>) {
-    writeMessage = { try await call.write($0) }
+    writeMessage = { try await call.write($0, compressed: $1) }
   }
 
   /// Sends a message, and waits while the client does not read. Throws an `RPCError` when the call
-  /// has ended.
-  package func write(_ message: Message) async throws { try await writeMessage(message) }
+  /// has ended. One that is not `compressed` goes as it is in a call that compresses its responses.
+  package func write(_ message: Message, compressed: Bool = true) async throws {
+    try await writeMessage(message, compressed)
+  }
 }

@@ -16,7 +16,9 @@ final class UnaryClientCall<Response: Sendable>: ClientCall {
     super.init(method, channel, options)
   }
 
-  override func received(message: UnsafeRawBufferPointer) throws(RPCError) {
+  override func received(
+    message: UnsafeRawBufferPointer, wasCompressed: Bool
+  ) throws(RPCError) {
     if response != nil {
       throw RPCError(.unimplemented, "\(method.path) has one response message, more came")
     }

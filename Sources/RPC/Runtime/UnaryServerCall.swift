@@ -6,6 +6,7 @@ import RPCCore
 final class UnaryServerCall<Request: ProtobufMessage, Response: ProtobufMessage>: ServerCall {
   private let handler: (Request, ServerContext) async throws -> Response
   private var request: Request?
+  private var wasCompressed = false
 
   init(
     _ method: ServerMethod, _ connection: ServerConnection,
@@ -20,12 +21,17 @@ final class UnaryServerCall<Request: ProtobufMessage, Response: ProtobufMessage>
     stream?.consume(bytes.count)
   }
 
-  override func received(message: UnsafeRawBufferPointer) throws(RPCError) {
+  override var requestWasCompressed: Bool { wasCompressed }
+
+  override func received(
+    message: UnsafeRawBufferPointer, wasCompressed: Bool
+  ) throws(RPCError) {
     if request != nil {
       throw RPCError(
         .unimplemented, "\(method.descriptor.path) takes one request message, more came")
     }
     request = try Request(received: message)
+    self.wasCompressed = wasCompressed
   }
 
   override func receivedEndOfRequest() throws(RPCError) {
@@ -42,7 +48,7 @@ final class UnaryServerCall<Request: ProtobufMessage, Response: ProtobufMessage>
     let response = try await handler(request, ServerContext(call: self))
     if isFinished { return }
     sendHeaders()
-    stream?.send(response.framed())
+    stream?.send(response.framed(sendsGzip ? .gzip : .identity))
   }
 }
 
@@ -56,9 +62,19 @@ extension ProtobufMessage {
   }
 
   /// The message behind its gRPC prefix.
-  func framed() -> [UInt8] {
+  func framed(_ encoding: MessageEncoding = .identity) -> [UInt8] {
+    if encoding == .gzip { return serialized().gzipped() }
     var bytes = serialized(headroom: MessageDeframer.prefixBytes)
     MessageDeframer.writePrefix(into: &bytes)
+    return bytes
+  }
+}
+
+extension [UInt8] {
+  /// A serialized message, compressed, behind its gRPC prefix.
+  func gzipped() -> [UInt8] {
+    var bytes = withUnsafeBytes { Gzip.compress($0, headroom: MessageDeframer.prefixBytes) }
+    MessageDeframer.writePrefix(into: &bytes, isCompressed: true)
     return bytes
   }
 }

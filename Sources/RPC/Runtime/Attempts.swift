@@ -1,0 +1,77 @@
+import HTTP2
+import RPCCore
+
+/// The attempts of one call.
+struct Attempts {
+  /// What became of an attempt.
+  enum Fate {
+    /// The server may have acted on it.
+    case answered
+    /// The server has said that it did not: REFUSED_STREAM, or above the last stream of its GOAWAY.
+    case refused
+    /// The server cannot have heard of it.
+    case unsent
+  }
+
+  /// Refused attempts are made again at once, but not for ever; nor are those that were never sent.
+  static let refusedMax = 1
+  static let unsentMax = 5
+
+  /// Attempts made, of every kind.
+  var made = 0
+  /// Those that a policy asked for, which the server is told of.
+  var retries = 0
+  /// No further attempt may be made: the response has begun, or the request is no longer held.
+  var areOver = false
+  private var refused = 0
+  private var unsent = 0
+
+  /// Whether the call is made again whatever its policy says, since nothing has been done yet.
+  mutating func allowTransparent(_ fate: Fate) -> Bool {
+    switch fate {
+    case .answered: return false
+    case .refused:
+      refused += 1
+      return refused <= Attempts.refusedMax
+    case .unsent:
+      unsent += 1
+      return unsent <= Attempts.unsentMax
+    }
+  }
+}
+
+/// The messages of a request, kept for a further attempt. Most calls have one.
+struct ReplayBuffer {
+  private var first: [UInt8]?
+  private var rest: [[UInt8]] = []
+  private(set) var bytes = 0
+  var hasEnded = false
+
+  mutating func append(_ message: [UInt8]) {
+    bytes += message.count
+    if first == nil { first = message } else { rest.append(message) }
+  }
+
+  mutating func removeAll() {
+    first = nil
+    rest = []
+    bytes = 0
+  }
+
+  func replay(into stream: HTTP2Stream) {
+    if let first { stream.send(first) }
+    for message in rest { stream.send(message) }
+    if hasEnded { stream.end() }
+  }
+}
+
+extension RetryTokens {
+  /// Counts the outcome of an attempt that `policy` applies to.
+  mutating func note(_ result: Result<Void, RPCError>, _ policy: RetryPolicy?) {
+    switch result {
+    case .success: succeeded()
+    case .failure(let error):
+      if policy?.codes.contains(error.code) == true { failed() }
+    }
+  }
+}
