@@ -177,6 +177,15 @@ let targets: [Target] = [
     "Storectl", path: "Sources/storectl", exclude: ["Main"], ["HTTP", "JSON", arguments, yams]),
   executable("StorectlMain", path: "Sources/storectl/Main", ["Storectl"]),
 
+  // gRPC's interoperability tests: the service and the cases, and a process for each side.
+  library(
+    "Interop", path: "Sources/Interop", exclude: ["Server", "Client"],
+    ["Contracts", "HTTP2", "Protobuf", "RPC", "RPCCore", "Reactor"]),
+  executable(
+    "InteropServer", path: "Sources/Interop/Server", ["Interop", "Reactor"]),
+  executable(
+    "InteropClient", path: "Sources/Interop/Client", ["Interop", "Reactor"]),
+
   // What the benchmarks load.
   executable(
     "EchoServer", path: "Benchmarks/EchoServer", ["TestKit", "RPC", "Reactor", "Contracts"]),
@@ -194,8 +203,7 @@ let targets: [Target] = [
     "RPCTests", exclude: ["Peers"],
     [
       "RPC", "RPCCore", "HTTP2", "RPCServices", "ServiceRuntime", "Contracts", "Descriptors",
-      "Reactor",
-      "TestKit", "PythonPeer",
+      "Interop", "Reactor", "TestKit", "PythonPeer",
     ]),
   tests("DescriptorsTests", ["Descriptors", "Contracts", "PythonPeer"]),
   tests(
@@ -270,6 +278,8 @@ let package = Package(
     .executable(name: "provisioner", targets: ["ProvisionerMain"]),
     .executable(name: "storeplane-setup", targets: ["SetupMain"]),
     .executable(name: "storectl", targets: ["StorectlMain"]),
+    .executable(name: "rpc-interop-client", targets: ["InteropClient"]),
+    .executable(name: "rpc-interop-server", targets: ["InteropServer"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

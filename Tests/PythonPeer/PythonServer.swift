@@ -11,6 +11,7 @@ package final class PythonServer: Sendable {
   package let port: UInt16
   private let process: pid_t
   private let input: Int32
+  private let output: Int32
 
   /// - Parameter script: its path in the checkout.
   package init(_ script: String, _ arguments: [String] = []) throws {
@@ -23,7 +24,6 @@ package final class PythonServer: Sendable {
     }
     defer {
       close(input[0])
-      close(output[0])
       close(output[1])
     }
     var actions = posix_spawn_file_actions_t()
@@ -37,29 +37,41 @@ package final class PythonServer: Sendable {
     var pointers = words.map { strdup($0) } + [nil]
     defer { for pointer in pointers { free(pointer) } }
     let code = posix_spawn(&process, python, &actions, nil, &pointers, environ)
-    guard code == 0, let port = Self.readPort(output) else {
+    guard code == 0, let port = UInt16(Self.readLine(output[0])) else {
       close(input[1])
+      close(output[0])
       throw PythonPeer.Failure(description: "\(script) printed no port; run scripts/venv first")
     }
     self.port = port
     self.process = process
     self.input = input[1]
+    self.output = output[0]
   }
 
   deinit {
     close(input)
+    close(output)
     waitpid(process, nil, 0)
   }
 
-  /// The first line. A script that dies at once leaves nothing to read only if nobody could write.
-  private static func readPort(_ output: [Int32]) -> UInt16? {
+  /// What the server prints when it is sent a line.
+  package func ask(_ question: String) throws -> String {
+    let line = Array((question + "\n").utf8)
+    guard write(input, line, line.count) == line.count else {
+      throw PythonPeer.Failure(description: "the server no longer reads: \(errno)")
+    }
+    return Self.readLine(output)
+  }
+
+  /// The next line, empty when none comes.
+  private static func readLine(_ output: Int32) -> String {
     var line: [UInt8] = []
-    var ready = pollfd(fd: output[0], events: Int16(POLLIN), revents: 0)
+    var ready = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
     while poll(&ready, 1, 30_000) > 0 {
       var byte: UInt8 = 0
-      guard read(output[0], &byte, 1) == 1, byte != 10 else { break }
+      guard read(output, &byte, 1) == 1, byte != 10 else { break }
       line.append(byte)
     }
-    return UInt16(String(decoding: line, as: UTF8.self))
+    return String(decoding: line, as: UTF8.self)
   }
 }

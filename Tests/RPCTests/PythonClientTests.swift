@@ -18,33 +18,22 @@ import Testing
     "deadline", "cancel", "unimplemented", "undecodable", "health", "parallel",
   ]
 
-  /// Keeps a server alive on its reactor's thread while a test blocks its own.
-  private final class Running: @unchecked Sendable {
-    let reactor: Reactor
-    private var server: Server?
-    private(set) var port: UInt16 = 0
-
-    init(tls: TLSConfiguration? = nil, policy: AuthorizationPolicy? = nil) async throws {
-      reactor = try Reactor.start(name: "server")
-      nonisolated(unsafe) let policy = policy
-      try await reactor.run { reactor in
-        let server = Server(reactor: reactor, interceptors: policy.map { [$0] } ?? [])
-        server.register(EchoService().methods)
-        let health = HealthService()
-        health.set(.serving)
-        server.register(health.methods)
-        let context = try tls.map { try TLSContext.server($0) }
-        let address = try server.listen(on: .ipv4(address: 0x7F00_0001, port: 0), tls: context)
-        self.server = server
-        self.port = address.port ?? 0
-      }
+  private func run(
+    tls: TLSConfiguration? = nil, policy: AuthorizationPolicy? = nil
+  ) async throws -> RunningServer {
+    nonisolated(unsafe) let policy = policy
+    return try await RunningServer(tls: tls) { reactor in
+      let server = Server(reactor: reactor, interceptors: policy.map { [$0] } ?? [])
+      server.register(EchoService().methods)
+      let health = HealthService()
+      health.set(.serving)
+      server.register(health.methods)
+      return server
     }
-
-    deinit { reactor.loop.stop() }
   }
 
   @Test func everyKindOfCallWorks() async throws {
-    let running = try await Running()
+    let running = try await run()
     let verdicts = try PythonPeer.run(
       Self.script, cases: Self.cases.map { "\($0) \(running.port)" })
     let wrong = zip(Self.cases, verdicts).filter { $0.1 != "ok" }
@@ -55,7 +44,7 @@ import Testing
     let certificates = try TestCertificates()
     let policy = AuthorizationPolicy()
     policy.allow([TestingV1.EchoServiceMethods.echo], to: .provisioner)
-    let running = try await Running(
+    let running = try await run(
       tls: try certificates.configuration(for: "config"), policy: policy)
     let entitled = try certificates.files(for: "provisioner")
     let other = try certificates.files(for: "audit")

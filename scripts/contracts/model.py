@@ -233,7 +233,7 @@ class Comments:
     """The comments before the declarations of one of our own files, as lines."""
 
     def __init__(self, file):
-        own = file.package.startswith("storeplane.")
+        own = file.package.startswith(("storeplane.", "grpc.testing"))
         self.lines = {
             tuple(location.path): [line.strip() for line in location.leading_comments.splitlines()]
             for location in file.source_code_info.location

@@ -6,6 +6,7 @@ NAMESPACES = {
     "grpc.health.v1": "GRPCHealthV1",
     "grpc.reflection.v1": "GRPCReflectionV1",
     "grpc.reflection.v1alpha": "GRPCReflectionV1Alpha",
+    "grpc.testing": "GRPCTesting",
     "storeplane.audit.v1": "AuditV1",
     "storeplane.config.v1": "ConfigV1",
     "storeplane.gateway.v1": "GatewayV1",

@@ -16,6 +16,9 @@ package enum GRPCReflectionV1 {}
 /// `grpc.reflection.v1alpha`
 package enum GRPCReflectionV1Alpha {}
 
+/// `grpc.testing`
+package enum GRPCTesting {}
+
 /// `storeplane.audit.v1`
 package enum AuditV1 {}
 

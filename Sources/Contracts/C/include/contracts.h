@@ -4,6 +4,8 @@
 #define CONTRACTS_H
 
 #include <stddef.h>
+#include "grpc/testing/messages.pb-c.h"
+#include "grpc/testing/test.pb-c.h"
 #include "google/protobuf/struct.pb-c.h"
 #include "google/protobuf/timestamp.pb-c.h"
 #include "google/protobuf/any.pb-c.h"
@@ -200,6 +202,39 @@ static inline const ProtobufCMessageDescriptor *contracts__grpc__reflection__v1a
 }
 static inline const ProtobufCMessageDescriptor *contracts__grpc__reflection__v1alpha__service_response(void) {
   return &grpc__reflection__v1alpha__service_response__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__grpc__testing__bool_value(void) {
+  return &grpc__testing__bool_value__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__grpc__testing__echo_status(void) {
+  return &grpc__testing__echo_status__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__grpc__testing__empty(void) {
+  return &grpc__testing__empty__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__grpc__testing__payload(void) {
+  return &grpc__testing__payload__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__grpc__testing__response_parameters(void) {
+  return &grpc__testing__response_parameters__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__grpc__testing__simple_request(void) {
+  return &grpc__testing__simple_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__grpc__testing__simple_response(void) {
+  return &grpc__testing__simple_response__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__grpc__testing__streaming_input_call_request(void) {
+  return &grpc__testing__streaming_input_call_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__grpc__testing__streaming_input_call_response(void) {
+  return &grpc__testing__streaming_input_call_response__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__grpc__testing__streaming_output_call_request(void) {
+  return &grpc__testing__streaming_output_call_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__grpc__testing__streaming_output_call_response(void) {
+  return &grpc__testing__streaming_output_call_response__descriptor;
 }
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__audit__v1__actor(void) {
   return &storeplane__audit__v1__actor__descriptor;
