@@ -299,6 +299,10 @@ package final class HTTP2Session {
       HTTP2Session.from(context).beginHeaders()
       return 0
     }
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks) { _, header, context in
+      if let header { HTTP2Session.from(context).frameBegan(header.pointee) }
+      return 0
+    }
     nghttp2_session_callbacks_set_on_header_callback(callbacks) {
       _, _, name, nameLength, value, valueLength, _, context in
       HTTP2Session.from(context).header(
@@ -338,6 +342,13 @@ package final class HTTP2Session {
   private static func from(_ context: UnsafeMutableRawPointer?) -> HTTP2Session {
     // The context is this session: nghttp2 hands back what `init` gave it.
     Unmanaged<HTTP2Session>.fromOpaque(context.unsafelyUnwrapped).takeUnretainedValue()
+  }
+
+  private func frameBegan(_ header: nghttp2_frame_hd) {
+    // nghttp2 drops priorities unseen, but this is an error to RFC 9113 (section 6.3) all the same.
+    if header.type == NGHTTP2_PRIORITY.rawValue, header.stream_id == 0 {
+      nghttp2_session_terminate_session(session, HTTP2ErrorCode.protocolError.rawValue)
+    }
   }
 
   private func beginHeaders() {
