@@ -190,6 +190,11 @@ let targets: [Target] = [
   executable(
     "EchoServer", path: "Benchmarks/EchoServer", ["TestKit", "RPC", "Reactor", "Contracts"]),
 
+  // What the attacks on the RPC server are aimed at.
+  executable(
+    "AttackTarget", path: "Tests/AttackTarget",
+    ["Contracts", "HTTP2", "RPC", "RPCCore", "Reactor", "TestKit"]),
+
   tests("ReactorTests", ["Reactor", "TestKit"]),
   tests(
     "CryptographyTests", exclude: ["make-seed-vectors.js", "node-peer.js", "seed-vectors.json"],
@@ -203,7 +208,7 @@ let targets: [Target] = [
     "RPCTests", exclude: ["Peers"],
     [
       "RPC", "RPCCore", "HTTP2", "RPCServices", "ServiceRuntime", "Contracts", "Descriptors",
-      "Interop", "Reactor", "TestKit", "PythonPeer",
+      "Interop", "Reactor", "TestKit", "PythonPeer", "AttackTarget",
     ]),
   tests("DescriptorsTests", ["Descriptors", "Contracts", "PythonPeer"]),
   tests(

@@ -25,7 +25,8 @@ package protocol ConnectionDelegate: AnyObject {
 package struct ConnectionLimits: Sendable {
   /// A TCP connect and TLS handshake that take longer are given up: half-open connections cost memory.
   package var handshake: Duration = .seconds(10)
-  /// A peer that takes nothing of what we write for this long is cut off (slow reader).
+  /// A peer that does not take in this time what one turn wrote, 64 KiB or little more, is cut off
+  /// (slow reader). Taking it in drips is no way around.
   package var writeStall: Duration = .seconds(30)
 
   package init() {}
@@ -41,6 +42,8 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
 
   /// Reads, and pulls of output, in one turn before others have theirs.
   private static let roundsPerTurn = 4
+  /// The same for reads through TLS, which give a record of at most 16 KiB each.
+  private static let recordsPerTurn = 16
 
   package let peer: SocketAddress?
   package let loop: EventLoop
@@ -100,9 +103,9 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
 
   /// Begins to serve `delegate`, which is held until the connection ends.
   package func start(_ delegate: any ConnectionDelegate) throws {
-    self.delegate = delegate
     interest = state == .connecting || tls == nil ? .writable : .readable
     try loop.register(socket.descriptor, for: interest, self)
+    self.delegate = delegate
     timer = loop.schedule(after: limits.handshake) { [weak self] in
       self?.end(.timedOut("handshake"))
     }
@@ -131,6 +134,9 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
 
   package func close() { end(.closedHere) }
 
+  /// Gives up on a peer that kept us waiting for `what`.
+  package func close(timedOut what: String) { end(.timedOut(what)) }
+
   /// Leaves the peer's bytes in the kernel until `resumeReading`.
   package func pauseReading() {
     readsPaused = true
@@ -142,7 +148,10 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
     readsPaused = false
     updateInterest()
     // The TLS session may hold bytes that no readiness tells of.
-    if tls == nil || state != .open { return }
+    if tls != nil, state == .open { readAgainNextTurn() }
+  }
+
+  private func readAgainNextTurn() {
     readsAgain = true
     if flushAsked { return }
     flushAsked = true
@@ -213,16 +222,16 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
 
   private func readAvailable() {
     do {
-      // TLS holds decrypted bytes that no readiness tells of, so it is always read dry.
-      var rounds = tls == nil ? Connection.roundsPerTurn : Int.max
-      while rounds > 0, state == .open, !readsPaused {
-        rounds -= 1
+      let rounds = tls == nil ? Connection.roundsPerTurn : Connection.recordsPerTurn
+      for _ in 0..<rounds where state == .open && !readsPaused {
         guard let count = try readOnce() else { return }
         if count == 0 { return end(.closedByPeer) }
         delegate?.connection(
           self, received: UnsafeRawBufferPointer(rebasing: loop.readScratch[..<count]))
         if tls == nil, count < loop.readScratch.count { return }
       }
+      // Others have their turn; TLS may hold decrypted bytes that no readiness tells of.
+      if tls != nil, state == .open, !readsPaused { readAgainNextTurn() }
     } catch {
       end(.failed(error))
     }
@@ -307,7 +316,6 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
       while !leftover.isEmpty {
         guard let count = try leftover.withUnsafeBytes({ try writeOnce($0) }) else { return }
         leftover.removeFirst(count)
-        watchStall()
       }
       leftover = []
       cancelTimer()
@@ -360,6 +368,8 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
     state = .closed
     cancelTimer()
     loop.deregister(socket.descriptor)
+    // What a peer does not read would stay in the kernel's buffer after we have given up on it.
+    if case .timedOut = end { socket.discardOutputOnClose() }
     shutdown(socket.descriptor, Int32(SHUT_RDWR))
     leftover = []
     let delegate = self.delegate

@@ -79,6 +79,12 @@ struct Socket: ~Copyable {
     return SocketAddress(storage: storage)
   }
 
+  /// Has closing reset the connection instead of sending on in the background.
+  func discardOutputOnClose() {
+    var option = linger(l_onoff: 1, l_linger: 0)
+    setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+  }
+
   /// Bytes read, 0 at the end of the stream, nil when nothing is there yet.
   func read(into buffer: UnsafeMutableRawBufferPointer) throws(SystemError) -> Int? {
     try System.nonBlocking("recv") { recv(descriptor, buffer.baseAddress, buffer.count, 0) }

@@ -22,6 +22,8 @@ package struct MessageDeframer {
 
   /// Whether the body ended in the middle of a message.
   package var holdsPartOfAMessage: Bool { !gathered.isEmpty }
+  /// How much of a torn message has come.
+  package var gatheredBytes: Int { gathered.count }
 
   /// Calls `body` for every message that `bytes` completes.
   package mutating func feed(

@@ -29,6 +29,12 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
   private let role: HTTP2Session.Role
   private let limits: HTTP2Limits
   private var established: HTTP2Session?
+  private var isGreeted = false
+  private var isFailing = false
+  private var wait: (for: Wait, timer: LoopTimer)?
+
+  /// What the peer owes us and has a named time for.
+  private enum Wait { case preface, headerBlock }
 
   /// Nil until the connection is ready.
   package var session: HTTP2Session? { established }
@@ -58,6 +64,7 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
   package func connectionReady(_ connection: Connection) {
     do {
       established = try HTTP2Session(role, limits: limits, delegate: self)
+      watchWait()
       owner?.ready(self)
       connection.setNeedsFlush()
     } catch {
@@ -66,18 +73,18 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
   }
 
   package func connection(_ connection: Connection, received bytes: UnsafeRawBufferPointer) {
-    guard let session = established else { return }
+    guard let session = established, !isFailing else { return }
     do {
       try session.receive(bytes, now: loop.now.nanoseconds)
     } catch {
-      // What nghttp2 has to say to the peer (GOAWAY with the reason) still goes out.
-      return connection.closeWhenFlushed()
+      return fail()
     }
+    watchWait()
     if session.isOverfull { connection.pauseReading() }
     if session.wantsToSend {
       connection.setNeedsFlush()
     } else if session.isFinished {
-      connection.closeWhenFlushed()
+      finish()
     }
   }
 
@@ -89,10 +96,52 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
       return connection.close()
     }
     if !session.isOverfull { connection.resumeReading() }
-    if session.hasFailed || session.isFinished { connection.closeWhenFlushed() }
+    if session.hasFailed {
+      fail()
+    } else if session.isFinished {
+      finish()
+    }
+  }
+
+  /// A client has heard what it needs; a server's GOAWAY may still be on its way to the peer.
+  private func finish() {
+    connection.closeWhenFlushed(lingering: role == .server ? limits.linger : nil)
+  }
+
+  /// What there is to say to the peer (GOAWAY with the reason) still goes out.
+  private func fail() {
+    if isFailing { return }
+    isFailing = true
+    stopWaiting()
+    connection.closeWhenFlushed(lingering: limits.linger)
+  }
+
+  private func watchWait() {
+    let owed: Wait? =
+      !isGreeted ? .preface : established?.isInHeaderBlock == true ? .headerBlock : nil
+    if owed == wait?.for { return }
+    stopWaiting()
+    guard let owed else { return }
+    let longest = owed == .preface ? limits.preface : limits.headerBlock
+    let timer = loop.schedule(after: longest) { [weak self] in self?.waitedTooLong(owed) }
+    wait = (owed, timer)
+  }
+
+  private func waitedTooLong(_ owed: Wait) {
+    wait = nil
+    switch owed {
+    case .preface: connection.close(timedOut: "HTTP/2 preface")
+    case .headerBlock: established?.fail(.slowHeaders)
+    }
+  }
+
+  private func stopWaiting() {
+    if let timer = wait?.timer { loop.cancel(timer) }
+    wait = nil
   }
 
   package func connectionEnded(_ connection: Connection, _ end: ConnectionEnd) {
+    stopWaiting()
     established?.abandonStreams(.connectionLost)
     owner?.ended(self, end)
   }
@@ -115,7 +164,10 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
     owner?.receivedGoaway(lastStream: lastStream, code)
   }
 
-  package func receivedSettings() { owner?.receivedSettings() }
+  package func receivedSettings() {
+    isGreeted = true
+    owner?.receivedSettings()
+  }
 
   package func receivedPingAnswer() { owner?.receivedPingAnswer() }
 

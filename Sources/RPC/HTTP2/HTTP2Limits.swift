@@ -7,23 +7,45 @@ package struct HTTP2Limits: Sendable {
   package var headerListBytes = 16 * 1024
   /// Fields of one header block, cookies counted one by one: the same attack with short fields.
   package var headerFields = 128
+  /// Bytes of a header block, so counted, at which the connection ends. A block between the two limits
+  /// is only refused: its sender can be told.
+  package var headerBombBytes = 256 * 1024
   /// SETTINGS_INITIAL_WINDOW_SIZE: what a stream may have in flight that nobody has read yet.
   package var streamWindowBytes: Int32 = 256 * 1024
   /// The same for the whole connection.
   package var connectionWindowBytes: Int32 = 1024 * 1024
-  /// Streams the peer may open and reset at once before it is cut off (Rapid Reset, CVE-2023-44487).
-  package var resetBurst: UInt64 = 200
-  /// The same, a second, over time.
-  package var resetsPerSecond: UInt64 = 50
-  /// Resets of ours that the peer may provoke at once before it is cut off (MadeYouReset,
-  /// CVE-2025-8671), and how many it is forgiven a second.
-  package var provokedResetBurst = 100.0
-  package var provokedResetsPerSecond = 10.0
+  /// Streams the peer may open and reset (Rapid Reset, CVE-2023-44487). All its calls may pass their
+  /// deadline at once, twice over.
+  package var resets = RateLimit(burst: 512, perSecond: 100)
+  /// Stream errors that the peer may provoke (MadeYouReset, CVE-2025-8671), oversized header blocks
+  /// included.
+  package var provokedResets = RateLimit(burst: 100, perSecond: 10)
+  /// Streams over `concurrentStreams` that are refused: a client may send many before it has read our
+  /// SETTINGS, but not for ever.
+  package var refusedStreams = RateLimit(burst: 1000, perSecond: 100)
+  /// Frames that carry nothing: SETTINGS, PRIORITY, DATA without data, headers on
+  /// streams that are over.
+  package var emptyFrames = RateLimit(burst: 500, perSecond: 50)
+  /// PINGs closer together than this are strikes, and so are those that are closer than the longer
+  /// interval while no stream is open; one strike more than `pingStrikes` ends the connection (gRFC A8).
+  /// What we send as a response takes all strikes back.
+  package var pingInterval: Duration = .seconds(300)
+  package var pingIntervalWithoutStreams: Duration = .seconds(7200)
+  package var pingStrikes = 2
+  /// Gaps in the numbers of a client's streams that are remembered, to tell a stream number that
+  /// decreases from one that was open.
+  package var skippedStreamRanges = 16
   /// Frames waiting to be sent at which we stop reading while the peer does not read (PING and
   /// SETTINGS floods: each wants an answer).
   package var queuedFrames = 1000
   /// CONTINUATION frames after one HEADERS (CVE-2024-28182).
   package var continuations = 8
+  /// From the connection's start to the peer's SETTINGS: half-open connections.
+  package var preface: Duration = .seconds(10)
+  /// From the beginning of a header block to its end: a head sent a byte at a time.
+  package var headerBlock: Duration = .seconds(10)
+  /// How long the GOAWAY of a connection that failed may take to be read.
+  package var linger: Duration = .seconds(1)
 
   package init() {}
 }
@@ -32,15 +54,15 @@ package struct HTTP2Limits: Sendable {
 package enum HTTP2Error: Error, Equatable, CustomStringConvertible {
   /// nghttp2 gave up on the connection; its words.
   case connection(String)
-  /// The peer provoked more resets than `HTTP2Limits.provokedResetBurst`.
-  case tooManyProvokedResets
+  /// The peer passed one of the `HTTP2Limits`.
+  case misconduct(HTTP2Misconduct)
   /// nghttp2 refused what we asked of it: a fault of ours.
   case refused(String)
 
   package var description: String {
     switch self {
     case .connection(let reason): "HTTP/2 connection error: \(reason)"
-    case .tooManyProvokedResets: "the peer provoked too many stream resets"
+    case .misconduct(let what): "the peer was cut off: \(what.debugData)"
     case .refused(let reason): "HTTP/2 operation refused: \(reason)"
     }
   }

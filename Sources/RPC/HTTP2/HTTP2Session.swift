@@ -30,7 +30,7 @@ package final class HTTP2Session {
   package enum Role { case client, server }
 
   package let role: Role
-  package let limits: HTTP2Limits
+  package var limits: HTTP2Limits { conduct.limits }
   private var session: OpaquePointer?
   private unowned let delegate: any HTTP2SessionDelegate
   private var firstStream: HTTP2Stream?
@@ -41,18 +41,22 @@ package final class HTTP2Session {
   private var headerCount = 0
   private var headersOverflowed = false
 
-  private var provokedResets = 0.0
-  private var provokedAt: UInt64 = 0
+  private var conduct: PeerConduct
   private var now: UInt64 = 0
   private var isReceiving = false
   private var failure: HTTP2Error?
+  private var saidGoodbye = false
+
+  /// The stream of the header block that has begun and not ended.
+  private var headerStream: Int32?
+  package var isInHeaderBlock: Bool { headerStream != nil }
 
   package init(
     _ role: Role, limits: HTTP2Limits = HTTP2Limits(), delegate: any HTTP2SessionDelegate
   ) throws(HTTP2Error) {
     self.role = role
-    self.limits = limits
     self.delegate = delegate
+    conduct = PeerConduct(limits, isServer: role == .server)
     let option = HTTP2Session.makeOption(limits)
     defer { nghttp2_option_del(option) }
     let context = Unmanaged.passUnretained(self).toOpaque()
@@ -80,7 +84,9 @@ package final class HTTP2Session {
     nghttp2_option_new(&option)
     nghttp2_option_set_no_auto_window_update(option, 1)
     nghttp2_option_set_no_closed_streams(option, 1)
-    nghttp2_option_set_stream_reset_rate_limit(option, limits.resetBurst, limits.resetsPerSecond)
+    // A second line behind `PeerConduct`, which says more in its GOAWAY.
+    let resets = (burst: UInt64(2 * limits.resets.burst), rate: UInt64(2 * limits.resets.perSecond))
+    nghttp2_option_set_stream_reset_rate_limit(option, resets.burst, resets.rate)
     nghttp2_option_set_max_continuations(option, limits.continuations)
     nghttp2_option_set_max_outbound_ack(option, limits.queuedFrames)
     return option
@@ -113,13 +119,19 @@ package final class HTTP2Session {
 
   /// Takes what the peer sent. `now` in nanoseconds of any steady clock.
   package func receive(_ bytes: UnsafeRawBufferPointer, now: UInt64) throws(HTTP2Error) {
+    if let failure { throw failure }
     self.now = now
     isReceiving = true
     defer { isReceiving = false }
     let base = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
     let count = nghttp2_session_mem_recv(session, base, bytes.count)
-    if count < 0 { throw .connection(String(cString: nghttp2_strerror(Int32(count)))) }
     if let failure { throw failure }
+    if count < 0 {
+      let error = HTTP2Error.connection(String(cString: nghttp2_strerror(Int32(count))))
+      let flooded = [NGHTTP2_ERR_FLOODED, NGHTTP2_ERR_TOO_MANY_CONTINUATIONS].map(\.rawValue)
+      fail(error, flooded.contains(Int32(count)) ? .enhanceYourCalm : .protocolError)
+      throw error
+    }
   }
 
   /// Hands what is to be sent to `emit`, chunk by chunk, until about `room` bytes are out.
@@ -127,7 +139,7 @@ package final class HTTP2Session {
     room: Int, _ emit: (UnsafeRawBufferPointer) -> Void
   ) throws(HTTP2Error) {
     var left = room
-    while left > 0 {
+    while left > 0, !saidGoodbye {
       var data: UnsafePointer<UInt8>?
       let count = nghttp2_session_mem_send(session, &data)
       if count < 0 { throw .connection(String(cString: nghttp2_strerror(Int32(count)))) }
@@ -295,20 +307,26 @@ package final class HTTP2Session {
   private static let callbacks: Callbacks = {
     var callbacks: OpaquePointer?
     nghttp2_session_callbacks_new(&callbacks)
-    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, _, context in
-      HTTP2Session.from(context).beginHeaders()
+    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, context in
+      if let frame { HTTP2Session.from(context).beginHeaders(frame.pointee.hd.stream_id) }
       return 0
     }
     nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks) { _, header, context in
-      if let header { HTTP2Session.from(context).frameBegan(header.pointee) }
+      let session = HTTP2Session.from(context)
+      if let header { session.frameBegan(header.pointee) }
+      return session.verdict
+    }
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks) { _, _, _, context in
+      HTTP2Session.from(context).headerStream = nil
       return 0
     }
     nghttp2_session_callbacks_set_on_header_callback(callbacks) {
       _, _, name, nameLength, value, valueLength, _, context in
-      HTTP2Session.from(context).header(
+      let session = HTTP2Session.from(context)
+      session.header(
         UnsafeBufferPointer(start: name, count: nameLength),
         UnsafeBufferPointer(start: value, count: valueLength))
-      return 0
+      return session.verdict
     }
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, context in
       if let frame { HTTP2Session.from(context).frameReceived(frame.pointee) }
@@ -327,6 +345,7 @@ package final class HTTP2Session {
     }
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, id, code, context in
       let session = HTTP2Session.from(context)
+      if session.headerStream == id { session.headerStream = nil }
       if let stream = session.stream(id), stream.session != nil {
         session.close(stream, HTTP2ErrorCode(rawValue: code))
       }
@@ -344,14 +363,25 @@ package final class HTTP2Session {
     Unmanaged<HTTP2Session>.fromOpaque(context.unsafelyUnwrapped).takeUnretainedValue()
   }
 
+  /// What a callback returns: nothing more is to be read from a peer that went too far.
+  private var verdict: Int32 {
+    failure == nil ? 0 : Int32(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue)
+  }
+
   private func frameBegan(_ header: nghttp2_frame_hd) {
     // nghttp2 drops priorities unseen, but this is an error to RFC 9113 (section 6.3) all the same.
     if header.type == NGHTTP2_PRIORITY.rawValue, header.stream_id == 0 {
       nghttp2_session_terminate_session(session, HTTP2ErrorCode.protocolError.rawValue)
     }
+    let frame = PeerConduct.Frame(
+      type: header.type, flags: header.flags, length: header.length, stream: header.stream_id,
+      isOnOpenStream: header.type == NGHTTP2_HEADERS.rawValue && stream(header.stream_id) != nil)
+    if frame.type != NGHTTP2_CONTINUATION.rawValue { headerStream = nil }
+    if let misconduct = conduct.began(frame, streams: streamCount, now: now) { fail(misconduct) }
   }
 
-  private func beginHeaders() {
+  private func beginHeaders(_ stream: Int32) {
+    headerStream = stream
     headerBytes = 0
     headerCount = 0
     headersOverflowed = false
@@ -362,7 +392,9 @@ package final class HTTP2Session {
     headerBytes += name.count + value.count + 32
     headerCount += 1
     if headerBytes > limits.headerListBytes || headerCount > limits.headerFields {
+      if !headersOverflowed, let misconduct = conduct.provokedError(now: now) { fail(misconduct) }
       headersOverflowed = true
+      if headerBytes > limits.headerBombBytes { fail(.largeHeaders) }
     }
     if !headersOverflowed { delegate.received(name: name, value: value) }
   }
@@ -370,7 +402,9 @@ package final class HTTP2Session {
   private func frameReceived(_ frame: nghttp2_frame) {
     let ends = frame.hd.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
     switch UInt32(frame.hd.type) {
-    case NGHTTP2_HEADERS.rawValue: headersReceived(frame.hd.stream_id, endsStream: ends)
+    case NGHTTP2_HEADERS.rawValue:
+      headerStream = nil
+      headersReceived(frame.hd.stream_id, endsStream: ends)
     case NGHTTP2_DATA.rawValue: if ends { stream(frame.hd.stream_id)?.handler?.receivedEnd() }
     case NGHTTP2_SETTINGS.rawValue:
       if frame.hd.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) == 0 { delegate.receivedSettings() }
@@ -408,8 +442,12 @@ package final class HTTP2Session {
   private func frameSent(_ frame: nghttp2_frame) {
     let ends = frame.hd.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
     switch UInt32(frame.hd.type) {
-    case NGHTTP2_RST_STREAM.rawValue: resetSent(frame.rst_stream.error_code)
+    case NGHTTP2_RST_STREAM.rawValue:
+      let code = HTTP2ErrorCode(rawValue: frame.rst_stream.error_code)
+      if let misconduct = conduct.sentReset(code, now: now) { fail(misconduct) }
+    case NGHTTP2_GOAWAY.rawValue: if failure != nil { saidGoodbye = true }
     case NGHTTP2_HEADERS.rawValue, NGHTTP2_DATA.rawValue:
+      conduct.sentResponse()
       // A response that is complete before its request: tell the client to stop sending, which may
       // only be submitted once the end has gone out, since a reset drops what is still queued.
       if ends, role == .server,
@@ -427,17 +465,22 @@ package final class HTTP2Session {
     }
   }
 
-  /// A leaky bucket over the resets that the peer's own frames provoked.
-  private func resetSent(_ code: UInt32) {
-    let harmless: [HTTP2ErrorCode] = [.noError, .cancel, .refusedStream]
-    if harmless.contains(HTTP2ErrorCode(rawValue: code)) { return }
-    let elapsed = Double(now &- provokedAt) / 1e9
-    provokedAt = now
-    provokedResets = max(0, provokedResets - elapsed * limits.provokedResetsPerSecond) + 1
-    if provokedResets > limits.provokedResetBurst, failure == nil {
-      failure = .tooManyProvokedResets
-      nghttp2_session_terminate_session(session, HTTP2ErrorCode.enhanceYourCalm.rawValue)
+  /// Cuts the peer off: a GOAWAY that says why is the last thing that is sent.
+  package func fail(_ misconduct: HTTP2Misconduct) {
+    fail(.misconduct(misconduct), misconduct.code, misconduct.debugData)
+  }
+
+  private func fail(_ error: HTTP2Error, _ code: HTTP2ErrorCode, _ debugData: String = "") {
+    if failure != nil { return }
+    failure = error
+    var text = debugData
+    text.withUTF8 { data in
+      _ = nghttp2_submit_goaway(
+        session, UInt8(NGHTTP2_FLAG_NONE.rawValue),
+        nghttp2_session_get_last_proc_stream_id(session), code.rawValue,
+        data.baseAddress, data.count)
     }
+    hasOutput()
   }
 
   /// Set when the peer went too far; the connection is to be closed once the GOAWAY is out.

@@ -13,6 +13,8 @@ package final class Server {
 
   /// Handlers running, those of cancelled calls included.
   package private(set) var callsInProgress = 0
+  /// Bytes of messages held for all connections; see `ServerLimits.heldBytes`.
+  package private(set) var heldBytes = 0
   package private(set) var isDraining = false
   package var connectionCount: Int { connections.count }
 
@@ -44,12 +46,16 @@ package final class Server {
   package func listen(
     on address: SocketAddress, tls: TLSContext? = nil, sharesPort: Bool = false
   ) throws -> SocketAddress {
-    // The closure needs the listener it is given to.
-    var listener: Listener?
+    // The closure needs the listener that it is given to, and must not keep it.
+    weak var listener: Listener?
     let made = try Listener(
       on: address, loop: reactor.loop, tls: tls, limits: limits.listener,
       connectionLimits: limits.connection, sharesPort: sharesPort
-    ) { [unowned self] connection in
+    ) { [weak self] connection in
+      guard let self else {
+        listener?.close()
+        return
+      }
       let accepted = ServerConnection(self)
       accepted.listener = listener
       do {
@@ -74,7 +80,7 @@ package final class Server {
     listeners = []
     for connection in connections.values { connection.announceShutdown() }
     let loop = reactor.loop
-    loop.schedule(at: min(Instant.now() + Server.noticePeriod, deadline)) { [weak self] in
+    loop.schedule(at: min(Instant.now() + limits.shutdownNotice, deadline)) { [weak self] in
       for connection in self?.connections.values.map({ $0 }) ?? [] { connection.shutdown() }
     }
     let cutOff = loop.schedule(at: deadline) { [weak self] in
@@ -83,9 +89,6 @@ package final class Server {
     if !connections.isEmpty { await withCheckedContinuation { drainWaiters.append($0) } }
     loop.cancel(cutOff)
   }
-
-  /// Between the two steps of a drain: longer than a round trip within a data centre.
-  private static let noticePeriod: Duration = .milliseconds(200)
 
   // MARK: For connections and calls
 
@@ -98,6 +101,13 @@ package final class Server {
   }
 
   func release() { callsInProgress -= 1 }
+
+  /// Claims memory for messages; false when there is no more to be had. Giving back always succeeds.
+  func hold(bytes change: Int) -> Bool {
+    if change > 0, heldBytes + change > limits.heldBytes { return false }
+    heldBytes += change
+    return true
+  }
 
   func connectionEnded(_ connection: ServerConnection, _ end: ConnectionEnd) {
     connections[ObjectIdentifier(connection)] = nil

@@ -28,6 +28,9 @@ package class ServerCall: HTTP2StreamHandler {
   private var headersSent = false
   private(set) var isFinished = false
   private var isRunning = false
+  private var isAbandoned = false
+  private var gatheredBytes = 0
+  private var heldBytes = 0
 
   init(_ method: ServerMethod, _ connection: ServerConnection) {
     self.method = method
@@ -58,6 +61,9 @@ package class ServerCall: HTTP2StreamHandler {
   func drained() {}
   func begin() {}
   func invoke() async throws {}
+  /// Bytes of messages beside the one that is being received which wait here: for the handler, or for
+  /// the client.
+  var waitingBytes: Int { 0 }
 
   // MARK: HTTP2StreamHandler
 
@@ -67,16 +73,22 @@ package class ServerCall: HTTP2StreamHandler {
   }
 
   package func received(_ bytes: UnsafeRawBufferPointer) {
+    if isFinished { return }
     do throws(RPCError) {
       try deframer.feed(bytes) { message, wasCompressed throws(RPCError) in
         try self.received(message: message, wasCompressed: wasCompressed)
+        // At once: a small frame may hold many messages that were compressed well.
+        try self.holdBytes()
       }
+      gatheredBytes = deframer.gatheredBytes
+      try holdBytes()
     } catch {
       refuse(error)
     }
   }
 
   package func receivedEnd() {
+    if isFinished { return }
     do throws(RPCError) {
       if deframer.holdsPartOfAMessage {
         throw RPCError(.internal, "the request ended in the middle of a message")
@@ -91,15 +103,23 @@ package class ServerCall: HTTP2StreamHandler {
 
   package func closed(_ code: HTTP2ErrorCode) {
     stream = nil
-    if isFinished { return }
-    let code = StatusCode(http2ErrorCode: code.rawValue)
-    abort(RPCError(code == .unavailable ? .cancelled : code, "the call was ended by the client"))
+    connection.callEnded()
+    stopTimer()
+    if !isFinished {
+      let code = StatusCode(http2ErrorCode: code.rawValue)
+      abort(RPCError(code == .unavailable ? .cancelled : code, "the call was ended by the client"))
+    }
+    releaseBytes()
   }
 
+  /// Also bounds how long a client may take over a response that is complete.
   private func deadlinePassed() {
-    if isFinished { return }
     timer = nil
     let error = RPCError(.deadlineExceeded, "the deadline passed")
+    if isFinished {
+      stream?.reset(.cancel)
+      return
+    }
     // A status tells a client whose clock is slower what happened, but it cannot overtake messages
     // that the client does not take.
     if let stream, stream.queuedBytes > 0 {
@@ -114,21 +134,45 @@ package class ServerCall: HTTP2StreamHandler {
   private func abort(_ error: RPCError) {
     let task = self.task
     finish()
+    abandonHandler()
     failed(error)
     task?.cancel()
+  }
+
+  private func abandonHandler() {
+    if !isRunning || isAbandoned { return }
+    isAbandoned = true
+    connection.abandonedHandler()
+  }
+
+  // MARK: What the call holds
+
+  /// Claims what the call holds now, or gives back what it no longer does.
+  final func holdBytes() throws(RPCError) {
+    let held = gatheredBytes + waitingBytes
+    if held == heldBytes { return }
+    try connection.hold(bytes: held - heldBytes)
+    heldBytes = held
+  }
+
+  /// When the stream and the handler are both done with.
+  private func releaseBytes() {
+    if isRunning || stream != nil || heldBytes == 0 { return }
+    try? connection.hold(bytes: -heldBytes)
+    heldBytes = 0
   }
 
   // MARK: Running the handler
 
   /// Starts the handler, which runs at once, up to its first suspension.
   func run() {
-    let server = connection.server
-    guard server.admit() else {
-      return respond(
-        error: RPCError(.resourceExhausted, "too many calls in progress; try again later"))
+    do throws(RPCError) {
+      try connection.admitHandler()
+    } catch {
+      return respond(error: error)
     }
     isRunning = true
-    let started = connection.loop.spawn(on: server.reactor) { await self.execute() }
+    let started = connection.loop.spawn(on: connection.server.reactor) { await self.execute() }
     if !isFinished { task = started }
   }
 
@@ -142,7 +186,9 @@ package class ServerCall: HTTP2StreamHandler {
     } catch {
       respond(error: ServerCall.rpcError(for: error))
     }
-    server.release()
+    isRunning = false
+    connection.finishedHandler(wasAbandoned: isAbandoned)
+    releaseBytes()
   }
 
   func succeed() {
@@ -170,6 +216,7 @@ package class ServerCall: HTTP2StreamHandler {
     if isFinished { return }
     let task = self.task
     respond(error: error)
+    abandonHandler()
     failed(error)
     task?.cancel()
   }
@@ -181,10 +228,15 @@ package class ServerCall: HTTP2StreamHandler {
   ])
   private static let okTrailers = ConstantHeaderFields([("grpc-status", "0")])
 
+  /// How messages will be sent if the headers go out now.
+  final var responseEncoding: MessageEncoding {
+    compressesResponses && clientAcceptsGzip ? .gzip : .identity
+  }
+
   func sendHeaders() {
     guard !headersSent, let stream else { return }
     headersSent = true
-    sendsGzip = compressesResponses && clientAcceptsGzip
+    sendsGzip = responseEncoding == .gzip
     if responseMetadata.isEmpty, !sendsGzip {
       stream.session?.submitResponse(ServerCall.okHeaders, for: stream)
     } else {
@@ -226,6 +278,10 @@ package class ServerCall: HTTP2StreamHandler {
   private func finish() {
     isFinished = true
     task = nil
+    if stream == nil { stopTimer() }
+  }
+
+  private func stopTimer() {
     if let timer { connection.loop.cancel(timer) }
     timer = nil
   }

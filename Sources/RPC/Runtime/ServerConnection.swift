@@ -4,10 +4,15 @@ package import Reactor
 
 /// One client of a server.
 package final class ServerConnection: HTTP2ConnectionOwner {
-  unowned let server: Server
+  /// Held until the connection has ended: its calls need it to the last.
+  let server: Server
   private var head = RequestHead()
   private var http2: HTTP2Connection?
   weak var listener: Listener?
+  private lazy var life = ConnectionLife(self)
+
+  private var heldBytes = 0
+  private var abandonedCalls = 0
 
   /// The method called last and its path: most clients call one again and again.
   private var lastPath: [UInt8] = []
@@ -29,10 +34,49 @@ package final class ServerConnection: HTTP2ConnectionOwner {
   func shutdown() { http2?.session?.shutdown() }
   func close() { http2?.close() }
 
+  var streamCount: Int { http2?.session?.streamCount ?? 0 }
+
+  // MARK: For calls
+
+  /// Claims memory for messages, or gives it back.
+  func hold(bytes change: Int) throws(RPCError) {
+    if change > 0 {
+      let limit = server.limits.heldBytesPerConnection
+      guard heldBytes + change <= limit, server.hold(bytes: change) else {
+        throw RPCError(
+          .resourceExhausted, "too many bytes of messages are held; send and take fewer at once")
+      }
+    } else {
+      _ = server.hold(bytes: change)
+    }
+    heldBytes += change
+  }
+
+  /// Begins a handler, which `finishedHandler` ends.
+  func admitHandler() throws(RPCError) {
+    if abandonedCalls >= server.limits.abandonedCallsPerConnection {
+      throw RPCError(
+        .resourceExhausted, "too many handlers of ended calls go on; try again later")
+    }
+    if !server.admit() {
+      throw RPCError(.resourceExhausted, "too many calls in progress; try again later")
+    }
+  }
+
+  func abandonedHandler() { abandonedCalls += 1 }
+
+  func finishedHandler(wasAbandoned: Bool) {
+    if wasAbandoned { abandonedCalls -= 1 }
+    server.release()
+  }
+
+  func callEnded() { life.touch() }
+
   // MARK: HTTP2ConnectionOwner
 
   package func ready(_ connection: HTTP2Connection) {
     if server.isDraining { connection.session?.shutdown() }
+    life.begin()
   }
 
   package func receivedSettings() {}
@@ -47,6 +91,7 @@ package final class ServerConnection: HTTP2ConnectionOwner {
     _ id: Int32, endsStream: Bool, overflowed: Bool
   ) -> HTTP2Stream? {
     defer { head.reset() }
+    life.touch()
     if overflowed { return refusal(431) }
     if !head.isPost { return refusal(405) }
     if !head.contentTypeIsGRPC { return refusal(415) }
@@ -66,6 +111,7 @@ package final class ServerConnection: HTTP2ConnectionOwner {
   package func receivedGoaway(lastStream: Int32, _ code: HTTP2ErrorCode) {}
 
   package func ended(_ connection: HTTP2Connection, _ end: ConnectionEnd) {
+    life.end()
     server.connectionEnded(self, end)
     http2 = nil
   }

@@ -10,10 +10,29 @@ package struct ServerLimits: Sendable {
   package var messageBytes = 4 * 1024 * 1024
   /// Handlers running at once, those of cancelled calls included: past it, RESOURCE_EXHAUSTED.
   package var callsInProgress = 4096
-  /// How long a unary call may take when the client names no deadline, or a later one.
+  /// Handlers of one connection that go on after their call was ended (Rapid Reset, deadlines): past
+  /// it, RESOURCE_EXHAUSTED. All of a connection's calls may end at once.
+  package var abandonedCallsPerConnection = 256
+  /// Bytes of messages held for one connection, and for all: requests being received or handled,
+  /// responses that the client does not take. Past it, RESOURCE_EXHAUSTED.
+  package var heldBytesPerConnection = 96 * 1024 * 1024
+  package var heldBytes = 256 * 1024 * 1024
+  /// How long a unary call may take, its response taken by the client, when the client names no
+  /// deadline, or a later one.
   package var unaryCall: Duration = .seconds(120)
   /// The same for a call that streams: clients are expected to come back and go on.
   package var streamingCall: Duration = .seconds(3600)
+  /// After so long, give or take `connectionAgeJitter`, a connection takes no more calls (gRFC A9):
+  /// clients connect again, to new replicas too.
+  package var connectionAge: Duration = .seconds(1800)
+  package var connectionAgeJitter = 0.1
+  /// How long the calls of an old connection may still take: as long as any may.
+  package var connectionAgeGrace: Duration = .seconds(3600)
+  /// A connection without a call for so long is closed.
+  package var connectionIdle: Duration = .seconds(900)
+  /// Between the two steps of a graceful end, longer than a round trip within a data centre: first the
+  /// client is told to open no more streams, then which are not served.
+  package var shutdownNotice: Duration = .milliseconds(200)
 
   package init() {}
 }

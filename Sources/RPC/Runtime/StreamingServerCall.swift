@@ -12,11 +12,16 @@ final class StreamingServerCall<Request: ProtobufMessage, Response: ProtobufMess
   private let requests = MessageQueue<Request>()
   private let gate = OutputGate()
   private var unconsumed = 0
+  private var responseBytes = 0
+  /// Since the queue was empty last. The window bounds only what they were on the wire.
+  private var requestBytes = 0
+
+  override var waitingBytes: Int { requestBytes + responseBytes }
 
   init(_ method: ServerMethod, _ connection: ServerConnection, handler: @escaping Handler) {
     self.handler = handler
     super.init(method, connection)
-    requests.taken = { [unowned self] left in if left == 0 { self.openWindow() } }
+    requests.taken = { [unowned self] left in if left == 0 { self.queueIsEmpty() } }
   }
 
   override func begin() { run() }
@@ -32,6 +37,7 @@ final class StreamingServerCall<Request: ProtobufMessage, Response: ProtobufMess
   override func received(
     message: UnsafeRawBufferPointer, wasCompressed: Bool
   ) throws(RPCError) {
+    requestBytes += message.count
     requests.push(try Request(received: message), wasCompressed: wasCompressed)
   }
 
@@ -42,7 +48,11 @@ final class StreamingServerCall<Request: ProtobufMessage, Response: ProtobufMess
     gate.fail(error)
   }
 
-  override func drained() { gate.drained() }
+  override func drained() {
+    responseBytes = 0
+    try? holdBytes()
+    gate.drained()
+  }
 
   override func invoke() async throws {
     try await handler(
@@ -54,8 +64,16 @@ final class StreamingServerCall<Request: ProtobufMessage, Response: ProtobufMess
       throw RPCError(.cancelled, "the call is over; nothing more can be sent")
     }
     sendHeaders()
-    let encoding = compressed && sendsGzip ? MessageEncoding.gzip : .identity
-    try await gate.write(message.framed(encoding), to: stream)
+    let framed = message.framed(compressed && sendsGzip ? .gzip : .identity)
+    responseBytes = stream.queuedBytes + framed.count
+    try holdBytes()
+    try await gate.write(framed, to: stream)
+  }
+
+  private func queueIsEmpty() {
+    requestBytes = 0
+    try? holdBytes()
+    openWindow()
   }
 
   /// Lets the client send again what the handler has taken.

@@ -7,6 +7,9 @@ final class UnaryServerCall<Request: ProtobufMessage, Response: ProtobufMessage>
   private let handler: (Request, ServerContext) async throws -> Response
   private var request: Request?
   private var wasCompressed = false
+  private var messageBytes = 0
+
+  override var waitingBytes: Int { messageBytes }
 
   init(
     _ method: ServerMethod, _ connection: ServerConnection,
@@ -32,6 +35,7 @@ final class UnaryServerCall<Request: ProtobufMessage, Response: ProtobufMessage>
     }
     request = try Request(received: message)
     self.wasCompressed = wasCompressed
+    messageBytes = message.count
   }
 
   override func receivedEndOfRequest() throws(RPCError) {
@@ -47,8 +51,11 @@ final class UnaryServerCall<Request: ProtobufMessage, Response: ProtobufMessage>
     guard let request = request.take() else { return }
     let response = try await handler(request, ServerContext(call: self))
     if isFinished { return }
+    let message = response.framed(responseEncoding)
+    messageBytes = message.count
+    try holdBytes()
     sendHeaders()
-    stream?.send(response.framed(sendsGzip ? .gzip : .identity))
+    stream?.send(message)
   }
 }
 

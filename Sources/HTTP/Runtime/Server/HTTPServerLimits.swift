@@ -34,7 +34,11 @@ package struct HTTPServerLimits: Sendable {
   /// How long the last words on a refused connection may take to be read.
   package var lingerTimeout: Duration = .seconds(2)
 
-  package init() {}
+  package init() {
+    // Browsers see so whether an idle connection still stands.
+    http2.pingInterval = .seconds(20)
+    http2.pingIntervalWithoutStreams = .seconds(20)
+  }
 
   /// The limits of the parser, with the body's bound that both protocols share.
   var http1WithBodyBound: HTTP1Limits {

@@ -1,0 +1,147 @@
+/// What a peer does too much of, or what no client that means well does. Each ends the connection.
+package enum HTTP2Misconduct: Error, Equatable, Sendable {
+  case resets, provokedResets, refusedStreams, emptyFrames, pings, decreasingStream
+  case largeHeaders, slowHeaders
+
+  /// What the GOAWAY says.
+  package var code: HTTP2ErrorCode {
+    self == .decreasingStream ? .protocolError : .enhanceYourCalm
+  }
+
+  /// The GOAWAY's debug data; `too_many_pings` is what gRPC's clients look for.
+  var debugData: String {
+    switch self {
+    case .resets: "too_many_resets"
+    case .provokedResets: "too_many_stream_errors"
+    case .refusedStreams: "too_many_streams"
+    case .emptyFrames: "too_many_empty_frames"
+    case .pings: "too_many_pings"
+    case .largeHeaders: "header_block_too_large"
+    case .slowHeaders: "header_block_too_slow"
+    case .decreasingStream: "decreasing_stream_id"
+    }
+  }
+}
+
+/// Keeps count of what one peer makes us do, frame by frame. A value without any input or output.
+struct PeerConduct {
+  let limits: HTTP2Limits
+  private let isServer: Bool
+
+  private var resets = LeakyBucket()
+  private var provokedResets = LeakyBucket()
+  private var refusedStreams = LeakyBucket()
+  private var emptyFrames = LeakyBucket()
+
+  private var lastPing: UInt64?
+  private var pingStrikes = 0
+
+  private var highestStream: Int32 = -1
+  /// Streams below the highest that were passed over, and by that closed without ever being open.
+  private var skippedStreams: [ClosedRange<Int32>] = []
+
+  init(_ limits: HTTP2Limits, isServer: Bool) {
+    self.limits = limits
+    self.isServer = isServer
+  }
+
+  /// The head of a frame that the peer sends.
+  struct Frame {
+    let type: UInt8
+    let flags: UInt8
+    let length: Int
+    let stream: Int32
+    /// Whether the stream is open; where the type has none, of no importance.
+    let isOnOpenStream: Bool
+  }
+
+  private enum FrameType {
+    static let data: UInt8 = 0
+    static let headers: UInt8 = 1
+    static let priority: UInt8 = 2
+    static let reset: UInt8 = 3
+    static let settings: UInt8 = 4
+    static let ping: UInt8 = 6
+  }
+
+  private static let endStream: UInt8 = 1
+  private static let acknowledges: UInt8 = 1
+  private static let padded: UInt8 = 8
+  /// Padding and its length can make up this much of a frame without any data.
+  private static let paddingMax = 256
+
+  /// To be called at the beginning of each frame. `streams` is how many are open.
+  mutating func began(_ frame: Frame, streams: Int, now: UInt64) -> HTTP2Misconduct? {
+    switch frame.type {
+    case FrameType.data:
+      if frame.flags & PeerConduct.endStream != 0 { return nil }
+      let isPadding =
+        frame.flags & PeerConduct.padded != 0 && frame.length <= PeerConduct.paddingMax
+      return frame.length == 0 || isPadding ? wasted(now) : nil
+    case FrameType.headers: return beganHeaders(frame, now)
+    case FrameType.reset:
+      return isServer && !resets.add(limits.resets, now: now) ? .resets : nil
+    case FrameType.settings:
+      return frame.flags & PeerConduct.acknowledges == 0 ? wasted(now) : nil
+    case FrameType.ping:
+      return isServer && frame.flags & PeerConduct.acknowledges == 0
+        ? pinged(streams: streams, now) : nil
+    case FrameType.priority: return wasted(now)
+    default: return nil
+    }
+  }
+
+  private mutating func wasted(_ now: UInt64) -> HTTP2Misconduct? {
+    emptyFrames.add(limits.emptyFrames, now: now) ? nil : .emptyFrames
+  }
+
+  /// RFC 9113 section 5.1.1: a new stream has a higher number than all before it. Headers on a stream
+  /// that was open once are no offence, since the peer may not know yet that we have reset it; those
+  /// on a stream that was passed over can be nothing else.
+  private mutating func beganHeaders(_ frame: Frame, _ now: UInt64) -> HTTP2Misconduct? {
+    // A stream that no client may open is an error for nghttp2 to tell of.
+    if !isServer || frame.stream & 1 == 0 { return nil }
+    if frame.stream > highestStream {
+      if frame.stream > highestStream + 2 {
+        skippedStreams.append(highestStream + 2...frame.stream - 2)
+        if skippedStreams.count > limits.skippedStreamRanges { skippedStreams.removeFirst() }
+      }
+      highestStream = frame.stream
+      return nil
+    }
+    if frame.isOnOpenStream { return nil }
+    return skippedStreams.contains { $0.contains(frame.stream) } ? .decreasingStream : wasted(now)
+  }
+
+  /// gRFC A8. A response in between takes all strikes back.
+  private mutating func pinged(streams: Int, _ now: UInt64) -> HTTP2Misconduct? {
+    defer { lastPing = now }
+    guard let lastPing else { return nil }
+    let interval = streams > 0 ? limits.pingInterval : limits.pingIntervalWithoutStreams
+    if Double(now &- lastPing) / 1e9 >= interval / .seconds(1) { return nil }
+    pingStrikes += 1
+    return pingStrikes > limits.pingStrikes ? .pings : nil
+  }
+
+  /// HEADERS or DATA have gone out.
+  mutating func sentResponse() {
+    pingStrikes = 0
+    lastPing = nil
+  }
+
+  /// A reset of ours has gone out.
+  mutating func sentReset(_ code: HTTP2ErrorCode, now: UInt64) -> HTTP2Misconduct? {
+    switch code {
+    // Ours: a deadline, a response that is complete before its request.
+    case .noError, .cancel: return nil
+    case .refusedStream:
+      return refusedStreams.add(limits.refusedStreams, now: now) ? nil : .refusedStreams
+    default: return provokedError(now: now)
+    }
+  }
+
+  /// The peer's doing was answered with an error that cost it nothing.
+  mutating func provokedError(now: UInt64) -> HTTP2Misconduct? {
+    provokedResets.add(limits.provokedResets, now: now) ? nil : .provokedResets
+  }
+}
