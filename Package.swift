@@ -43,6 +43,16 @@ func tests(
     resources: resources, swiftSettings: settings)
 }
 
+// libFuzzer's instrumentation and entry are there only when scripts/fuzz builds.
+let isFuzzing = Context.environment["STOREPLANE_FUZZ"] != nil
+let fuzzTargets: [Target] =
+  isFuzzing
+  ? [
+    .systemLibrary(name: "CFuzzer", path: "Sources/CLibs/CFuzzer"),
+    executable(
+      "Fuzz", path: "Tests/Fuzz", ["CFuzzer", "Contracts", "HTTP2", "Protobuf", "RPCCore"]),
+  ] : []
+
 let targets: [Target] = [
   // C libraries: module maps and shims, nothing else.
   system("CNghttp2", pkgConfig: "libnghttp2", apt: "libnghttp2-dev"),
@@ -291,5 +301,5 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
-  targets: targets
+  targets: targets + fuzzTargets
 )

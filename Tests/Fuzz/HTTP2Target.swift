@@ -1,0 +1,65 @@
+import HTTP2
+
+/// A server's side of an HTTP/2 connection, with a peer that sends anything after its preface.
+enum HTTP2Target {
+  private static let preface =
+    Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + [0, 0, 0, 4, 0, 0, 0, 0, 0]
+  /// What is written for one input; nothing that short can ask for more.
+  private static let outputBytesMax = 1 << 20
+
+  static func run(_ input: UnsafeRawBufferPointer) -> Int32 {
+    let peer = Peer()
+    defer { withExtendedLifetime(peer) {} }
+    do {
+      let session = try HTTP2Session(.server, delegate: peer)
+      try preface.withUnsafeBytes { try session.receive($0, now: 1) }
+      try session.receive(input, now: 2)
+      var written = 0
+      try session.send(room: outputBytesMax) { written += $0.count }
+      precondition(written < outputBytesMax, "too much is written")
+      precondition(session.streamCount <= Int(session.limits.concurrentStreams), "too many streams")
+      session.abandonStreams(.connectionLost)
+      precondition(session.streamCount == 0, "a stream is left")
+    } catch {
+      // Cutting the peer off is an answer.
+    }
+    return 0
+  }
+
+  private final class Peer: HTTP2SessionDelegate {
+    func beganHeaders() {}
+    func received(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) {}
+    func receivedGoaway(lastStream: Int32, _ code: HTTP2ErrorCode) {}
+    func receivedSettings() {}
+    func sessionHasOutput() {}
+
+    func openedStream(_ id: Int32, endsStream: Bool, overflowed: Bool) -> HTTP2Stream? {
+      if overflowed { return nil }
+      let echo = Echo()
+      let stream = HTTP2Stream(echo)
+      echo.stream = stream
+      return stream
+    }
+  }
+
+  /// Sends back what it gets.
+  private final class Echo: HTTP2StreamHandler {
+    unowned(unsafe) var stream: HTTP2Stream?
+
+    func receivedHeaders(endsStream: Bool) {
+      guard let stream else { return }
+      var fields = HeaderFields()
+      fields.append(":status", "200")
+      stream.session?.submitResponse(fields, for: stream)
+    }
+
+    func received(_ bytes: UnsafeRawBufferPointer) {
+      stream?.send(Array(bytes))
+      stream?.consume(bytes.count)
+    }
+
+    func receivedEnd() { stream?.end() }
+    func outputDrained() {}
+    func closed(_ code: HTTP2ErrorCode) {}
+  }
+}
