@@ -9,6 +9,7 @@ package final class Server {
   private var methods: [String: ServerMethod] = [:]
   private var listeners: [Listener] = []
   private var connections: [ObjectIdentifier: ServerConnection] = [:]
+  let handlerTasks: HandlerTasks
   private var drainWaiters: [CheckedContinuation<Void, Never>] = []
 
   /// Handlers running, those of cancelled calls included.
@@ -25,6 +26,7 @@ package final class Server {
   ) {
     self.reactor = reactor
     self.limits = limits
+    handlerTasks = HandlerTasks(reactor)
     self.interceptors = interceptors
   }
 

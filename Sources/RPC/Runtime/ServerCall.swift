@@ -24,7 +24,9 @@ package class ServerCall: HTTP2StreamHandler {
 
   private var deframer: MessageDeframer
   private var timer: LoopTimer?
-  private var task: Task<Void, Never>?
+  private var task: HandlerTask?
+  /// The call behind this one, while both wait for a task.
+  var nextWaiting: ServerCall?
   private var headersSent = false
   private(set) var isFinished = false
   private var isRunning = false
@@ -164,7 +166,7 @@ package class ServerCall: HTTP2StreamHandler {
 
   // MARK: Running the handler
 
-  /// Starts the handler, which runs at once, up to its first suspension.
+  /// Starts the handler, in this turn of the loop.
   func run() {
     do throws(RPCError) {
       try connection.admitHandler()
@@ -172,20 +174,34 @@ package class ServerCall: HTTP2StreamHandler {
       return respond(error: error)
     }
     isRunning = true
-    let started = connection.loop.spawn(on: connection.server.reactor) { await self.execute() }
-    if !isFinished { task = started }
+    connection.server.handlerTasks.run(self)
   }
 
-  private func execute() async {
+  /// The handler with all that stands around it, on `task`.
+  func execute(on task: HandlerTask) async {
     let server = connection.server
+    defer { finishedHandler() }
+    if isFinished { return }
+    self.task = task
     do {
-      try await CallDeadline.$current.bound(to: deadline) {
-        try await server.intercept(ServerContext(call: self), from: 0) { try await self.invoke() }
-      }
+      try await serve(server)
       succeed()
     } catch {
       respond(error: ServerCall.rpcError(for: error))
     }
+  }
+
+  private func serve(
+    _ server: Server, isolation: isolated (any Actor)? = #isolation
+  ) async throws {
+    // As `bound` does, with a call less.
+    try await CallDeadline.$current.withValue(deadline) {
+      _ = isolation
+      try await server.intercept(ServerContext(call: self), from: 0) { try await self.invoke() }
+    }
+  }
+
+  private func finishedHandler() {
     isRunning = false
     connection.finishedHandler(wasAbandoned: isAbandoned)
     releaseBytes()
