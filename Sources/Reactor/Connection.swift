@@ -106,8 +106,10 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
     interest = state == .connecting || tls == nil ? .writable : .readable
     try loop.register(socket.descriptor, for: interest, self)
     self.delegate = delegate
-    timer = loop.schedule(after: limits.handshake) { [weak self] in
-      self?.end(.timedOut("handshake"))
+    // The loop holds the connection, and its end cancels the timer; a weak reference would make every
+    // count of references slower from here on.
+    timer = loop.schedule(after: limits.handshake) { [unowned self] in
+      self.end(.timedOut("handshake"))
     }
   }
 
@@ -289,7 +291,7 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
     state = .lingering
     setInterest(.readable)
     cancelTimer()
-    timer = loop.schedule(after: linger) { [weak self] in self?.end(.closedHere) }
+    timer = loop.schedule(after: linger) { [unowned self] in self.end(.closedHere) }
   }
 
   /// Writes `output`; false when it could not all go, and the rest is kept.
@@ -333,8 +335,8 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
 
   private func watchStall() {
     cancelTimer()
-    timer = loop.schedule(after: limits.writeStall) { [weak self] in
-      self?.end(.timedOut("write stall"))
+    timer = loop.schedule(after: limits.writeStall) { [unowned self] in
+      self.end(.timedOut("write stall"))
     }
   }
 

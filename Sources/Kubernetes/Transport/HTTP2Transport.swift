@@ -193,6 +193,8 @@ final class HTTP2TransportConnection: HTTP2ConnectionOwner {
     self.others = others
   }
 
+  deinit { http2?.disown() }
+
   var reactor: Reactor { transport.reactor }
   var loop: EventLoop { transport.loop }
   var server: ServerAddress { transport.server }

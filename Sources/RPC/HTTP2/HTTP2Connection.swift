@@ -1,6 +1,6 @@
 package import Reactor
 
-/// What is done with an HTTP/2 connection. Called on the loop's thread.
+/// What is done with an HTTP/2 connection. Called on the loop's thread, until `disown`.
 package protocol HTTP2ConnectionOwner: AnyObject {
   /// Connected.
   func ready(_ connection: HTTP2Connection)
@@ -25,7 +25,8 @@ extension HTTP2ConnectionOwner {
 /// An HTTP/2 session on a connection of the reactor.
 package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
   private let connection: Connection
-  private weak var owner: (any HTTP2ConnectionOwner)?
+  /// Not weak, which would cost at every header field: an owner that goes first says so (`disown`).
+  private unowned var owner: (any HTTP2ConnectionOwner)?
   private let role: HTTP2Session.Role
   private let limits: HTTP2Limits
   private var established: HTTP2Session?
@@ -58,6 +59,9 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
   package func start() throws { try connection.start(self) }
 
   package func close() { connection.close() }
+
+  /// An owner calls this in its `deinit`: the connection may end later than that.
+  package func disown() { owner = nil }
 
   // MARK: ConnectionDelegate
 
@@ -123,7 +127,7 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
     stopWaiting()
     guard let owed else { return }
     let longest = owed == .preface ? limits.preface : limits.headerBlock
-    let timer = loop.schedule(after: longest) { [weak self] in self?.waitedTooLong(owed) }
+    let timer = loop.schedule(after: longest) { [unowned self] in self.waitedTooLong(owed) }
     wait = (owed, timer)
   }
 

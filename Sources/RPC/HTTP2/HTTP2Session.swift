@@ -32,7 +32,8 @@ package final class HTTP2Session {
   package let role: Role
   package var limits: HTTP2Limits { conduct.limits }
   private var session: OpaquePointer?
-  private unowned let delegate: any HTTP2SessionDelegate
+  /// Owns the session.
+  private unowned(unsafe) let delegate: any HTTP2SessionDelegate
   private var firstStream: HTTP2Stream?
   package private(set) var streamCount = 0
 
@@ -308,59 +309,56 @@ package final class HTTP2Session {
     var callbacks: OpaquePointer?
     nghttp2_session_callbacks_new(&callbacks)
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, context in
-      if let frame { HTTP2Session.from(context).beginHeaders(frame.pointee.hd.stream_id) }
+      if let frame { HTTP2Session.with(context) { $0.beginHeaders(frame.pointee.hd.stream_id) } }
       return 0
     }
     nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks) { _, header, context in
-      let session = HTTP2Session.from(context)
-      if let header { session.frameBegan(header.pointee) }
-      return session.verdict
+      HTTP2Session.with(context) { session in
+        if let header { session.frameBegan(header.pointee) }
+        return session.verdict
+      }
     }
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks) { _, _, _, context in
-      HTTP2Session.from(context).headerStream = nil
+      HTTP2Session.with(context) { $0.headerStream = nil }
       return 0
     }
     nghttp2_session_callbacks_set_on_header_callback(callbacks) {
       _, _, name, nameLength, value, valueLength, _, context in
-      let session = HTTP2Session.from(context)
-      session.header(
-        UnsafeBufferPointer(start: name, count: nameLength),
-        UnsafeBufferPointer(start: value, count: valueLength))
-      return session.verdict
+      HTTP2Session.with(context) { session in
+        session.header(
+          UnsafeBufferPointer(start: name, count: nameLength),
+          UnsafeBufferPointer(start: value, count: valueLength))
+        return session.verdict
+      }
     }
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, context in
-      if let frame { HTTP2Session.from(context).frameReceived(frame.pointee) }
+      if let frame { HTTP2Session.with(context) { $0.frameReceived(frame.pointee) } }
       return 0
     }
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) {
       _, _, id, data, length, context in
-      let session = HTTP2Session.from(context)
-      if let stream = session.stream(id) {
-        stream.unconsumedBytes += length
-        stream.handler?.received(UnsafeRawBufferPointer(start: data, count: length))
-      } else {
-        nghttp2_session_consume(session.session, id, length)
+      HTTP2Session.with(context) {
+        $0.bodyReceived(id, UnsafeRawBufferPointer(start: data, count: length))
       }
       return 0
     }
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, id, code, context in
-      let session = HTTP2Session.from(context)
-      if session.headerStream == id { session.headerStream = nil }
-      if let stream = session.stream(id), stream.session != nil {
-        session.close(stream, HTTP2ErrorCode(rawValue: code))
-      }
+      HTTP2Session.with(context) { $0.streamClosed(id, HTTP2ErrorCode(rawValue: code)) }
       return 0
     }
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, context in
-      if let frame { HTTP2Session.from(context).frameSent(frame.pointee) }
+      if let frame { HTTP2Session.with(context) { $0.frameSent(frame.pointee) } }
       return 0
     }
     return Callbacks(pointer: callbacks)
   }()
 
-  private static func from(_ context: UnsafeMutableRawPointer?) -> HTTP2Session {
-    // The context is this session: nghttp2 hands back what `init` gave it.
-    Unmanaged<HTTP2Session>.fromOpaque(context.unsafelyUnwrapped).takeUnretainedValue()
+  /// The context is this session: nghttp2 hands back what `init` gave it. Whoever called nghttp2 holds
+  /// it, so that no callback needs to.
+  private static func with<R>(
+    _ context: UnsafeMutableRawPointer?, _ body: (HTTP2Session) -> R
+  ) -> R {
+    Unmanaged<HTTP2Session>.fromOpaque(context.unsafelyUnwrapped)._withUnsafeGuaranteedRef(body)
   }
 
   /// What a callback returns: nothing more is to be read from a peer that went too far.
@@ -378,6 +376,20 @@ package final class HTTP2Session {
       isOnOpenStream: header.type == NGHTTP2_HEADERS.rawValue && stream(header.stream_id) != nil)
     if frame.type != NGHTTP2_CONTINUATION.rawValue { headerStream = nil }
     if let misconduct = conduct.began(frame, streams: streamCount, now: now) { fail(misconduct) }
+  }
+
+  private func bodyReceived(_ id: Int32, _ bytes: UnsafeRawBufferPointer) {
+    if let stream = stream(id) {
+      stream.unconsumedBytes += bytes.count
+      stream.handler?.received(bytes)
+    } else {
+      nghttp2_session_consume(session, id, bytes.count)
+    }
+  }
+
+  private func streamClosed(_ id: Int32, _ code: HTTP2ErrorCode) {
+    if headerStream == id { headerStream = nil }
+    if let stream = stream(id), stream.session != nil { close(stream, code) }
   }
 
   private func beginHeaders(_ stream: Int32) {

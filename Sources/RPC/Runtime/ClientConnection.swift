@@ -19,6 +19,8 @@ final class ClientConnection: HTTP2ConnectionOwner {
     self.endpoint = endpoint
   }
 
+  deinit { http2?.disown() }
+
   func start() throws {
     let configuration = channel.configuration
     let connection = try Connection(

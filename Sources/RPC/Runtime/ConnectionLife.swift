@@ -34,7 +34,7 @@ final class ConnectionLife {
   }
 
   private func schedule(at deadline: Instant) {
-    timer = connection.loop.schedule(at: deadline) { [weak self] in self?.timePassed() }
+    timer = connection.loop.schedule(at: deadline) { [unowned self] in self.timePassed() }
   }
 
   private func timePassed() {

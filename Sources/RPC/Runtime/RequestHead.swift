@@ -12,7 +12,13 @@ struct RequestHead {
   private(set) var acceptsGzip = false
   private(set) var metadata = Metadata()
 
-  mutating func reset() { self = RequestHead() }
+  /// Keeps the room for the path.
+  mutating func reset() {
+    var path = path
+    self = RequestHead()
+    path.removeAll(keepingCapacity: true)
+    self.path = path
+  }
 
   mutating func add(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
     if name.first == UInt8(ascii: ":") {
@@ -38,7 +44,7 @@ struct RequestHead {
     _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>
   ) {
     if RequestHead.equal(name, ":path") {
-      path = Array(value)
+      path.append(contentsOf: value)
     } else if RequestHead.equal(name, ":method") {
       isPost = RequestHead.equal(value, "POST")
     }

@@ -20,6 +20,8 @@ package final class ServerConnection: HTTP2ConnectionOwner {
 
   init(_ server: Server) { self.server = server }
 
+  deinit { http2?.disown() }
+
   var loop: EventLoop { server.reactor.loop }
   var peer: SocketAddress? { http2?.peer }
   var peerIdentity: PeerIdentity? { http2?.peerIdentity }

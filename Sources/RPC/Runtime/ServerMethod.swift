@@ -2,16 +2,29 @@ package import Protobuf
 import RPCCore
 
 /// A method with the handler that serves it. Handlers are confined to the server's reactor.
-package struct ServerMethod {
+package final class ServerMethod {
   package let descriptor: MethodDescriptor
   let makeCall: (ServerMethod, ServerConnection) -> ServerCall
+
+  private init(
+    descriptor: MethodDescriptor, makeCall: @escaping (ServerMethod, ServerConnection) -> ServerCall
+  ) {
+    self.descriptor = descriptor
+    self.makeCall = makeCall
+  }
 
   package static func unary<Request: ProtobufMessage, Response: ProtobufMessage>(
     _ descriptor: MethodDescriptor,
     _ handler: @escaping (Request, ServerContext) async throws -> Response
   ) -> ServerMethod {
-    ServerMethod(descriptor: descriptor) { method, connection in
-      UnaryServerCall(method, connection, handler: handler)
+    let decode: UnaryServerCall.Decoder = { message throws(RPCError) in
+      let request = try Request(received: message)
+      return { call in
+        try await handler(request, ServerContext(call: call)).framed(call.responseEncoding)
+      }
+    }
+    return ServerMethod(descriptor: descriptor) { method, connection in
+      UnaryServerCall(method, connection, decode: decode)
     }
   }
 

@@ -3,19 +3,25 @@ import Protobuf
 import RPCCore
 
 /// A call of one request and one response.
-final class UnaryServerCall<Request: ProtobufMessage, Response: ProtobufMessage>: ServerCall {
-  private let handler: (Request, ServerContext) async throws -> Response
-  private var request: Request?
+///
+/// Its messages' types are in the closures alone: a generic class would look their metadata up at every
+/// use of a stored message.
+final class UnaryServerCall: ServerCall {
+  /// Decodes a request, for the answer to it.
+  typealias Decoder = (UnsafeRawBufferPointer) throws(RPCError) -> Answer
+  /// Runs the handler, and returns its response behind the gRPC prefix.
+  typealias Answer = (UnaryServerCall) async throws -> [UInt8]
+
+  private let decode: Decoder
+  private var answer: Answer?
+  private var hasRequest = false
   private var wasCompressed = false
   private var messageBytes = 0
 
   override var waitingBytes: Int { messageBytes }
 
-  init(
-    _ method: ServerMethod, _ connection: ServerConnection,
-    handler: @escaping (Request, ServerContext) async throws -> Response
-  ) {
-    self.handler = handler
+  init(_ method: ServerMethod, _ connection: ServerConnection, decode: @escaping Decoder) {
+    self.decode = decode
     super.init(method, connection)
   }
 
@@ -29,18 +35,19 @@ final class UnaryServerCall<Request: ProtobufMessage, Response: ProtobufMessage>
   override func received(
     message: UnsafeRawBufferPointer, wasCompressed: Bool
   ) throws(RPCError) {
-    if request != nil {
+    if hasRequest {
       throw RPCError(
         .unimplemented, "\(method.descriptor.path) takes one request message, more came")
     }
-    request = try Request(received: message)
+    hasRequest = true
+    answer = try decode(message)
     self.wasCompressed = wasCompressed
     messageBytes = message.count
   }
 
   override func receivedEndOfRequest() throws(RPCError) {
     if isFinished { return }
-    if request == nil {
+    if !hasRequest {
       throw RPCError(
         .unimplemented, "\(method.descriptor.path) takes one request message, none came")
     }
@@ -48,10 +55,9 @@ final class UnaryServerCall<Request: ProtobufMessage, Response: ProtobufMessage>
   }
 
   override func invoke() async throws {
-    guard let request = request.take() else { return }
-    let response = try await handler(request, ServerContext(call: self))
+    guard let answer = answer.take() else { return }
+    let message = try await answer(self)
     if isFinished { return }
-    let message = response.framed(responseEncoding)
     messageBytes = message.count
     try holdBytes()
     sendHeaders()

@@ -21,6 +21,8 @@ package final class HTTP2ServerProtocol: HTTPServerProtocol, HTTP2ConnectionOwne
     http2 = HTTP2Connection(connection, role: .server, limits: limits.http2, owner: self)
   }
 
+  deinit { http2?.disown() }
+
   // MARK: HTTPServerProtocol
 
   func drain(until deadline: Instant) { leave(by: deadline) }
