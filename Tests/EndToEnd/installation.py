@@ -38,6 +38,8 @@ class Installation:
             "KUBECONFIG": str(kubeconfig),
             "CHART_VALUES_FILES": str(values),
             "STORE_CREATION_COOLDOWN": "0s",
+            # So few that a second provisioner finds work beside the first.
+            "PROVISIONER_WORKERS": "2",
             "STORE_URL": "http://{host}:8880",
             "INGRESS_ADDRESS": "127.0.0.1:8880",
             "STORECTL_CONFIG": str(state / "storectl.json"),
