@@ -51,6 +51,7 @@ enum LimitArguments {
   private static var durations: [String: WritableKeyPath<ServerLimits, Duration>] {
     [
       "unaryCall": \.unaryCall,
+      "statusGrace": \.statusGrace,
       "streamingCall": \.streamingCall,
       "connection.handshake": \.connection.handshake,
       "connection.writeStall": \.connection.writeStall,

@@ -105,6 +105,7 @@ import Testing
     Attack("preface_without_settings", "http2.preface=1", is: "closed", after: 1),
     Attack("idle", "connectionIdle=1", is: "goaway 0", after: 1),
     Attack("zero_window", "unaryCall=1", is: "200 x reset 8", after: 1),
+    Attack("exact_window", "streamingCall=0.5", "statusGrace=0.5", is: "reset 8", after: 1),
   ])
   func waitsAreBounded(attack: Attack) async throws { _ = try await endure(attack) }
 
@@ -152,6 +153,7 @@ import Testing
     Attack("pings_with_calls", is: "answered"),
     Attack("forgotten_gaps", is: "status 0, no answer"),
     Attack("late_trailers", is: "status 4, status 0"),
+    Attack("trailers_of_requests", is: "status 0, status 0, http 405, status 0"),
     Attack("skipped_streams", is: "100 x status 0"),
   ])
   func conductThatIsAllowedIsNotPunished(attack: Attack) async throws {

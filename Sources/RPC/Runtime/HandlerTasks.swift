@@ -109,11 +109,13 @@ final class HandlerTask {
   /// Returns nil to take a further call at once. A function of its own: nothing of a call is held once
   /// it has returned.
   private func runCall(_ count: Int) async -> Bool? {
-    if let call = tasks.take(for: self) {
-      await call.execute(on: self)
+    guard let call = tasks.take(for: self) else { return tasks.keep(self) }
+    await call.execute(on: self)
+    // The call may be the last to hold the server, and with it the tasks.
+    return withExtendedLifetime(call) {
       if isEnded { return false }
       if tasks.areCallsWaiting, count < HandlerTasks.callsInARow { return nil }
+      return tasks.keep(self)
     }
-    return tasks.keep(self)
   }
 }

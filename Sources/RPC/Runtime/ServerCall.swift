@@ -27,6 +27,7 @@ package class ServerCall: HTTP2StreamHandler {
   private var task: HandlerTask?
   /// The call behind this one, while both wait for a task.
   var nextWaiting: ServerCall?
+  private var hasBegun = false
   private var headersSent = false
   private(set) var isFinished = false
   private var isRunning = false
@@ -70,6 +71,9 @@ package class ServerCall: HTTP2StreamHandler {
   // MARK: HTTP2StreamHandler
 
   package func receivedHeaders(endsStream: Bool) {
+    // The client's trailers say nothing to a server.
+    if hasBegun { return }
+    hasBegun = true
     timer = connection.loop.schedule(at: deadline) { [unowned self] in self.deadlinePassed() }
     begin()
   }
@@ -129,6 +133,10 @@ package class ServerCall: HTTP2StreamHandler {
       abort(error)
     } else {
       refuse(error)
+      // Nor does it go out while the client's window is closed.
+      timer = connection.loop.schedule(after: connection.server.limits.statusGrace) {
+        [unowned self] in self.deadlinePassed()
+      }
     }
   }
 

@@ -141,6 +141,7 @@ private final class RefusedCall: HTTP2StreamHandler {
   private let status: Int
   private let error: RPCError?
   unowned(unsafe) var stream: HTTP2Stream?
+  private var isAnswered = false
 
   init(_ status: Int, _ error: RPCError?) {
     self.status = status
@@ -148,7 +149,9 @@ private final class RefusedCall: HTTP2StreamHandler {
   }
 
   func receivedHeaders(endsStream: Bool) {
-    guard let stream else { return }
+    // A second block holds the client's trailers.
+    guard let stream, !isAnswered else { return }
+    isAnswered = true
     var fields = HeaderFields()
     fields.append(":status", String(status))
     if let error {

@@ -22,6 +22,9 @@ package struct ServerLimits: Sendable {
   package var unaryCall: Duration = .seconds(120)
   /// The same for a call that streams: clients are expected to come back and go on.
   package var streamingCall: Duration = .seconds(3600)
+  /// How long a client may take over the status of a call whose deadline has passed, before the stream
+  /// is reset.
+  package var statusGrace: Duration = .seconds(1)
   /// After so long, give or take `connectionAgeJitter`, a connection takes no more calls (gRFC A9):
   /// clients connect again, to new replicas too.
   package var connectionAge: Duration = .seconds(1800)

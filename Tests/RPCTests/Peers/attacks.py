@@ -359,6 +359,14 @@ def case_zero_window(port):
     return attacker.timed(attacker.answers(odd(200)))
 
 
+def case_exact_window(port):
+    # The first response fills the window, so that none of it waits here, and the status cannot go out.
+    whole = message(field(1, b"x"))
+    attacker = Attacker(port, settings={4: len(whole)})
+    attacker.send(attacker.head(1, CONVERSE) + frame(DATA, 0, 1, whole))
+    return attacker.timed(attacker.answer(1))
+
+
 def case_full_window(port):
     # Messages that a handler does not read: a stream's window is full with the 16th, the
     # connection's with the fourth stream.
@@ -413,6 +421,25 @@ def case_forgotten_gaps(port):
         attacker.send(attacker.call(stream))
     attacker.send(attacker.call(1) + attacker.call(301))
     return f"{attacker.answer(301)}, {attacker.answer(1, 0)}"
+
+
+def case_trailers_of_requests(port):
+    # The end of the stream is on the trailers; the deadlines pass when the calls are over.
+    attacker, timeout = Attacker(port), [("grpc-timeout", "300m")]
+    body = message(field(1, b"x"))
+    for stream, path in (1, ECHO), (3, CONVERSE):
+        attacker.send(attacker.head(stream, path, timeout) + frame(DATA, 0, stream, body) + trailers(attacker, stream))
+    head = attacker.encoder.encode([(":method", "GET"), (":scheme", "http"), (":path", ECHO), (":authority", "x")])
+    attacker.send(HeadersFrame(5, head, flags=["END_HEADERS"]).serialize() + trailers(attacker, 5))
+    answers = [attacker.answer(stream) for stream in (1, 3, 5)]
+    attacker.wait(lambda: False, 0.5)
+    attacker.send(attacker.call(7))
+    return ", ".join(answers + [attacker.answer(7)])
+
+
+def trailers(attacker, stream):
+    block = attacker.encoder.encode([("x-sum", "1")])
+    return HeadersFrame(stream, block, flags=["END_HEADERS", "END_STREAM"]).serialize()
 
 
 def case_late_trailers(port):
