@@ -191,6 +191,27 @@ import Testing
     }
   }
 
+  @Test func slowReadersHoldUpNoOtherCall() async throws {
+    try await withReactor { reactor in
+      let echo = try EchoServer(reactor)
+      var request = TestingV1.ExpandRequest()
+      request.text = String(repeating: "x", count: 10_000)
+      request.count = 100
+      var streams: [ResponseStream<TestingV1.EchoResponse>] = []
+      for _ in 0..<8 { streams.append(try await echo.client.expand(request)) }
+      for stream in streams { #expect(try await stream.next() != nil) }
+      let options = CallOptions(timeout: .seconds(5))
+      for _ in 0..<50 {
+        _ = try await echo.client.echo(EchoServer.request("tick"), options: options)
+      }
+      for stream in streams {
+        var count = 1
+        while try await stream.next() != nil { count += 1 }
+        #expect(count == 100)
+      }
+    }
+  }
+
   @Test func metadataGoesBothWays() async throws {
     final class Mirror: ServerInterceptor {
       func intercept(_ context: ServerContext, _ next: () async throws -> Void) async throws {
