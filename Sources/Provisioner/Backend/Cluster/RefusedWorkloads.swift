@@ -15,12 +15,15 @@ enum RefusedWorkloads {
   {
     let deadline = Instant.now() + timeout
     do throws(KubernetesError) {
+      let pods = try await kubernetes.listAll(
+        .pods, ObjectSelection(namespace: site.namespace), deadline: deadline)
+      let owners = Set(pods.objects.flatMap(owners))
       for kind in [ResourceKind.deployments, .statefulSets] {
         let all = try await kubernetes.listAll(
           kind,
           ObjectSelection(namespace: site.namespace, labelSelector: StoreRollout.labelSelector),
           deadline: deadline)
-        for workload in all.objects where isRefused(workload) {
+        for workload in all.objects where isRefused(workload, owners) {
           do throws(KubernetesError) {
             try await kubernetes.delete(
               kind, namespace: site.namespace, name: workload.name,
@@ -35,11 +38,19 @@ enum RefusedWorkloads {
     }
   }
 
-  /// Only one that has no pod, as its controller has seen: pods of an earlier revision may serve, with
-  /// data. A StatefulSet has no condition for the refusal.
-  static func isRefused(_ workload: KubernetesObject) -> Bool {
+  private static func owners(of pod: KubernetesObject) -> [String] {
+    (pod["metadata", "ownerReferences"]?.array ?? []).compactMap { $0["uid"]?.string }
+  }
+
+  /// Only one that has no pod: those of an earlier revision may serve, with data. The controller of a
+  /// StatefulSet says nothing of a refusal, nor, before Kubernetes 1.21, that it has seen it: none of
+  /// the pods may be its own.
+  ///
+  /// - Parameter owners: the uids of what owns the namespace's pods.
+  static func isRefused(_ workload: KubernetesObject, _ owners: Set<String>) -> Bool {
     let view = WorkloadView(workload)
-    guard view.isObserved, view.allReplicas == 0, view.wantedReplicas > 0 else { return false }
-    return workload.kind == "StatefulSet" || view.replicaFailure != nil
+    guard view.allReplicas == 0, view.wantedReplicas > 0 else { return false }
+    return workload.kind == "StatefulSet"
+      ? !owners.contains(workload.uid) : view.isObserved && view.replicaFailure != nil
   }
 }
