@@ -14,7 +14,7 @@ package struct SystemError: Error, CustomStringConvertible, Equatable {
 }
 
 /// Every system call of this module goes through here, so that EINTR is handled in one place.
-enum System {
+package enum System {
   /// Runs `body` until it is not interrupted; a result of -1 becomes a `SystemError`.
   @inline(__always)
   static func call<R: FixedWidthInteger>(

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Reactor
 
 /// Runs a program to its end, without input, within limits. Blocks: for a thread of a blocking pool.
 struct ChildProcess {
@@ -37,11 +38,16 @@ struct ChildProcess {
     guard let output = Pipe(), let diagnostic = Pipe() else {
       return Outcome(failure: .notStarted(code: errno))
     }
-    var process: pid_t = 0
-    let code = spawn(&process, output: output.writing, diagnostic: diagnostic.writing)
+    let process: pid_t
+    do throws(SystemError) {
+      process = try System.spawn(
+        path, arguments, environment: mergedEnvironment(), output: output.writing,
+        diagnostic: diagnostic.writing)
+    } catch {
+      return Outcome(failure: .notStarted(code: error.code))
+    }
     output.closeWriting()
     diagnostic.closeWriting()
-    guard code == 0 else { return Outcome(failure: .notStarted(code: code)) }
     var outcome = Outcome()
     let deadline = Self.milliseconds() + Int64(limits.deadlineMilliseconds)
     collect(output.reading, diagnostic.reading, until: deadline, into: &outcome)
@@ -70,31 +76,6 @@ struct ChildProcess {
     return status
   }
 
-  private func spawn(_ process: inout pid_t, output: Int32, diagnostic: Int32) -> Int32 {
-    var actions = posix_spawn_file_actions_t()
-    posix_spawn_file_actions_init(&actions)
-    defer { posix_spawn_file_actions_destroy(&actions) }
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-    posix_spawn_file_actions_adddup2(&actions, output, 1)
-    posix_spawn_file_actions_adddup2(&actions, diagnostic, 2)
-    var attributes = posix_spawnattr_t()
-    posix_spawnattr_init(&attributes)
-    defer { posix_spawnattr_destroy(&attributes) }
-    // A group of its own, so that what it starts is killed with it; and the usual signals.
-    var signals = sigset_t()
-    sigemptyset(&signals)
-    posix_spawnattr_setsigmask(&attributes, &signals)
-    sigaddset(&signals, SIGPIPE)
-    posix_spawnattr_setsigdefault(&attributes, &signals)
-    let flags = POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
-    posix_spawnattr_setflags(&attributes, Int16(flags))
-    return Self.withCStrings([path] + arguments) { argv in
-      Self.withCStrings(mergedEnvironment()) { envp in
-        posix_spawnp(&process, path, &actions, &attributes, argv, envp)
-      }
-    }
-  }
-
   private func mergedEnvironment() -> [String] {
     var merged: [String] = []
     var entry = environ
@@ -105,18 +86,6 @@ struct ChildProcess {
       entry += 1
     }
     return merged + environment.map { "\($0.name)=\($0.value)" }
-  }
-
-  private static func withCStrings<R>(
-    _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> R
-  ) -> R {
-    var pointers: [UnsafeMutablePointer<CChar>?] = strings.map { strdup($0) }
-    pointers.append(nil)
-    defer { for pointer in pointers { free(pointer) } }
-    return pointers.withUnsafeBufferPointer { buffer in
-      // Never empty: the closing nil is in it.
-      body(buffer.baseAddress.unsafelyUnwrapped)
-    }
   }
 
   /// Reads both pipes to their ends, or sets `failure`.

@@ -42,7 +42,9 @@ final class HelmWorkerProcess: ReadinessHandler {
   init(_ program: Program, loop: EventLoop) throws(SystemError) {
     self.loop = loop
     let output = try ProcessOutput(bytesMax: Self.diagnosticBytesMax, loop: loop)
-    let id = try Self.spawn(program, output: output.writing)
+    let id = try System.spawn(
+      program.path, [program.socket, program.library], environment: Self.environment(program),
+      output: output.writing, diagnostic: output.writing)
     output.closeWriting()
     self.id = id
     // A limit that cannot be set is no reason to go without Helm.
@@ -123,46 +125,5 @@ final class HelmWorkerProcess: ReadinessHandler {
       environment.append("\(name)=\(program.folder)")
     }
     return environment
-  }
-
-  private static func spawn(_ program: Program, output: Int32) throws(SystemError) -> pid_t {
-    var actions = posix_spawn_file_actions_t()
-    posix_spawn_file_actions_init(&actions)
-    defer { posix_spawn_file_actions_destroy(&actions) }
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-    posix_spawn_file_actions_adddup2(&actions, output, 1)
-    posix_spawn_file_actions_adddup2(&actions, output, 2)
-    _ = storeplane_close_from(&actions, 3)
-    var attributes = posix_spawnattr_t()
-    posix_spawnattr_init(&attributes)
-    defer { posix_spawnattr_destroy(&attributes) }
-    var signals = sigset_t()
-    sigemptyset(&signals)
-    posix_spawnattr_setsigmask(&attributes, &signals)
-    sigaddset(&signals, SIGPIPE)
-    posix_spawnattr_setsigdefault(&attributes, &signals)
-    // A group of its own: a terminal's Ctrl-C is for the provisioner, which ends its workers in order.
-    let flags = POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
-    posix_spawnattr_setflags(&attributes, Int16(flags))
-    var id: pid_t = 0
-    let code = withCStrings([program.path, program.socket, program.library]) { arguments in
-      withCStrings(environment(program)) { environment in
-        posix_spawn(&id, program.path, &actions, &attributes, arguments, environment)
-      }
-    }
-    if code != 0 { throw SystemError("start \(program.path)", code: code) }
-    return id
-  }
-
-  private static func withCStrings<R>(
-    _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> R
-  ) -> R {
-    var pointers: [UnsafeMutablePointer<CChar>?] = strings.map { strdup($0) }
-    pointers.append(nil)
-    defer { for pointer in pointers { free(pointer) } }
-    return pointers.withUnsafeBufferPointer { buffer in
-      // Never empty: the closing nil is in it.
-      body(buffer.baseAddress.unsafelyUnwrapped)
-    }
   }
 }
