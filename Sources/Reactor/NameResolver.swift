@@ -1,4 +1,4 @@
-import CLinux
+package import CLinux
 import Glibc
 
 /// Why a name has no address.
@@ -33,6 +33,13 @@ package struct NameResolver: Sendable {
       throw ResolutionError(name: host, reason: String(cString: gai_strerror(code)))
     }
     defer { freeaddrinfo(list) }
+    return addresses(list, port)
+  }
+
+  /// The first `addressesMax` of a list.
+  package static func addresses(
+    _ list: UnsafeMutablePointer<addrinfo>?, _ port: UInt16
+  ) -> [SocketAddress] {
     var addresses: [SocketAddress] = []
     var entry = list
     while let current = entry?.pointee, addresses.count < addressesMax {

@@ -61,6 +61,44 @@ import Testing
     #expect(seen["calls"] == 1)
   }
 
+  @Test func aResetWithoutAnErrorIsNoAnswerEither() async throws {
+    _ = try await against("rst_no_error") { _, client in
+      let error = await Self.failure(client)
+      #expect(error == RPCError(.internal, "the server reset the call (HTTP/2 code 0)"))
+    }
+  }
+
+  @Test(arguments: [LoadBalancing.pickFirst, .roundRobin])
+  func aServerThatHangsUpOnAllIsLeftAloneForAWhile(balancing: LoadBalancing) async throws {
+    var configuration = ChannelConfiguration()
+    configuration.service.loadBalancing = balancing
+    configuration.resolutionInterval = .zero
+    let seen = try await against("hang_up", configuration) { _, client in
+      let options = CallOptions(timeout: .seconds(1), waitForReady: true)
+      let end = Instant.now() + .seconds(1)
+      while Instant.now() < end {
+        _ = await rpcError { _ = try await client.unaryCall(Self.request, options: options) }
+      }
+    }
+    // At once, again at once, and after delays of 80 ms and more, each twice as long.
+    #expect((3...7).contains(seen["connections", default: 0]))
+  }
+
+  /// The GOAWAY comes with the SETTINGS that let the call go on.
+  @Test func aCallThatNeverLeavesIsGivenUp() async throws {
+    var configuration = ChannelConfiguration()
+    configuration.backoff = .milliseconds(1)
+    let seen = try await against("goaway_at_once", configuration) { _, client in
+      let record = CallRecord()
+      let options = CallOptions(timeout: .seconds(10), waitForReady: true, record: record)
+      let error = await rpcError { _ = try await client.unaryCall(Self.request, options: options) }
+      #expect(error?.code == .unavailable)
+      #expect(record.attempts == 1 + 5)
+    }
+    #expect(seen["calls"] == 0)
+    #expect(seen["connections"] == 1 + 5)
+  }
+
   @Test func pingsAreAnswered() async throws {
     let seen = try await against("ping") { _, client in
       try await Self.call(client)

@@ -67,11 +67,13 @@ struct ReplayBuffer {
 
 extension RetryTokens {
   /// Counts the outcome of an attempt that `policy` applies to.
-  mutating func note(_ result: Result<Void, RPCError>, _ policy: RetryPolicy?) {
+  mutating func note(
+    _ result: Result<Void, RPCError>, _ policy: RetryPolicy, _ pushback: Pushback?
+  ) {
     switch result {
     case .success: succeeded()
     case .failure(let error):
-      if policy?.codes.contains(error.code) == true { failed() }
+      if policy.codes.contains(error.code) || pushback == .never { failed() }
     }
   }
 }

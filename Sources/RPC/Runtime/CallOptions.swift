@@ -54,7 +54,8 @@ package struct ChannelConfiguration: Sendable {
   package var connectionsMax = 4
   /// Calls that may wait for a connection.
   package var waitingCalls = 1024
-  /// Delay before connecting again: doubled with each failure up to `backoffMax`, ±20 %.
+  /// Delay before connecting again: doubled with each failure up to `backoffMax`, ±20 %. A connection
+  /// that lasted for `backoffMax`, or answered a call, was no failure.
   package var backoff: Duration = .milliseconds(100)
   package var backoffMax: Duration = .seconds(10)
   /// The name is asked for again after a connection was lost or refused, at most this often.
@@ -64,6 +65,13 @@ package struct ChannelConfiguration: Sendable {
   /// default every five minutes.
   package var keepalive: Duration?
   package var keepaliveTimeout: Duration = .seconds(20)
+  /// Calls made on one connection; their numbers run out at 2^30, and it is replaced.
+  package var callsPerConnection = 1 << 30
 
   package init() {}
+
+  /// How long to leave alone what has failed once more, after so many failures before.
+  func delay(afterFailures count: Int) -> Duration {
+    min(backoff * (1 << min(count, 16)), backoffMax) * Double.random(in: 0.8...1.2)
+  }
 }

@@ -287,10 +287,8 @@ package final class Channel {
 
   private func resolutionFailed(_ reason: String) {
     lastFailure = "cannot connect: \(reason)"
-    let delay = min(
-      configuration.backoff * (1 << min(resolutionFailures, 16)), configuration.backoffMax)
+    nextResolution = Instant.now() + configuration.delay(afterFailures: resolutionFailures)
     resolutionFailures += 1
-    nextResolution = Instant.now() + delay * Double.random(in: 0.8...1.2)
   }
 
   private func adopt(_ addresses: [SocketAddress]) {

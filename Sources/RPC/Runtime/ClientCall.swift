@@ -57,6 +57,8 @@ class ClientCall: HTTP2StreamHandler {
 
   /// Begins the call: on a connection that is there, or as soon as there is one.
   func start() {
+    // The task may have been cancelled before.
+    if isFinished { return }
     timer = channel.loop.schedule(at: deadline) { [unowned self] in
       self.timer = nil
       let reason =
@@ -184,7 +186,6 @@ class ClientCall: HTTP2StreamHandler {
       record.trailingMetadata = trailingMetadata
       record.attempts = attempts.made
     }
-    if config.retry != nil { channel.retryTokens.note(result, config.retry) }
     completed(result)
     opening.take()?.resume()
   }
@@ -195,10 +196,13 @@ class ClientCall: HTTP2StreamHandler {
   private func conclude(
     _ result: Result<Void, RPCError>, _ fate: Attempts.Fate, pushback: Pushback? = nil
   ) {
+    // First of all, so that the failure itself counts when its retry is weighed.
+    if case .answered = fate, let policy = config.retry {
+      channel.retryTokens.note(result, policy, pushback)
+    }
     guard case .failure(let error) = result,
       let delay = delay(after: error, fate, pushback), channel.loop.now + delay < deadline
     else { return finish(result) }
-    if case .answered = fate, config.retry != nil { channel.retryTokens.note(result, config.retry) }
     leaveStream()
     // Not within the callback of a connection that may be going away.
     retryTimer = channel.loop.schedule(at: channel.loop.now + delay) {
@@ -286,8 +290,7 @@ class ClientCall: HTTP2StreamHandler {
       code == .connectionLost
       ? "the connection was lost: \(channel.lastFailure)"
       : "the server reset the call (HTTP/2 code \(code.rawValue))"
-    let status = code == .noError ? StatusCode.unknown : StatusCode(http2ErrorCode: code.rawValue)
-    var error = RPCError(status, reason)
+    var error = RPCError(StatusCode(http2ErrorCode: code.rawValue), reason)
     error.isOutcomeUnknown = code == .connectionLost && hadBegun
     let fate: Attempts.Fate =
       !hadBegun ? .unsent : code == .refusedStream ? .refused : .answered

@@ -9,7 +9,9 @@ final class ClientConnection: HTTP2ConnectionOwner {
   private var http2: HTTP2Connection?
   private var head = ResponseHead()
   private var timer: LoopTimer?
-  private(set) var isReady = false
+  private var readyAt: Instant?
+  private var calls = 0
+  private var hasAnswered = false
   private(set) var isLeaving = false
   /// Why this side has closed it.
   private(set) var closeReason = "closed by this side"
@@ -33,7 +35,17 @@ final class ClientConnection: HTTP2ConnectionOwner {
   }
 
   /// Whether it takes further calls, now or when others have ended.
-  var isUsable: Bool { isReady && !isLeaving && http2?.isOpen == true }
+  var isUsable: Bool {
+    readyAt != nil && !isLeaving && !isUsedUp && http2?.isOpen == true
+  }
+
+  private var isUsedUp: Bool { calls >= channel.configuration.callsPerConnection }
+
+  /// Whether it was more than one of many that the server makes and drops.
+  var wasOfUse: Bool {
+    guard let readyAt else { return false }
+    return hasAnswered || Instant.now() - readyAt >= channel.configuration.backoffMax
+  }
 
   /// Whether a further stream can be opened now.
   var hasRoom: Bool {
@@ -44,15 +56,20 @@ final class ClientConnection: HTTP2ConnectionOwner {
   func open(_ stream: HTTP2Stream, _ fields: HeaderFields) throws {
     guard let session = http2?.session else { throw HTTP2Error.refused("not connected") }
     try session.submitRequest(fields, for: stream, endsStream: false)
+    calls += 1
   }
 
   /// The header block that has just been received.
   func takeHead() -> ResponseHead {
     defer { head = ResponseHead() }
+    hasAnswered = true
     return head
   }
 
-  func streamClosed() { channel.roomMade() }
+  func streamClosed() {
+    if isUsedUp, !isLeaving { leave() }
+    channel.roomMade()
+  }
 
   func close() { http2?.close() }
 
@@ -105,8 +122,8 @@ final class ClientConnection: HTTP2ConnectionOwner {
 
   /// Only now is known how many streams the server takes: a call more would be refused.
   func receivedSettings() {
-    if isReady { return channel.roomMade() }
-    isReady = true
+    if readyAt != nil { return channel.roomMade() }
+    readyAt = Instant.now()
     stopWaiting()
     scheduleKeepalive()
     endpoint.connected(self)
@@ -123,6 +140,7 @@ final class ClientConnection: HTTP2ConnectionOwner {
   func openedStream(_ id: Int32, endsStream: Bool, overflowed: Bool) -> HTTP2Stream? { nil }
 
   func receivedGoaway(lastStream: Int32, _ code: HTTP2ErrorCode) {
+    if isLeaving { return }
     isLeaving = true
     endpoint.leaving(self)
   }

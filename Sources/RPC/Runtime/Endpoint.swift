@@ -53,23 +53,34 @@ final class Endpoint {
   }
 
   private func failed(_ reason: String) {
-    let configuration = channel.configuration
-    let delay = min(configuration.backoff * (1 << min(failures, 16)), configuration.backoffMax)
-    nextAttempt = Instant.now() + delay * Double.random(in: 0.8...1.2)
+    nextAttempt = Instant.now() + channel.configuration.delay(afterFailures: failures)
     failures += 1
     channel.failed(self, "cannot connect: \(reason)")
+  }
+
+  /// After a connection that was of use the next is made at once. So it is after one that was not, but
+  /// with delays from the second in a row on: a server that hangs up on all must not be kept busy.
+  private func lost(_ connection: ClientConnection) {
+    if connection.wasOfUse {
+      failures = 0
+    } else {
+      if failures > 0 {
+        nextAttempt = Instant.now() + channel.configuration.delay(afterFailures: failures - 1)
+      }
+      failures += 1
+    }
   }
 
   // MARK: For connections
 
   func connected(_ connection: ClientConnection) {
     attempt = nil
-    failures = 0
     connections.append(connection)
     channel.roomMade()
   }
 
   func leaving(_ connection: ClientConnection) {
+    lost(connection)
     channel.failed(self, "the server is shutting down")
   }
 
@@ -86,6 +97,7 @@ final class Endpoint {
       failed(reason)
     } else {
       connections.removeAll { $0 === connection }
+      if !connection.isLeaving { lost(connection) }
       channel.failed(self, reason)
     }
   }

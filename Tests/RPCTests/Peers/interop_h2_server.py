@@ -1,6 +1,6 @@
 """A server of the interoperability tests by way of h2, which misbehaves as it is told: goaway,
 rst_after_header, rst_during_data, rst_after_data, ping, max_streams, refused_stream, goaway_unseen,
-no_status, http_503, compression, retry, pushback, silent, deaf.
+rst_no_error, hang_up, goaway_at_once, no_status, http_503, compression, retry, pushback, silent, deaf.
 
 Prints its port; answers "report" on its standard input with what it has seen, and ends with it.
 """
@@ -14,8 +14,8 @@ import testing_messages as t
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.events import (DataReceived, PingAckReceived, RequestReceived, StreamEnded, StreamReset,
-                       WindowUpdated)  # fmt: skip
+from h2.events import (DataReceived, PingAckReceived, RequestReceived, SettingsAcknowledged, StreamEnded,
+                       StreamReset, WindowUpdated)  # fmt: skip
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 
@@ -58,12 +58,16 @@ class Connection:
             while self.client.recv(65536):
                 pass
             return
+        if BEHAVIOUR == "goaway_at_once":
+            self.h2.close_connection(last_stream_id=0)
         self.flush()
         if BEHAVIOUR == "deaf":
             return threading.Event().wait()
         while data := self.client.recv(65536):
             for event in self.h2.receive_data(data):
                 self.handle(event)
+                if BEHAVIOUR == "hang_up" and isinstance(event, SettingsAcknowledged):
+                    return
             self.flush()
 
     def flush(self):
@@ -125,6 +129,8 @@ class Connection:
             return
         if BEHAVIOUR == "rst_after_header":
             return self.h2.reset_stream(stream, ErrorCodes.INTERNAL_ERROR)
+        if BEHAVIOUR == "rst_no_error":
+            return self.h2.reset_stream(stream, ErrorCodes.NO_ERROR)
         body, status = self.response(head, self.bodies[stream])
         if BEHAVIOUR == "rst_during_data":
             self.h2.send_data(stream, body[:len(body) // 2][:16384])
