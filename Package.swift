@@ -214,8 +214,11 @@ let targets: [Target] = [
   tests("ResilienceTests", ["Resilience", "TestKit"]),
   tests("ObservabilityTests", ["Observability"]),
   tests("ConfigurationTests", ["Configuration"]),
+  // What the allocator says of itself.
+  .systemLibrary(name: "CMalloc", path: "Tests/CMalloc"),
   tests(
-    "ProtobufTests", exclude: ["peer.py"], ["Protobuf", "Contracts", "CContracts", "PythonPeer"]),
+    "ProtobufTests", exclude: ["peer.py"],
+    ["Protobuf", "Contracts", "CContracts", "CMalloc", "PythonPeer"]),
   tests(
     "RPCTests", exclude: ["Peers"],
     [

@@ -119,6 +119,10 @@ import Testing
     // what a refused call holds is free at the end of the turn.
     Attack("held_messages", "heldBytesPerConnection=8000000", is: "[0-8] left, the others: 8"),
     Attack("held_messages", "heldBytes=4000000", is: "[0-4] left, the others: 8"),
+    Attack(
+      "wide_messages", "heldBytesPerConnection=24000000",
+      is: "4 kept, 56 x status 8"),
+    Attack("tiny_messages", "heldBytesPerConnection=8000000", is: "1 kept, 1 x status 8"),
     Attack("gzip_bombs", "heldBytesPerConnection=8000000", is: "status 8"),
     Attack("oversized_message", is: "status 8"),
     Attack("oversized_frame", is: "goaway 6 too large frame size"),

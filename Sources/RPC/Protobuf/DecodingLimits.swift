@@ -9,13 +9,14 @@ package struct DecodingLimits: Sendable, Equatable {
   /// all. Two bytes on the wire can become a structure of hundreds.
   package var elementsMax: Int
 
-  /// How many bytes protobuf-c may need to unpack the message.
+  /// How many bytes protobuf-c may need to unpack the message: by default, four times what the longest
+  /// message of a call takes on the wire.
   package var memoryBytesMax: Int
 
   package static let `default` = DecodingLimits()
 
   package init(
-    depthMax: Int = 100, elementsMax: Int = 1 << 18, memoryBytesMax: Int = 32 << 20
+    depthMax: Int = 100, elementsMax: Int = 1 << 18, memoryBytesMax: Int = 16 << 20
   ) {
     self.depthMax = depthMax
     self.elementsMax = elementsMax

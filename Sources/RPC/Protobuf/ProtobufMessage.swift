@@ -18,13 +18,26 @@ package protocol ProtobufMessage: Sendable, Equatable {
 extension ProtobufMessage {
   /// Reads a serialized message. Fields that are not in the contract are dropped.
   ///
+  /// - Parameter memoryBytes: set to about how many bytes the message takes in memory, rather too many
+  ///   than too few; its size on the wire says little, since two bytes there can make a structure.
   /// - Throws: what is wrong and where. Everything is checked before memory is allocated.
+  package init(
+    serialized bytes: UnsafeRawBufferPointer, limits: DecodingLimits = .default,
+    memoryBytes: inout Int
+  ) throws(ProtobufError) {
+    var message = Self()
+    memoryBytes = try Unpack.unpack(bytes, as: Self.layout, limits: limits) {
+      message = Self(unpacking: $0)
+    }
+    self = message
+  }
+
+  /// Reads a serialized message. Fields that are not in the contract are dropped.
   package init(
     serialized bytes: UnsafeRawBufferPointer, limits: DecodingLimits = .default
   ) throws(ProtobufError) {
-    var message = Self()
-    try Unpack.unpack(bytes, as: Self.layout, limits: limits) { message = Self(unpacking: $0) }
-    self = message
+    var memoryBytes = 0
+    try self.init(serialized: bytes, limits: limits, memoryBytes: &memoryBytes)
   }
 
   /// Reads a serialized message. Fields that are not in the contract are dropped.

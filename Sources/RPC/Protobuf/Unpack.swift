@@ -3,13 +3,13 @@ import CProtobufC
 /// Makes Swift values of what protobuf-c unpacked. Used by generated code.
 package enum Unpack {
   /// Checks a serialized message, has protobuf-c unpack it and gives `body` the C structure, which is
-  /// gone afterwards.
+  /// gone afterwards. Returns about how many bytes the Swift value made of it takes.
   package static func unpack(
     _ bytes: UnsafeRawBufferPointer, as layout: MessageLayout, limits: DecodingLimits,
     _ body: (UnsafeRawPointer) -> Void
-  ) throws(ProtobufError) {
-    let memoryBytes = try WireScanner.memoryNeeded(bytes, as: layout, limits: limits)
-    let isUnpacked = Arena.with(capacity: memoryBytes) { arena in
+  ) throws(ProtobufError) -> Int {
+    let scan = try WireScanner(bytes, as: layout, limits: limits)
+    let isUnpacked = Arena.with(capacity: scan.memoryBytes) { arena in
       arena.withAllocator { allocator in
         let message = protobuf_c_message_unpack(
           layout.descriptor, allocator, bytes.count,
@@ -20,6 +20,7 @@ package enum Unpack {
       }
     }
     if !isUnpacked { throw ProtobufError(.notUnpacked) }
+    return scan.valueBytes
   }
 
   package static func string(_ value: UnsafePointer<CChar>?) -> String {

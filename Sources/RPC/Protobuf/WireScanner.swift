@@ -12,22 +12,28 @@ struct WireScanner {
 
   private let limits: DecodingLimits
   private var elements = 0
+  private var structureBytes = 0
 
   /// An upper bound of what protobuf-c allocates to unpack the bytes.
   private(set) var memoryBytes = 0
 
-  private init(limits: DecodingLimits) {
-    self.limits = limits
+  /// About what the Swift value takes, and rather more: the contents once more; for each field or
+  /// element the block that a text, an array or a box has beside its content; and each message in an
+  /// array that grew to twice what it needs, with room for the messages in it that are not set.
+  var valueBytes: Int {
+    memoryBytes + structureBytes + elements * WireScanner.blockBytes
   }
 
-  /// Returns an upper bound of the bytes that protobuf-c allocates to unpack the message.
-  static func memoryNeeded(
+  /// Swift's header of an array (32) and what the allocator adds and rounds.
+  private static let blockBytes = 48
+
+  /// Checks the bytes, for what unpacking them will need.
+  init(
     _ bytes: UnsafeRawBufferPointer, as layout: MessageLayout, limits: DecodingLimits
-  ) throws(ProtobufError) -> Int {
-    var scanner = WireScanner(limits: limits)
+  ) throws(ProtobufError) {
+    self.limits = limits
     var input = WireInput(bytes)
-    try scanner.scan(&input, as: layout.descriptor, depth: 0)
-    return scanner.memoryBytes
+    try scan(&input, as: layout.descriptor, depth: 0)
   }
 
   private mutating func scan(
@@ -37,6 +43,7 @@ struct WireScanner {
       throw ProtobufError(.nestedTooDeeply(depthMax: limits.depthMax))
     }
     try claim(bytes: message.pointee.sizeof_message)
+    structureBytes += 2 * message.pointee.sizeof_message
     let whole = input
     var seenMessages: UInt64 = 0
     var fieldCount = 0

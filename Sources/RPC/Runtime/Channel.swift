@@ -3,8 +3,9 @@ package import Protobuf
 package import RPCCore
 package import Reactor
 
-/// How the bytes of a message become what the caller is given.
-typealias MessageDecoding<Message> = (UnsafeRawBufferPointer) throws(RPCError) -> Message
+/// How the bytes of a message become what the caller is given, and how much memory that takes.
+typealias MessageDecoding<Message> =
+  (_ bytes: UnsafeRawBufferPointer, _ memoryBytes: inout Int) throws(RPCError) -> Message
 
 /// A gRPC client for one service by its address or name. Confined to its reactor.
 ///
@@ -75,7 +76,7 @@ package final class Channel {
   ) async throws -> Response {
     try await unary(
       method, request.framed(options.compresses ? .gzip : .identity), options,
-      Response.init(received:))
+      Response.init(received:memoryBytes:))
   }
 
   private func unary<Response: Sendable>(
@@ -96,7 +97,7 @@ package final class Channel {
   ) async throws -> ResponseStream<Response> {
     try await serverStreaming(
       method, request.framed(options.compresses ? .gzip : .identity), options,
-      Response.init(received:))
+      Response.init(received:memoryBytes:))
   }
 
   private func serverStreaming<Response: Sendable>(
@@ -114,7 +115,8 @@ package final class Channel {
     _ method: MethodDescriptor, _ options: CallOptions = CallOptions(),
     _ body: (RequestWriter<Request>) async throws -> Void
   ) async throws -> Response {
-    let call = UnaryClientCall<Response>(method, self, options, Response.init(received:))
+    let call = UnaryClientCall<Response>(
+      method, self, options, Response.init(received:memoryBytes:))
     return try await call.cancelling {
       try await call.open()
       let writer = RequestWriter<Request>(call: call, gate: call.gate)
@@ -135,7 +137,8 @@ package final class Channel {
   package func bidirectional<Request: ProtobufMessage, Response: ProtobufMessage>(
     _ method: MethodDescriptor, _ options: CallOptions = CallOptions()
   ) async throws -> (RequestWriter<Request>, ResponseStream<Response>) {
-    let call = StreamingClientCall<Response>(method, self, options, Response.init(received:))
+    let call = StreamingClientCall<Response>(
+      method, self, options, Response.init(received:memoryBytes:))
     try await call.cancelling { try await call.open() }
     return (RequestWriter(call: call, gate: call.gate), ResponseStream(call))
   }
@@ -146,14 +149,19 @@ package final class Channel {
   package func unary(
     _ method: MethodDescriptor, serialized request: [UInt8], _ options: CallOptions = CallOptions()
   ) async throws -> [UInt8] {
-    try await unary(method, Channel.framed(request, options), options) { Array($0) }
+    try await unary(method, Channel.framed(request, options), options, Channel.copy)
   }
 
   /// As `serverStreaming`, for who passes serialized messages on and looks into neither.
   package func serverStreaming(
     _ method: MethodDescriptor, serialized request: [UInt8], _ options: CallOptions = CallOptions()
   ) async throws -> ResponseStream<[UInt8]> {
-    try await serverStreaming(method, Channel.framed(request, options), options) { Array($0) }
+    try await serverStreaming(method, Channel.framed(request, options), options, Channel.copy)
+  }
+
+  private static func copy(_ message: UnsafeRawBufferPointer, _ memoryBytes: inout Int) -> [UInt8] {
+    memoryBytes = message.count
+    return Array(message)
   }
 
   private static func framed(_ message: [UInt8], _ options: CallOptions) -> [UInt8] {

@@ -5,8 +5,13 @@ import RPCCore
 /// Its length is bounded by the peer's flow-control window, which opens again only as messages are
 /// taken: `taken` is called with the queue's length after each.
 final class MessageQueue<Message: Sendable> {
-  private var messages: [Message] = []
+  private var messages: [(content: Message, wasCompressed: Bool)] = []
   private var head = 0
+  /// What the messages take in memory, of which the window says little: they may have been compressed,
+  /// or be larger than they were on the wire. Those that were taken count until the queue is empty.
+  private(set) var memoryBytes = 0
+  /// The largest queue whose memory is kept when it is empty, for the messages to come.
+  private static var messagesKeptFor: Int { 64 }
   private var ending: Result<Void, RPCError>?
   private var waiter: UnsafeContinuation<Message?, any Error>?
 
@@ -14,22 +19,17 @@ final class MessageQueue<Message: Sendable> {
 
   /// Whether the message that was taken last came compressed.
   private(set) var lastWasCompressed = false
-  private var pushedCount = 0
-  private var takenCount = 0
-  /// Which of the messages in the queue came compressed, by their places in the stream.
-  private var compressed: [Int] = []
 
   var isEmpty: Bool { head == messages.count }
 
-  func push(_ message: Message, wasCompressed: Bool = false) {
-    if wasCompressed { compressed.append(pushedCount) }
-    pushedCount += 1
+  func push(_ message: Message, memoryBytes: Int, wasCompressed: Bool = false) {
     if let waiter = waiter.take() {
-      countTaken()
+      lastWasCompressed = wasCompressed
       waiter.resume(returning: message)
       taken?(0)
     } else {
-      messages.append(message)
+      messages.append((message, wasCompressed))
+      self.memoryBytes += memoryBytes
     }
   }
 
@@ -40,6 +40,7 @@ final class MessageQueue<Message: Sendable> {
     if case .failure = result {
       messages = []
       head = 0
+      memoryBytes = 0
     }
     guard let waiter = waiter.take() else { return }
     switch result {
@@ -60,12 +61,6 @@ final class MessageQueue<Message: Sendable> {
         waiter = continuation
       }
     }
-  }
-
-  private func countTaken() {
-    lastWasCompressed = compressed.first == takenCount
-    if lastWasCompressed { compressed.removeFirst() }
-    takenCount += 1
   }
 
   private enum Settled {
@@ -90,13 +85,14 @@ final class MessageQueue<Message: Sendable> {
     case .message:
       let message = messages[head]
       head += 1
-      countTaken()
+      lastWasCompressed = message.wasCompressed
       if head == messages.count {
-        messages.removeAll(keepingCapacity: true)
+        messages.removeAll(keepingCapacity: messages.count <= MessageQueue.messagesKeptFor)
         head = 0
+        memoryBytes = 0
       }
       taken?(messages.count - head)
-      return message
+      return message.content
     }
   }
 }

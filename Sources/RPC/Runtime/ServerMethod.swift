@@ -17,8 +17,8 @@ package final class ServerMethod {
     _ descriptor: MethodDescriptor,
     _ handler: @escaping (Request, ServerContext) async throws -> Response
   ) -> ServerMethod {
-    let decode: UnaryServerCall.Decoder = { message throws(RPCError) in
-      let request = try Request(received: message)
+    let decode: UnaryServerCall.Decoder = { message, memoryBytes throws(RPCError) in
+      let request = try Request(received: message, memoryBytes: &memoryBytes)
       return { call in
         try await handler(request, ServerContext(call: call)).framed(call.responseEncoding)
       }

@@ -20,7 +20,9 @@ final class StreamingClientCall<Response: Sendable>: ClientCall {
   override func received(
     message: UnsafeRawBufferPointer, wasCompressed: Bool
   ) throws(RPCError) {
-    responses.push(try decode(message), wasCompressed: wasCompressed)
+    var memoryBytes = 0
+    let response = try decode(message, &memoryBytes)
+    responses.push(response, memoryBytes: memoryBytes, wasCompressed: wasCompressed)
   }
 
   /// The server may send again what the reader has taken.

@@ -13,10 +13,8 @@ final class StreamingServerCall<Request: ProtobufMessage, Response: ProtobufMess
   private let gate = OutputGate()
   private var unconsumed = 0
   private var responseBytes = 0
-  /// Since the queue was empty last. The window bounds only what they were on the wire.
-  private var requestBytes = 0
 
-  override var waitingBytes: Int { requestBytes + responseBytes }
+  override var waitingBytes: Int { requests.memoryBytes + responseBytes }
 
   init(_ method: ServerMethod, _ connection: ServerConnection, handler: @escaping Handler) {
     self.handler = handler
@@ -37,8 +35,9 @@ final class StreamingServerCall<Request: ProtobufMessage, Response: ProtobufMess
   override func received(
     message: UnsafeRawBufferPointer, wasCompressed: Bool
   ) throws(RPCError) {
-    requestBytes += message.count
-    requests.push(try Request(received: message), wasCompressed: wasCompressed)
+    var memoryBytes = 0
+    let request = try Request(received: message, memoryBytes: &memoryBytes)
+    requests.push(request, memoryBytes: memoryBytes, wasCompressed: wasCompressed)
   }
 
   override func receivedEndOfRequest() { requests.finish(.success(())) }
@@ -71,7 +70,6 @@ final class StreamingServerCall<Request: ProtobufMessage, Response: ProtobufMess
   }
 
   private func queueIsEmpty() {
-    requestBytes = 0
     try? holdBytes()
     openWindow()
   }

@@ -22,7 +22,8 @@ final class UnaryClientCall<Response: Sendable>: ClientCall {
     if response != nil {
       throw RPCError(.unimplemented, "\(method.path) has one response message, more came")
     }
-    response = try decode(message)
+    var memoryBytes = 0
+    response = try decode(message, &memoryBytes)
   }
 
   override func completed(_ result: Result<Void, RPCError>) {

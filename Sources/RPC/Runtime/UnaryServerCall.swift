@@ -7,8 +7,8 @@ import RPCCore
 /// Its messages' types are in the closures alone: a generic class would look their metadata up at every
 /// use of a stored message.
 final class UnaryServerCall: ServerCall {
-  /// Decodes a request, for the answer to it.
-  typealias Decoder = (UnsafeRawBufferPointer) throws(RPCError) -> Answer
+  /// Decodes a request, for the answer to it; says what the request takes in memory.
+  typealias Decoder = (UnsafeRawBufferPointer, inout Int) throws(RPCError) -> Answer
   /// Runs the handler, and returns its response behind the gRPC prefix.
   typealias Answer = (UnaryServerCall) async throws -> [UInt8]
 
@@ -40,9 +40,8 @@ final class UnaryServerCall: ServerCall {
         .unimplemented, "\(method.descriptor.path) takes one request message, more came")
     }
     hasRequest = true
-    answer = try decode(message)
+    answer = try decode(message, &messageBytes)
     self.wasCompressed = wasCompressed
-    messageBytes = message.count
   }
 
   override func receivedEndOfRequest() throws(RPCError) {
@@ -66,9 +65,10 @@ final class UnaryServerCall: ServerCall {
 }
 
 extension ProtobufMessage {
-  init(received bytes: UnsafeRawBufferPointer) throws(RPCError) {
+  /// `memoryBytes` is set to what the message takes in memory, which is never less than on the wire.
+  init(received bytes: UnsafeRawBufferPointer, memoryBytes: inout Int) throws(RPCError) {
     do throws(ProtobufError) {
-      try self.init(serialized: bytes)
+      try self.init(serialized: bytes, memoryBytes: &memoryBytes)
     } catch {
       throw RPCError(.internal, "cannot decode the message: \(error)")
     }

@@ -59,7 +59,8 @@ class Attacker:
         self.resets = {}  # by stream
         self.goaway = None
         self.has_settings = False
-        self.acknowledged = 0
+        # Our SETTINGS that the server has not acknowledged.
+        self.unacknowledged = 1 if greets else 0
         self.acknowledges = acknowledges
         self.is_over = False
         if greets:
@@ -101,9 +102,9 @@ class Attacker:
 
     def round_trip(self):
         """Until the server has taken in all that was sent."""
-        seen = self.acknowledged
         self.send(frame(SETTINGS, 0, 0, b""))
-        self.wait(lambda: self.acknowledged > seen)
+        self.unacknowledged += 1
+        self.wait(lambda: self.unacknowledged == 0)
 
     # Receiving
 
@@ -133,7 +134,7 @@ class Attacker:
             code, words = int.from_bytes(payload[4:8], "big"), payload[8:].decode()
             self.goaway = f"goaway {code} {words}".strip()
         elif kind == SETTINGS and flags & 1:
-            self.acknowledged += 1
+            self.unacknowledged -= 1
         elif kind == SETTINGS:
             self.has_settings = True
             if self.acknowledges:

@@ -14,7 +14,7 @@ from attacker import Attacker, field, frame, message, varint
 from hyperframe.frame import ContinuationFrame, HeadersFrame
 
 WINDOW_UPDATE, PRIORITY = 8, 2
-NESTED, STUBBORN, DEAF = "/attacks.Target/Nested", "/attacks.Target/Stubborn", "/attacks.Target/Deaf"
+NESTED, KEEP, STUBBORN, DEAF = (f"/attacks.Target/{name}" for name in ["Nested", "Keep", "Stubborn", "Deaf"])
 
 
 def odd(count, start=1):
@@ -389,6 +389,32 @@ def case_gzip_bombs(port):
     for _ in range(20):
         attacker.send(frame(DATA, 0, 1, framed))
     return attacker.answer(1)
+
+
+def case_wide_messages(port):
+    # Two bytes for each of many messages within one, to a handler that keeps it.
+    attacker = Attacker(port)
+    for stream in odd(60):
+        attacker.send(attacker.call(stream, field(2, b"") * 20_000, KEEP))
+        attacker.round_trip()
+    return kept_and_refused(attacker, odd(60))
+
+
+def kept_and_refused(attacker, streams):
+    refused = [stream for stream in streams if attacker.headers.get(stream, {}).get("grpc-status") == "8"]
+    return f"{len(streams) - len(refused)} kept, {len(refused)} x status 8"
+
+
+def case_tiny_messages(port):
+    # Windows full of messages without content, to a handler that does not read.
+    attacker = Attacker(port)
+    attacker.wait(lambda: attacker.has_settings)
+    for stream in 1, 3:
+        attacker.send(attacker.head(stream, DEAF))
+        for _ in range(16):
+            attacker.send(frame(DATA, 0, stream, message(b"") * 3276))
+    attacker.round_trip()
+    return kept_and_refused(attacker, [1, 3])
 
 
 def case_held_messages(port):
