@@ -223,7 +223,7 @@ let targets: [Target] = [
     "RPCTests", exclude: ["Peers"],
     [
       "RPC", "RPCCore", "HTTP2", "RPCServices", "ServiceRuntime", "Contracts", "Descriptors",
-      "Interop", "Reactor", "TestKit", "PythonPeer", "AttackTarget",
+      "Interop", "Observability", "Reactor", "TestKit", "PythonPeer", "AttackTarget",
     ]),
   tests("DescriptorsTests", ["Descriptors", "Contracts", "PythonPeer"]),
   tests(

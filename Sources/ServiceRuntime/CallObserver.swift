@@ -7,46 +7,23 @@ import Reactor
 /// Counts and times every call, and writes one log line for each.
 package final class CallObserver: ServerInterceptor {
   private let logger: Logger
-  private let started: Family<Counter>
-  private let finished: Family<Counter>
-  private let duration: Family<Histogram>
-  private let inProgress: Family<Gauge>
-  private var instruments: [String: Instruments] = [:]
-
-  private struct Instruments {
-    let started: Counter
-    let duration: Histogram
-    let inProgress: Gauge
-    var finished: [StatusCode: Counter] = [:]
-  }
+  private let calls: CallMetrics
 
   package init(logger: Logger, metrics: MetricsRegistry) {
     self.logger = logger
-    started = metrics.counters(
-      "grpc_server_started_total", help: "Calls begun.", labels: ["method"])
-    finished = metrics.counters(
-      "grpc_server_handled_total", help: "Calls ended, by status.", labels: ["method", "code"])
-    duration = metrics.histograms(
-      "grpc_server_handling_seconds", help: "How long calls took.", bounds: Histogram.callBounds,
-      labels: ["method"])
-    inProgress = metrics.gauges(
-      "grpc_server_in_progress", help: "Calls under way.", labels: ["method"])
+    calls = CallMetrics(metrics, prefix: "grpc_server")
   }
 
   package func intercept(
     _ context: ServerContext, _ next: () async throws -> Void
   ) async throws {
     let path = context.method.path
-    let instruments = instruments(for: path)
     let begin = Instant.now()
-    instruments.started.increment()
-    instruments.inProgress.add(1)
+    calls.began(path)
     var outcome = RPCError(.ok, "")
     defer {
       let elapsed = Instant.now() - begin
-      instruments.inProgress.add(-1)
-      instruments.duration.observe(elapsed)
-      handled(path, outcome.code).increment()
+      calls.ended(path, outcome.code, after: elapsed)
       log(context, outcome, elapsed)
     }
     do {
@@ -75,20 +52,5 @@ package final class CallObserver: ServerInterceptor {
     if let peer = context.peerIdentity?.spiffe { metadata["peer"] = "\(peer)" }
     if outcome.code != .ok { metadata["reason"] = "\(outcome.message)" }
     logger.info("call", metadata: metadata)
-  }
-
-  private func instruments(for path: String) -> Instruments {
-    if let known = instruments[path] { return known }
-    let made = Instruments(
-      started: started.with(path), duration: duration.with(path), inProgress: inProgress.with(path))
-    instruments[path] = made
-    return made
-  }
-
-  private func handled(_ path: String, _ code: StatusCode) -> Counter {
-    if let known = instruments[path]?.finished[code] { return known }
-    let made = finished.with(path, code.name)
-    instruments[path]?.finished[code] = made
-    return made
   }
 }

@@ -1,9 +1,10 @@
 import Observability
 package import RPC
-package import RPCCore
+import RPCCore
 
-/// Gives every call a request id and a trace: those the caller sent, or new ones.
-package final class RequestContextInterceptor: ServerInterceptor {
+/// Gives every call a request id and a trace: those the caller sent, or new ones. Calls to other
+/// services carry them on.
+package final class RequestContextInterceptor: ServerInterceptor, ClientInterceptor {
   /// The metadata, and HTTP header, that carries the request id.
   package static let requestIDName = "x-request-id"
 
@@ -26,15 +27,12 @@ package final class RequestContextInterceptor: ServerInterceptor {
     try await RequestContext(requestID: requestID, trace: trace).run(next)
   }
 
-  /// What a call to another service carries of the request under way.
-  package static func outgoingMetadata() -> Metadata {
-    var metadata = Metadata()
-    guard let context = RequestContext.current else { return metadata }
-    metadata.append(requestIDName, context.requestID.text)
+  package func began(_ call: inout OutgoingCall) {
+    guard let context = RequestContext.current else { return }
+    call.metadata.append(Self.requestIDName, context.requestID.text)
     if let trace = context.trace {
-      metadata.append("traceparent", trace.traceparent)
-      if !trace.state.text.isEmpty { metadata.append("tracestate", trace.state.text) }
+      call.metadata.append("traceparent", trace.traceparent)
+      if !trace.state.text.isEmpty { call.metadata.append("tracestate", trace.state.text) }
     }
-    return metadata
   }
 }

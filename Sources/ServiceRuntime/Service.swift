@@ -21,6 +21,7 @@ package final class Service {
   package let metrics = MetricsRegistry()
   package let health = HealthRegistry()
   package let blocking = BlockingPool()
+  private let clientObserver: ClientCallObserver
   private let grpcHealth = HealthService()
   private let admin: AdminServer
   private let started: ReadinessCheck
@@ -42,6 +43,7 @@ package final class Service {
     self.logger = logger
     self.reactor = reactor
     metrics.collectProcessMetrics()
+    clientObserver = ClientCallObserver(metrics: metrics)
     admin = AdminServer(reactor: reactor, metrics: metrics, health: health)
     started = health.addCheck("start")
   }
@@ -101,8 +103,8 @@ package final class Service {
     let resolver = NameResolver(blocking: blocking)
     let channel = Channel(
       reactor: reactor, configuration: configuration,
+      interceptors: [RequestContextInterceptor(), clientObserver],
       resolve: { try await resolver.resolve(address.host, port: address.port) })
-    channel.metadata = { RequestContextInterceptor.outgoingMetadata() }
     channels.append(channel)
     return channel
   }

@@ -88,9 +88,9 @@ final class TestGateway: Sendable {
             tls: TLSContext.server(certificates.configuration(for: service.rawValue)))
           servers.append(server)
         }
-        let channel = Channel(reactor: reactor, configuration: configuration, address: address)
-        channel.metadata = { RequestContextInterceptor.outgoingMetadata() }
-        channels[service] = channel
+        channels[service] = Channel(
+          reactor: reactor, configuration: configuration,
+          interceptors: [RequestContextInterceptor()], address: address)
       }
       self.channels = Array(channels.values)
       var parts = GatewayParts(

@@ -1,6 +1,6 @@
 import HTTP2
 package import Protobuf
-package import RPCCore
+import RPCCore
 package import Reactor
 
 /// How the bytes of a message become what the caller is given, and how much memory that takes.
@@ -17,9 +17,8 @@ package final class Channel {
   private let resolve: () async throws -> [SocketAddress]
   private var isClosed = false
 
-  /// Metadata that every call carries: request id, trace context. Asked for in the task that makes the
-  /// call.
-  package var metadata: () -> Metadata = { Metadata() }
+  /// Those of every call, the first outermost.
+  let interceptors: [any ClientInterceptor]
   var retryTokens: RetryTokens
 
   // Addresses, in the resolver's order, and those that it no longer names but that have calls.
@@ -46,19 +45,23 @@ package final class Channel {
   /// A channel to what `resolve` returns: all its addresses, and asked for again after failures.
   package init(
     reactor: Reactor, configuration: ChannelConfiguration = ChannelConfiguration(),
+    interceptors: [any ClientInterceptor] = [],
     resolve: @escaping () async throws -> [SocketAddress]
   ) {
     self.reactor = reactor
     self.configuration = configuration
+    self.interceptors = interceptors
     self.resolve = resolve
     retryTokens = RetryTokens(configuration.service.throttling)
   }
 
   package convenience init(
     reactor: Reactor, configuration: ChannelConfiguration = ChannelConfiguration(),
-    address: SocketAddress
+    interceptors: [any ClientInterceptor] = [], address: SocketAddress
   ) {
-    self.init(reactor: reactor, configuration: configuration, resolve: { return [address] })
+    self.init(
+      reactor: reactor, configuration: configuration, interceptors: interceptors,
+      resolve: { return [address] })
   }
 
   /// Ends every call and connection.

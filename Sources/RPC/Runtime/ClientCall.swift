@@ -6,13 +6,10 @@ import Reactor
 /// One call on the client's side, over as many attempts as it takes. What depends on the messages'
 /// types is in the subclasses.
 class ClientCall: HTTP2StreamHandler {
-  let method: MethodDescriptor
   let channel: Channel
-  let deadline: Instant
   let options: CallOptions
+  private var outgoing: OutgoingCall
   private let config: ServiceConfig.Method
-  /// What the channel adds, which may depend on the task that makes the call.
-  private let channelMetadata: Metadata
 
   /// Of the attempt under way.
   private(set) var stream: HTTP2Stream?
@@ -25,22 +22,26 @@ class ClientCall: HTTP2StreamHandler {
   private var retryTimer: LoopTimer?
   private var opening: UnsafeContinuation<Void, Never>?
   private var failure: RPCError?
+  private var hasBegun = false
   private(set) var isFinished = false
   private(set) var initialMetadata = Metadata()
   private(set) var trailingMetadata = Metadata()
 
   init(_ method: MethodDescriptor, _ channel: Channel, _ options: CallOptions) {
-    self.method = method
     self.channel = channel
     self.options = options
-    channelMetadata = channel.metadata()
     config = channel.configuration.service.method(method)
     let timeout = options.timeout ?? config.timeout ?? channel.configuration.callTimeout
     let longest = min(timeout, config.timeout ?? timeout)
-    deadline = min(channel.loop.now + longest, CallDeadline.current ?? .distantFuture)
+    let now = channel.loop.now
+    outgoing = OutgoingCall(
+      method: method, deadline: min(now + longest, CallDeadline.current ?? .distantFuture),
+      begun: now, metadata: options.metadata)
     deframer = MessageDeframer(messageBytesMax: channel.configuration.messageBytes)
   }
 
+  var method: MethodDescriptor { outgoing.method }
+  var deadline: Instant { outgoing.deadline }
   var waitsForReady: Bool { options.waitForReady ?? config.waitForReady ?? false }
 
   /// How the messages of the request go out.
@@ -50,6 +51,8 @@ class ClientCall: HTTP2StreamHandler {
 
   func received(message: UnsafeRawBufferPointer, wasCompressed: Bool) throws(RPCError) {}
   func consumed(_ count: Int) { stream?.consume(count) }
+  /// Why a call that ended with OK has failed all the same.
+  var fault: RPCError? { nil }
   func completed(_ result: Result<Void, RPCError>) {}
   func drained() {}
 
@@ -59,6 +62,8 @@ class ClientCall: HTTP2StreamHandler {
   func start() {
     // The task may have been cancelled before.
     if isFinished { return }
+    hasBegun = true
+    for interceptor in channel.interceptors { interceptor.began(&outgoing) }
     timer = channel.loop.schedule(at: deadline) { [unowned self] in
       self.timer = nil
       let reason =
@@ -115,11 +120,9 @@ class ClientCall: HTTP2StreamHandler {
     if attempts.retries > 0 {
       fields.append("grpc-previous-rpc-attempts", String(attempts.retries))
     }
-    for metadata in [channelMetadata, options.metadata] {
-      for entry in metadata.entries {
-        fields.append(
-          entry.name, Metadata.wireValue(entry.value), isSensitive: entry.name == "authorization")
-      }
+    for entry in outgoing.metadata.entries {
+      fields.append(
+        entry.name, Metadata.wireValue(entry.value), isSensitive: entry.name == "authorization")
     }
     return fields
   }
@@ -173,6 +176,8 @@ class ClientCall: HTTP2StreamHandler {
   }
 
   private func finish(_ result: Result<Void, RPCError>) {
+    var result = result
+    if case .success = result, let fault { result = .failure(fault) }
     isFinished = true
     for timer in [timer, retryTimer] {
       if let timer { channel.loop.cancel(timer) }
@@ -186,8 +191,16 @@ class ClientCall: HTTP2StreamHandler {
       record.trailingMetadata = trailingMetadata
       record.attempts = attempts.made
     }
+    if hasBegun, !channel.interceptors.isEmpty { tellInterceptors() }
     completed(result)
     opening.take()?.resume()
+  }
+
+  private func tellInterceptors() {
+    let end = CallEnd(
+      status: failure ?? RPCError(.ok, ""), initialMetadata: initialMetadata,
+      trailingMetadata: trailingMetadata, attempts: attempts.made)
+    for interceptor in channel.interceptors.reversed() { interceptor.ended(outgoing, end) }
   }
 
   // MARK: Further attempts

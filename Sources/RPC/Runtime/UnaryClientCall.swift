@@ -26,24 +26,21 @@ final class UnaryClientCall<Response: Sendable>: ClientCall {
     response = try decode(message, &memoryBytes)
   }
 
+  override var fault: RPCError? {
+    response == nil
+      ? RPCError(.unimplemented, "\(method.path) has one response message, none came") : nil
+  }
+
   override func completed(_ result: Result<Void, RPCError>) {
-    let outcome: Result<Response, RPCError> =
-      switch result {
-      case .failure(let error): .failure(error)
-      case .success:
-        if let response {
-          .success(response)
-        } else {
-          .failure(RPCError(.unimplemented, "\(method.path) has one response message, none came"))
-        }
-      }
-    self.outcome = outcome
-    if case .failure(let error) = result {
-      gate.fail(error)
-    } else {
+    switch result {
+    case .success:
+      outcome = response.map { .success($0) }
       gate.fail(RPCError(.cancelled, "the server has answered; it reads no more"))
+    case .failure(let error):
+      outcome = .failure(error)
+      gate.fail(error)
     }
-    waiter.take()?.resume(with: outcome.mapError { $0 as any Error })
+    if let outcome { waiter.take()?.resume(with: outcome.mapError { $0 as any Error }) }
   }
 
   override func drained() { gate.drained() }

@@ -1,0 +1,42 @@
+package import RPCCore
+package import Reactor
+
+/// What a channel does around each of its calls, of whatever kind: credentials, logging, metrics and
+/// tracing are interceptors, nothing else.
+///
+/// Neither method waits or changes the outcome, which keeps a call free of closures and allocations: a
+/// credential that must be fetched is kept fresh beside the calls, and further attempts are the service
+/// config's. Both are called on the channel's reactor.
+package protocol ClientInterceptor: AnyObject {
+  /// A call begins, in the task that makes it, so that task-local values are those of its caller. May
+  /// add to the call's metadata.
+  func began(_ call: inout OutgoingCall)
+  /// The call is over, once for every call that began, whatever ended it and however many attempts it
+  /// took.
+  func ended(_ call: OutgoingCall, _ end: CallEnd)
+}
+
+extension ClientInterceptor {
+  package func began(_ call: inout OutgoingCall) {}
+  package func ended(_ call: OutgoingCall, _ end: CallEnd) {}
+}
+
+/// A call as interceptors see it.
+package struct OutgoingCall {
+  package let method: MethodDescriptor
+  package let deadline: Instant
+  /// When it was made, before it waited for a connection.
+  package let begun: Instant
+  /// What all its attempts carry: the caller's metadata and what interceptors have added.
+  package var metadata: Metadata
+}
+
+/// What became of a call.
+package struct CallEnd {
+  /// OK, or how the call failed.
+  package let status: RPCError
+  package let initialMetadata: Metadata
+  package let trailingMetadata: Metadata
+  /// How many times the call was made; none if there was no connection.
+  package let attempts: Int
+}

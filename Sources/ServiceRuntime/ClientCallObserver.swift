@@ -1,0 +1,20 @@
+package import Observability
+package import RPC
+import RPCCore
+import Reactor
+
+/// Counts and times every call that is made to another service. No log line: the service called writes
+/// one, and the caller's error tells the rest.
+package final class ClientCallObserver: ClientInterceptor {
+  private let calls: CallMetrics
+
+  package init(metrics: MetricsRegistry) {
+    calls = CallMetrics(metrics, prefix: "grpc_client")
+  }
+
+  package func began(_ call: inout OutgoingCall) { calls.began(call.method.path) }
+
+  package func ended(_ call: OutgoingCall, _ end: CallEnd) {
+    calls.ended(call.method.path, end.status.code, after: Instant.now() - call.begun)
+  }
+}

@@ -1,0 +1,186 @@
+import Contracts
+import HTTP2
+import Observability
+import RPC
+import RPCCore
+import Reactor
+import ServiceRuntime
+import TestKit
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct ClientInterceptorTests {
+  /// Adds a field, and remembers what it was told.
+  private final class Recorder: ClientInterceptor {
+    let name: String
+    var log: [String] = []
+    var ends: [CallEnd] = []
+
+    init(_ name: String = "recorder") { self.name = name }
+
+    func began(_ call: inout OutgoingCall) {
+      log.append("began \(call.method.name)")
+      call.metadata.append("x-seen-by", name)
+    }
+
+    func ended(_ call: OutgoingCall, _ end: CallEnd) {
+      log.append("ended \(call.method.name) \(end.status.code.name)")
+      ends.append(end)
+    }
+  }
+
+  /// Answers each call's `x-seen-by` in its trailers, and fails the first calls.
+  private final class Mirror: ServerInterceptor {
+    var failures = 0
+
+    func intercept(_ context: ServerContext, _ next: () async throws -> Void) async throws {
+      for entry in context.metadata.entries where entry.name == "x-seen-by" {
+        if case .text(let text) = entry.value { context.trailingMetadata.append("x-saw", text) }
+      }
+      failures -= 1
+      if failures >= 0 { throw RPCError(.unavailable, "not yet") }
+      try await next()
+    }
+  }
+
+  /// A server, and a client of it whose channel has interceptors.
+  private struct Intercepted {
+    let echo: EchoServer
+    let mirror = Mirror()
+    let channel: Channel
+    let client: TestingV1.EchoServiceClient
+
+    init(
+      _ reactor: isolated Reactor, _ interceptors: [any ClientInterceptor],
+      _ configuration: ChannelConfiguration = ChannelConfiguration()
+    ) throws {
+      echo = try EchoServer(reactor, interceptors: [mirror])
+      channel = Channel(
+        reactor: reactor, configuration: configuration, interceptors: interceptors,
+        address: echo.address)
+      client = TestingV1.EchoServiceClient(channel: channel)
+    }
+  }
+
+  @Test func theyAddMetadataInTheirOrderAndSeeTheEnd() async throws {
+    try await withReactor { reactor in
+      let outer = Recorder("outer")
+      let inner = Recorder("inner")
+      let intercepted = try Intercepted(reactor, [outer, inner])
+      var metadata = Metadata()
+      metadata.append("x-seen-by", "caller")
+      _ = try await intercepted.client.echo(
+        EchoServer.request("x"), options: CallOptions(metadata: metadata))
+      #expect(outer.log == ["began Echo", "ended Echo OK"])
+      let saw = try #require(outer.ends.first).trailingMetadata.entries.map(\.value)
+      #expect(saw == ["caller", "outer", "inner"].map { .text($0) })
+    }
+  }
+
+  @Test func aCallOfSeveralAttemptsIsOne() async throws {
+    try await withReactor { reactor in
+      let recorder = Recorder()
+      var configuration = ChannelConfiguration()
+      configuration.service.defaults.retry = RetryPolicy(backoff: .milliseconds(1))
+      let intercepted = try Intercepted(reactor, [recorder], configuration)
+      intercepted.mirror.failures = 2
+      _ = try await intercepted.client.echo(EchoServer.request("x"))
+      #expect(recorder.log == ["began Echo", "ended Echo OK"])
+      let end = try #require(recorder.ends.first)
+      #expect(end.attempts == 3)
+      // Each attempt carried it once.
+      #expect(end.trailingMetadata.entries.count == 1)
+    }
+  }
+
+  @Test func aCallThatNeverBeganIsNotTold() async throws {
+    try await withReactor { reactor in
+      let recorder = Recorder()
+      let intercepted = try Intercepted(reactor, [recorder])
+      let task = reactor.loop.spawn(on: reactor) {
+        withUnsafeCurrentTask { $0?.cancel() }
+        _ = await rpcError { _ = try await intercepted.client.echo(EchoServer.request("x")) }
+      }
+      await task.value
+      #expect(recorder.log.isEmpty)
+    }
+  }
+
+  /// Each way in which a call ends, and the code it is counted under.
+  private enum Ending: String, CaseIterable {
+    case unary = "OK"
+    case clientStream = "OK collect"
+    case serverStream = "OK expand"
+    case bidirectional = "OK converse"
+    case error = "FAILED_PRECONDITION"
+    case cancelled = "CANCELLED"
+    case deadline = "DEADLINE_EXCEEDED"
+    case droppedStream = "CANCELLED expand"
+    case channelClosed = "UNAVAILABLE"
+
+    var code: String { String(rawValue.prefix { $0 != " " }) }
+    var method: MethodDescriptor {
+      switch self {
+      case .clientStream: TestingV1.EchoServiceMethods.collect
+      case .serverStream, .droppedStream: TestingV1.EchoServiceMethods.expand
+      case .bidirectional: TestingV1.EchoServiceMethods.converse
+      default: TestingV1.EchoServiceMethods.echo
+      }
+    }
+  }
+
+  private static func run(_ ending: Ending, _ part: Intercepted, _ reactor: Reactor) async throws {
+    let client = part.client
+    switch ending {
+    case .unary: _ = try await client.echo(EchoServer.request("x"))
+    case .clientStream:
+      _ = try await client.collect { try await $0.write(EchoServer.request("x")) }
+    case .serverStream:
+      let stream = try await client.expand(TestingV1.ExpandRequest())
+      while try await stream.next() != nil {}
+    case .bidirectional:
+      let (writer, stream) = try await client.converse()
+      writer.finish()
+      while try await stream.next() != nil {}
+    case .error: _ = await rpcError { _ = try await client.echo(EchoServer.request("fail")) }
+    case .deadline:
+      let options = CallOptions(timeout: .milliseconds(50))
+      _ = await rpcError {
+        _ = try await client.echo(EchoServer.request("sleep"), options: options)
+      }
+    case .cancelled:
+      let task = reactor.loop.spawn(on: reactor) {
+        _ = await rpcError { _ = try await client.echo(EchoServer.request("sleep")) }
+      }
+      while part.echo.server.callsInProgress == 0 {
+        _ = try await part.echo.client.echo(EchoServer.request("wait"))
+      }
+      task.cancel()
+      await task.value
+    case .droppedStream:
+      var request = TestingV1.ExpandRequest()
+      request.count = 1_000_000
+      _ = try await client.expand(request).next()
+    case .channelClosed:
+      part.channel.close()
+      _ = await rpcError { _ = try await client.echo(EchoServer.request("x")) }
+    }
+  }
+
+  @Test(arguments: Ending.allCases)
+  private func everyOutcomeIsCountedOnce(ending: Ending) async throws {
+    try await withReactor { reactor in
+      let metrics = MetricsRegistry()
+      let intercepted = try Intercepted(reactor, [ClientCallObserver(metrics: metrics)])
+      try await Self.run(ending, intercepted, reactor)
+      let lines = Set(
+        String(decoding: metrics.exposition(), as: UTF8.self).split(separator: "\n").map(
+          String.init))
+      let method = "method=\"\(ending.method.path)\""
+      #expect(lines.contains("grpc_client_started_total{\(method)} 1"))
+      #expect(lines.contains("grpc_client_handled_total{\(method),code=\"\(ending.code)\"} 1"))
+      #expect(lines.contains("grpc_client_handling_seconds_count{\(method)} 1"))
+      #expect(lines.contains("grpc_client_in_progress{\(method)} 0"))
+      #expect(lines.count { $0.hasPrefix("grpc_client_handled_total{") } == 1)
+    }
+  }
+}
