@@ -200,7 +200,9 @@ let targets: [Target] = [
 
   // What the benchmarks load.
   executable(
-    "EchoServer", path: "Benchmarks/EchoServer", ["TestKit", "RPC", "Reactor", "Contracts"]),
+    "EchoServer", path: "Benchmarks/EchoServer",
+    ["Contracts", "Observability", "RPC", "Reactor", "ServiceRuntime", "TestKit", logging]),
+  executable("LoadClient", path: "Benchmarks/LoadClient", ["Contracts", "RPC", "Reactor"]),
 
   // What the attacks on the RPC server are aimed at.
   executable(
