@@ -46,6 +46,9 @@ package struct ChannelConfiguration: Sendable {
   package var callTimeout: Duration = .seconds(30)
   /// The longest response message.
   package var messageBytes = 4 * 1024 * 1024
+  /// What the messages of one stream that nobody has read yet may take in memory, beside the first: a
+  /// window's worth, compressed, can be a thousand times that.
+  package var unreadResponseBytes = 32 * 1024 * 1024
   /// Retries, timeouts and load balancing.
   package var service = ServiceConfig()
   /// Bytes of a call's requests that are kept, until the response begins, to send them again.

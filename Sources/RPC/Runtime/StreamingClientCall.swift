@@ -22,6 +22,12 @@ final class StreamingClientCall<Response: Sendable>: ClientCall {
   ) throws(RPCError) {
     var memoryBytes = 0
     let response = try decode(message, &memoryBytes)
+    let limit = channel.configuration.unreadResponseBytes
+    if !responses.isEmpty, responses.memoryBytes + memoryBytes > limit {
+      throw RPCError(
+        .resourceExhausted,
+        "the messages that nobody has read take more than the limit of \(limit) bytes")
+    }
     responses.push(response, memoryBytes: memoryBytes, wasCompressed: wasCompressed)
   }
 
