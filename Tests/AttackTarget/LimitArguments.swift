@@ -63,7 +63,8 @@ enum LimitArguments {
 
   private static var rates: [String: WritableKeyPath<ServerLimits, RateLimit>] {
     [
-      "http2.refusedStreams": \.http2.refusedStreams
+      "http2.refusedStreams": \.http2.refusedStreams,
+      "http2.windowUpdates": \.http2.windowUpdates,
     ]
   }
 }

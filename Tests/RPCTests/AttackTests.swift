@@ -90,6 +90,15 @@ import Testing
     Attack("priority_flood", is: "goaway 11 too_many_empty_frames"),
     Attack("empty_data_flood", is: "goaway 11 too_many_empty_frames"),
     Attack("padding_flood", is: "goaway 11 too_many_empty_frames"),
+    Attack("unknown_frame_flood", is: "goaway 11 too_many_empty_frames"),
+    Attack("priority_update_flood", is: "goaway 11 too_many_empty_frames"),
+    Attack("altsvc_flood", is: "goaway 11 too_many_empty_frames"),
+    Attack("origin_flood", is: "goaway 11 too_many_empty_frames"),
+    Attack("goaway_flood", is: "goaway 11 too_many_empty_frames"),
+    Attack("window_flood", is: "goaway 11 too_many_window_updates"),
+    Attack("window_flood_on_streams", is: "goaway 11 too_many_window_updates"),
+    Attack("reset_flood", is: "goaway 11 too_many_resets"),
+    Attack("idle_reset", is: "goaway 1 RST_STREAM: stream in idle"),
   ])
   func framesThatCarryNothingAreBounded(attack: Attack) async throws {
     _ = try await endure(attack)
@@ -159,6 +168,7 @@ import Testing
     Attack("late_trailers", is: "status 4, status 0"),
     Attack("trailers_of_requests", is: "status 0, status 0, http 405, status 0"),
     Attack("skipped_streams", is: "100 x status 0"),
+    Attack("window_updates", is: "300 x status 0"),
   ])
   func conductThatIsAllowedIsNotPunished(attack: Attack) async throws {
     _ = try await endure(attack)
@@ -167,7 +177,7 @@ import Testing
   @Test(arguments: [
     Attack("tls_half_open", "connection.handshake=1", is: "closed", after: 1),
     Attack("tls_dripped_hello", "connection.handshake=1", is: "closed", after: 1),
-    Attack("tls_flood", is: "status 0"),
+    Attack("tls_flood", "http2.windowUpdates=1e9/1", is: "status 0"),
   ])
   func handshakesAndRecordsAreBounded(attack: Attack) async throws {
     let certificates = try TestCertificates()

@@ -30,6 +30,10 @@ extension HTTP2Session {
       HTTP2Session.with(context) { $0.headerStream = nil }
       return 0
     }
+    // What is in frames of other types is of no use here.
+    nghttp2_session_callbacks_set_unpack_extension_callback(callbacks) { _, _, _, _ in
+      NGHTTP2_ERR_CANCEL.rawValue
+    }
     nghttp2_session_callbacks_set_on_header_callback(callbacks) {
       _, _, name, nameLength, value, valueLength, _, context in
       HTTP2Session.with(context) { session in

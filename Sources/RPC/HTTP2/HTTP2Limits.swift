@@ -23,9 +23,12 @@ package struct HTTP2Limits: Sendable {
   /// Streams over `concurrentStreams` that are refused: a client may send many before it has read our
   /// SETTINGS, but not for ever.
   package var refusedStreams = RateLimit(burst: 1000, perSecond: 100)
-  /// Frames that carry nothing: SETTINGS, PRIORITY, DATA without data, headers on
-  /// streams that are over.
+  /// Frames that carry nothing: SETTINGS, PRIORITY, GOAWAY, DATA without data, headers on streams that
+  /// are over, and all frames of types that RFC 9113 does not have.
   package var emptyFrames = RateLimit(burst: 500, perSecond: 50)
+  /// WINDOW_UPDATEs beyond what our own frames can have been the reason for. grpcio sends up to two for
+  /// each call before any answer, and hardly one for a hundred frames of a long response.
+  package var windowUpdates = RateLimit(burst: 1000, perSecond: 100)
   /// PINGs closer together than this are strikes, and so are those that are closer than the longer
   /// interval while no stream is open; one strike more than `pingStrikes` ends the connection (gRFC A8).
   /// What we send as a response takes all strikes back.

@@ -68,6 +68,8 @@ package final class HTTP2Session {
     nghttp2_option_set_stream_reset_rate_limit(option, resets.burst, resets.rate)
     nghttp2_option_set_max_continuations(option, limits.continuations)
     nghttp2_option_set_max_outbound_ack(option, limits.queuedFrames)
+    // Of other types than RFC 9113 has; without this they would be dropped before `PeerConduct` sees them.
+    for type: UInt8 in 10...255 { nghttp2_option_set_user_recv_extension_type(option, type) }
     return option
   }
 

@@ -1,6 +1,6 @@
 /// What a peer does too much of, or what no client that means well does. Each ends the connection.
 package enum HTTP2Misconduct: Error, Equatable, Sendable {
-  case resets, provokedResets, refusedStreams, emptyFrames, pings, decreasingStream
+  case resets, provokedResets, refusedStreams, emptyFrames, windowUpdates, pings, decreasingStream
   case largeHeaders, slowHeaders
 
   /// What the GOAWAY says.
@@ -15,6 +15,7 @@ package enum HTTP2Misconduct: Error, Equatable, Sendable {
     case .provokedResets: "too_many_stream_errors"
     case .refusedStreams: "too_many_streams"
     case .emptyFrames: "too_many_empty_frames"
+    case .windowUpdates: "too_many_window_updates"
     case .pings: "too_many_pings"
     case .largeHeaders: "header_block_too_large"
     case .slowHeaders: "header_block_too_slow"
@@ -32,6 +33,7 @@ struct PeerConduct {
   private var provokedResets = LeakyBucket()
   private var refusedStreams = LeakyBucket()
   private var emptyFrames = LeakyBucket()
+  private var windowUpdates = LeakyBucket()
 
   private var lastPing: UInt64?
   private var pingStrikes = 0
@@ -58,10 +60,12 @@ struct PeerConduct {
   private enum FrameType {
     static let data: UInt8 = 0
     static let headers: UInt8 = 1
-    static let priority: UInt8 = 2
     static let reset: UInt8 = 3
     static let settings: UInt8 = 4
+    static let pushPromise: UInt8 = 5
     static let ping: UInt8 = 6
+    static let windowUpdate: UInt8 = 8
+    static let continuation: UInt8 = 9
   }
 
   private static let endStream: UInt8 = 1
@@ -69,6 +73,9 @@ struct PeerConduct {
   private static let padded: UInt8 = 8
   /// Padding and its length can make up this much of a frame without any data.
   private static let paddingMax = 256
+  /// For each frame of ours a peer may open windows so often: those of the connection and of the stream,
+  /// for each of a few pieces in which it takes the frame.
+  private static let windowUpdatesPerFrame = 8.0
 
   /// To be called at the beginning of each frame. `streams` is how many are open.
   mutating func began(_ frame: Frame, streams: Int, now: UInt64) -> HTTP2Misconduct? {
@@ -86,8 +93,11 @@ struct PeerConduct {
     case FrameType.ping:
       return isServer && frame.flags & PeerConduct.acknowledges == 0
         ? pinged(streams: streams, now) : nil
-    case FrameType.priority: return wasted(now)
-    default: return nil
+    case FrameType.windowUpdate:
+      return windowUpdates.add(limits.windowUpdates, now: now) ? nil : .windowUpdates
+    // What is wrong with these nghttp2 tells.
+    case FrameType.pushPromise, FrameType.continuation: return nil
+    default: return wasted(now)
     }
   }
 
@@ -125,6 +135,7 @@ struct PeerConduct {
 
   /// HEADERS or DATA have gone out.
   mutating func sentResponse() {
+    windowUpdates.remove(PeerConduct.windowUpdatesPerFrame)
     pingStrikes = 0
     lastPing = nil
   }

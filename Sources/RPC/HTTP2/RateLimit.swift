@@ -21,4 +21,7 @@ struct LeakyBucket {
     level = max(0, level - elapsed * limit.perSecond) + 1
     return level <= limit.burst
   }
+
+  /// Takes some back.
+  mutating func remove(_ count: Double) { level = max(0, level - count) }
 }

@@ -9,11 +9,11 @@ import sys
 import time
 from pathlib import Path
 
-from attacker import CONVERSE, DATA, ECHO, ENDINGS, EXPAND, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS
+from attacker import CONVERSE, DATA, ECHO, ENDINGS, EXPAND, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS
 from attacker import Attacker, field, frame, message, varint
 from hyperframe.frame import ContinuationFrame, HeadersFrame
 
-WINDOW_UPDATE, PRIORITY = 8, 2
+WINDOW_UPDATE, PRIORITY, ALTSVC, ORIGIN, PRIORITY_UPDATE = 8, 2, 10, 12, 16
 NESTED, KEEP, STUBBORN, DEAF = (f"/attacks.Target/{name}" for name in ["Nested", "Keep", "Stubborn", "Deaf"])
 
 
@@ -191,6 +191,67 @@ def case_settings_flood(port):
 
 def case_priority_flood(port):
     return flood_with(port, frame(PRIORITY, 0, 1, b"\0\0\0\0\1") * 100)
+
+
+def case_window_flood(port):
+    return flood_with(port, frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 1)) * 100)
+
+
+def case_window_flood_on_streams(port):
+    # A stream's window stays below its limit, and streams that are over are let pass by nghttp2.
+    attacker = Attacker(port)
+    attacker.send(attacker.call(1) + attacker.head(3, CONVERSE))
+    attacker.wait(lambda: 1 in attacker.headers)
+    updates = b"".join(frame(WINDOW_UPDATE, 0, stream, struct.pack(">I", 1)) for stream in (1, 3))
+    attacker.flood(updates * 100 for _ in range(2_000))
+    return attacker.ending()
+
+
+def case_window_updates(port):
+    # As many as a client may have a reason for: each answer is taken in small pieces.
+    attacker = Attacker(port)
+    update = struct.pack(">I", 1)
+    streams = odd(300)
+    for stream in streams:
+        attacker.send(attacker.head(stream) + frame(WINDOW_UPDATE, 0, stream, update)
+                      + frame(DATA, 1, stream, message(b"")) + frame(WINDOW_UPDATE, 0, 0, update) * 15)
+        attacker.answer(stream)
+    return attacker.answers(streams)
+
+
+def case_unknown_frame_flood(port):
+    return flood_with(port, frame(0xFA, 0, 0, b"what is this") * 100)
+
+
+def case_priority_update_flood(port):
+    return flood_with(port, frame(PRIORITY_UPDATE, 0, 0, struct.pack(">I", 1) + b"u=1") * 100)
+
+
+def case_altsvc_flood(port):
+    return flood_with(port, frame(ALTSVC, 0, 0, b"\0\1xclear") * 100)
+
+
+def case_origin_flood(port):
+    return flood_with(port, frame(ORIGIN, 0, 0, b"") * 100)
+
+
+def case_goaway_flood(port):
+    return flood_with(port, frame(GOAWAY, 0, 0, bytes(8)) * 100)
+
+
+def case_reset_flood(port):
+    # Of one stream, again and again after it is over.
+    attacker = Attacker(port)
+    attacker.send(attacker.call(1))
+    attacker.answer(1)
+    attacker.flood(reset(1) * 100 for _ in range(2_000))
+    return attacker.ending()
+
+
+def case_idle_reset(port):
+    attacker = Attacker(port)
+    attacker.send(reset(1))
+    return attacker.ending()
 
 
 def case_empty_data_flood(port):
