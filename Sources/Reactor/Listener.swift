@@ -6,6 +6,9 @@ package final class Listener: ReadinessHandler {
   package struct Limits: Sendable {
     /// Accepted connections that may be open at once; further ones wait in the kernel's queue.
     package var connections = 10_000
+    /// The same for the connections of one client by its IP address (of IPv6 the /64 network); further
+    /// ones are closed. Several clients may share an address, such as a proxy's.
+    package var connectionsPerAddress = 7_500
     /// The kernel's queue of connections not accepted yet.
     package var backlog: Int32 = 1024
     /// How long accepting rests when the process has no descriptor left.
@@ -20,6 +23,7 @@ package final class Listener: ReadinessHandler {
   private let connectionLimits: ConnectionLimits
   private let accepted: (Connection) -> Void
   private var open = 0
+  private var openByHost: [SocketAddress: Int] = [:]
   private var isAccepting = false
   private var isClosed = false
 
@@ -29,7 +33,7 @@ package final class Listener: ReadinessHandler {
   package let address: SocketAddress
 
   /// Binds and starts to accept. `accepted` must call `start` on the connection, and
-  /// `connectionEnded` on this when it has ended.
+  /// `connectionEnded` on this, with its peer, when it has ended.
   package init(
     on address: SocketAddress, loop: EventLoop, tls: TLSContext? = nil, limits: Limits = Limits(),
     connectionLimits: ConnectionLimits = ConnectionLimits(), sharesPort: Bool = false,
@@ -60,11 +64,18 @@ package final class Listener: ReadinessHandler {
   }
 
   private func admit(_ descriptor: Int32, _ peer: SocketAddress?) {
+    let host = peer?.host
+    let openOfHost = host.flatMap { openByHost[$0] } ?? 0
+    if host != nil, openOfHost >= limits.connectionsPerAddress {
+      Glibc.close(descriptor)
+      return
+    }
     guard
       let connection = try? Connection(
         accepted: descriptor, peer: peer, loop: loop, limits: connectionLimits, tls: tls)
     else { return }
     open += 1
+    if let host { openByHost[host] = openOfHost + 1 }
     if open >= limits.connections { setAccepting(false) }
     accepted(connection)
   }
@@ -78,8 +89,11 @@ package final class Listener: ReadinessHandler {
   }
 
   /// To be called once for every accepted connection that has ended.
-  package func connectionEnded() {
+  package func connectionEnded(_ peer: SocketAddress?) {
     open -= 1
+    if let host = peer?.host, let count = openByHost[host] {
+      openByHost[host] = count > 1 ? count - 1 : nil
+    }
     if open < limits.connections { setAccepting(true) }
   }
 

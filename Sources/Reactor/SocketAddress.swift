@@ -44,6 +44,20 @@ package enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
+  private static let mappedIPv4: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF]
+
+  /// What tells one host from another: the address without a port, of IPv6 the network, since a host
+  /// may have all addresses of a /64; nil on a Unix socket.
+  var host: SocketAddress? {
+    switch self {
+    case .ipv4(let address, _): .ipv4(address: address, port: 0)
+    case .ipv6(let address, _) where address.starts(with: SocketAddress.mappedIPv4):
+      .ipv6(address: address, port: 0)
+    case .ipv6(let address, _): .ipv6(address: Array(address.prefix(8)), port: 0)
+    case .unix: nil
+    }
+  }
+
   package var description: String {
     switch self {
     case .ipv4(let address, let port):

@@ -45,6 +45,7 @@ enum LimitArguments {
       "heldBytesPerConnection": \.heldBytesPerConnection,
       "http2.queuedFrames": \.http2.queuedFrames,
       "listener.connections": \.listener.connections,
+      "listener.connectionsPerAddress": \.listener.connectionsPerAddress,
     ]
   }
 

@@ -48,7 +48,7 @@ final class CuttableProxy {
 
   fileprivate func ended(_ pair: ProxiedPair) {
     pairs[ObjectIdentifier(pair)] = nil
-    listener?.connectionEnded()
+    listener?.connectionEnded(nil)
   }
 }
 

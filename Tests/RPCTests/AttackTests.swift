@@ -136,6 +136,9 @@ import Testing
     Attack("oversized_message", is: "status 8"),
     Attack("oversized_frame", is: "goaway 6 too large frame size"),
     Attack("nested_message", is: "status 13"),
+    Attack(
+      "connections_of_one_address", "listener.connectionsPerAddress=20",
+      is: "20 served, then a further one"),
   ])
   func amountsAreBounded(attack: Attack) async throws { _ = try await endure(attack) }
 

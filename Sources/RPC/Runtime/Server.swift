@@ -64,7 +64,7 @@ package final class Server {
         try accepted.start(connection)
         self.connections[ObjectIdentifier(accepted)] = accepted
       } catch {
-        listener?.connectionEnded()
+        listener?.connectionEnded(connection.peer)
       }
     }
     listener = made
@@ -113,7 +113,7 @@ package final class Server {
 
   func connectionEnded(_ connection: ServerConnection, _ end: ConnectionEnd) {
     connections[ObjectIdentifier(connection)] = nil
-    connection.listener?.connectionEnded()
+    connection.listener?.connectionEnded(connection.peer)
     if connections.isEmpty {
       for waiter in drainWaiters { waiter.resume() }
       drainWaiters = []

@@ -597,6 +597,29 @@ def case_nested_message(port):
 
 # Descriptors
 
+def case_connections_of_one_address(port):
+    """Another address than the client's at the side; the server greets those that it serves with its SETTINGS."""
+    def connect():
+        connection = socket.create_connection(("127.0.0.1", port), source_address=("127.0.0.2", 0))
+        connection.settimeout(10)
+        return connection
+    held = [connect() for _ in range(50)]
+    served = [connection for connection in held if greeted(connection)]
+    served[0].close()
+    deadline = time.monotonic() + 10
+    while not greeted(connect()):
+        if time.monotonic() > deadline:
+            return f"{len(served)} served, then none"
+    return f"{len(served)} served, then a further one"
+
+
+def greeted(connection):
+    try:
+        return connection.recv(1) != b""
+    except ConnectionResetError:
+        return False
+
+
 def case_many_connections(port):
     """More connections than the server has descriptors for, held for a second, then a call on a new one."""
     sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(200)]

@@ -50,7 +50,7 @@ package final class HTTPServer {
         try connection.start(accepted)
         self.connections[ObjectIdentifier(accepted)] = accepted
       } catch {
-        listener.connectionEnded()
+        listener.connectionEnded(connection.peer)
       }
     }
     listener = made

@@ -89,7 +89,7 @@ final class HTTPServerConnection: ConnectionDelegate {
     let serving = self.serving
     self.serving = nil
     serving?.connectionEnded(connection, end)
-    listener.connectionEnded()
+    listener.connectionEnded(connection.peer)
     server.connectionEnded(self)
   }
 
