@@ -79,7 +79,7 @@ let targets: [Target] = [
   library("HTTP2", path: "Sources/RPC/HTTP2", ["CNghttp2", "Reactor"]),
   library(
     "RPC", path: "Sources/RPC/Runtime",
-    ["RPCCore", "HTTP2", "Protobuf", "Reactor", "Observability"]),
+    ["RPCCore", "HTTP2", "JSON", "Protobuf", "Reactor", "Observability"]),
   .target(
     name: "CContracts", dependencies: ["CProtobufC"], path: "Sources/Contracts/C"),
   library(

@@ -116,6 +116,7 @@ import Testing
     case deadline = "DEADLINE_EXCEEDED"
     case droppedStream = "CANCELLED expand"
     case channelClosed = "UNAVAILABLE"
+    case tooLarge = "RESOURCE_EXHAUSTED"
 
     var code: String { String(rawValue.prefix { $0 != " " }) }
     var method: MethodDescriptor {
@@ -163,6 +164,9 @@ import Testing
     case .channelClosed:
       part.channel.close()
       _ = await rpcError { _ = try await client.echo(EchoServer.request("x")) }
+    case .tooLarge:
+      let request = EchoServer.request("x", payload: [UInt8](repeating: 1, count: 2000))
+      _ = await rpcError { _ = try await client.echo(request) }
     }
   }
 
@@ -170,7 +174,10 @@ import Testing
   private func everyOutcomeIsCountedOnce(ending: Ending) async throws {
     try await withReactor { reactor in
       let metrics = MetricsRegistry()
-      let intercepted = try Intercepted(reactor, [ClientCallObserver(metrics: metrics)])
+      var configuration = ChannelConfiguration()
+      configuration.service.defaults.requestBytesMax = 1000
+      let intercepted = try Intercepted(
+        reactor, [ClientCallObserver(metrics: metrics)], configuration)
       try await Self.run(ending, intercepted, reactor)
       let lines = Set(
         String(decoding: metrics.exposition(), as: UTF8.self).split(separator: "\n").map(

@@ -10,6 +10,7 @@ class ClientCall: HTTP2StreamHandler {
   let options: CallOptions
   private var outgoing: OutgoingCall
   private let config: ServiceConfig.Method
+  private let responseBytesMax: Int
 
   /// Of the attempt under way.
   private(set) var stream: HTTP2Stream?
@@ -22,6 +23,7 @@ class ClientCall: HTTP2StreamHandler {
   private var retryTimer: LoopTimer?
   private var opening: UnsafeContinuation<Void, Never>?
   private var failure: RPCError?
+  private var refusal: RPCError?
   private var hasBegun = false
   private(set) var isFinished = false
   private(set) var initialMetadata = Metadata()
@@ -37,7 +39,9 @@ class ClientCall: HTTP2StreamHandler {
     outgoing = OutgoingCall(
       method: method, deadline: min(now + longest, CallDeadline.current ?? .distantFuture),
       begun: now, metadata: options.metadata)
-    deframer = MessageDeframer(messageBytesMax: channel.configuration.messageBytes)
+    responseBytesMax = min(
+      channel.configuration.messageBytes, config.responseBytesMax ?? .max)
+    deframer = MessageDeframer(messageBytesMax: responseBytesMax)
   }
 
   var method: MethodDescriptor { outgoing.method }
@@ -64,6 +68,7 @@ class ClientCall: HTTP2StreamHandler {
     if isFinished { return }
     hasBegun = true
     for interceptor in channel.interceptors { interceptor.began(&outgoing) }
+    if let refusal { return end(.failure(refusal)) }
     timer = channel.loop.schedule(at: deadline) { [unowned self] in
       self.timer = nil
       let reason =
@@ -131,11 +136,20 @@ class ClientCall: HTTP2StreamHandler {
 
   /// Queues a message, prefix included, for this attempt and those that may follow.
   func send(_ message: [UInt8]) {
+    if let most = config.requestBytesMax, message.count - MessageDeframer.prefixBytes > most {
+      let reason = "the request has a message of more than \(most) bytes"
+      return refuse(RPCError(.resourceExhausted, reason))
+    }
     if !attempts.areOver {
       request.append(message)
       if stream != nil, request.bytes > channel.configuration.replayBytes { commit() }
     }
     stream?.send(message)
+  }
+
+  /// Ends the call because of its request; one that has not begun as soon as it has.
+  private func refuse(_ error: RPCError) {
+    if hasBegun { end(.failure(error)) } else { refusal = error }
   }
 
   /// No more messages follow.
@@ -245,7 +259,7 @@ class ClientCall: HTTP2StreamHandler {
     if let stream, let connection { stream.hand(to: LeftStream(connection)) }
     stream = nil
     connection = nil
-    deframer = MessageDeframer(messageBytesMax: channel.configuration.messageBytes)
+    deframer = MessageDeframer(messageBytesMax: responseBytesMax)
   }
 
   // MARK: HTTP2StreamHandler

@@ -64,6 +64,9 @@ package struct ServiceConfig: Sendable {
     /// Where the caller does not say.
     package var waitForReady: Bool?
     package var retry: RetryPolicy?
+    /// The longest messages, where that is less than what the channel allows.
+    package var requestBytesMax: Int?
+    package var responseBytesMax: Int?
 
     package init(
       timeout: Duration? = nil, waitForReady: Bool? = nil, retry: RetryPolicy? = nil
