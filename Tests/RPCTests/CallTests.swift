@@ -174,6 +174,32 @@ import Testing
     }
   }
 
+  /// The policy's own delay is longer than the call may take: only pushback gets further attempts made.
+  @Test func refusedCallsAreMadeAgainWhenTheServerSays() async throws {
+    try await withReactor { reactor in
+      var limits = ServerLimits()
+      limits.callsInProgress = 1
+      limits.retryPushback = .milliseconds(2)
+      var configuration = ChannelConfiguration()
+      configuration.service.defaults.retry = RetryPolicy(
+        attempts: 4, codes: [.resourceExhausted], backoff: .seconds(60),
+        backoffMax: .seconds(60))
+      let echo = try EchoServer(reactor, limits: limits, configuration: configuration)
+      let (writer, stream) = try await echo.client.converse()
+      try await writer.write(EchoServer.request("first"))
+      _ = try await stream.next()
+      let record = CallRecord()
+      let error = await rpcError {
+        _ = try await echo.client.echo(
+          EchoServer.request("second"), options: CallOptions(timeout: .seconds(20), record: record))
+      }
+      #expect(error?.code == .resourceExhausted)
+      #expect(record.attempts == 4)
+      writer.finish()
+      #expect(try await stream.next() == nil)
+    }
+  }
+
   @Test func aSlowReaderStopsAFastWriter() async throws {
     try await withReactor { reactor in
       let echo = try EchoServer(reactor)

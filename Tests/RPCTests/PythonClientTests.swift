@@ -1,7 +1,9 @@
 import Contracts
 import Foundation
+import Protobuf
 import PythonPeer
 import RPC
+import RPCCore
 import RPCServices
 import Reactor
 import ServiceRuntime
@@ -18,12 +20,28 @@ import Testing
     "deadline", "cancel", "unimplemented", "undecodable", "health", "parallel",
   ]
 
+  /// Fails every call with the kinds of details that clients act on.
+  private final class Failing: ServerInterceptor {
+    func intercept(_ context: ServerContext, _ next: () async throws -> Void) async throws {
+      let violation = GoogleRPC.BadRequest.FieldViolation(field: "name", description: "is empty")
+      let delay = GoogleProtobuf.Duration(seconds: 1, nanos: 500_000_000)
+      throw RPCError(
+        .resourceExhausted, reason: "TOO_BUSY", "too busy – 100 %", metadata: ["limit": "3"],
+        details: [
+          GoogleProtobuf.AnyMessage(packing: GoogleRPC.BadRequest(fieldViolations: [violation])),
+          GoogleProtobuf.AnyMessage(packing: GoogleRPC.RetryInfo(retryDelay: delay)),
+        ])
+    }
+  }
+
   private func run(
-    tls: TLSConfiguration? = nil, policy: AuthorizationPolicy? = nil
+    tls: TLSConfiguration? = nil, interceptor: (any ServerInterceptor)? = nil,
+    limits: ServerLimits = ServerLimits()
   ) async throws -> RunningServer {
-    nonisolated(unsafe) let policy = policy
+    nonisolated(unsafe) let interceptor = interceptor
     return try await RunningServer(tls: tls) { reactor in
-      let server = Server(reactor: reactor, interceptors: policy.map { [$0] } ?? [])
+      let server = Server(
+        reactor: reactor, limits: limits, interceptors: interceptor.map { [$0] } ?? [])
       server.register(EchoService().methods)
       let health = HealthService()
       health.set(.serving)
@@ -40,12 +58,24 @@ import Testing
     #expect(wrong.isEmpty)
   }
 
+  @Test func detailsOfErrorsAreReadByGooglesClasses() async throws {
+    let running = try await run(interceptor: Failing())
+    #expect(try PythonPeer.run(Self.script, cases: ["rich \(running.port)"]) == ["ok"])
+  }
+
+  @Test func refusedCallsAreToldWhenToComeAgain() async throws {
+    var limits = ServerLimits()
+    limits.callsInProgress = 1
+    let running = try await run(limits: limits)
+    #expect(try PythonPeer.run(Self.script, cases: ["pushback \(running.port)"]) == ["ok"])
+  }
+
   @Test func callsPassOverMutualTLSByPolicyOnly() async throws {
     let certificates = try TestCertificates()
     let policy = AuthorizationPolicy()
     policy.allow([TestingV1.EchoServiceMethods.echo], to: .provisioner)
     let running = try await run(
-      tls: try certificates.configuration(for: "config"), policy: policy)
+      tls: try certificates.configuration(for: "config"), interceptor: policy)
     let entitled = try certificates.files(for: "provisioner")
     let other = try certificates.files(for: "audit")
     let otherAuthority = try TestCertificates()

@@ -179,7 +179,8 @@ package class ServerCall: HTTP2StreamHandler {
     do throws(RPCError) {
       try connection.admitHandler()
     } catch {
-      return respond(error: error)
+      let pushback = connection.server.limits.retryPushback * Double.random(in: 0.5...1.5)
+      return respond(error: error, retryAfter: pushback)
     }
     isRunning = true
     connection.server.handlerTasks.run(self)
@@ -271,7 +272,8 @@ package class ServerCall: HTTP2StreamHandler {
     }
   }
 
-  func respond(error: RPCError) {
+  /// - Parameter pushback: when the client may try again; for calls that were never begun.
+  func respond(error: RPCError, retryAfter pushback: Duration? = nil) {
     if isFinished { return }
     if headersSent {
       stream?.end(trailers(for: error))
@@ -279,6 +281,9 @@ package class ServerCall: HTTP2StreamHandler {
       var fields = ServerCall.responseFields()
       fields.append(responseMetadata)
       fields.append(error)
+      if let pushback {
+        fields.append("grpc-retry-pushback-ms", String(Int(pushback / .milliseconds(1))))
+      }
       fields.append(trailingMetadata)
       stream.session?.submitOnlyHeaders(fields, for: stream)
     }

@@ -13,6 +13,9 @@ package struct ServerLimits: Sendable {
   /// Handlers of one connection that go on after their call was ended (Rapid Reset, deadlines): past
   /// it, RESOURCE_EXHAUSTED. All of a connection's calls may end at once.
   package var abandonedCallsPerConnection = 256
+  /// When a client that was refused for one of these two may come again, give or take half, so that
+  /// those refused together do not come together (`grpc-retry-pushback-ms`, gRFC A6).
+  package var retryPushback: Duration = .milliseconds(200)
   /// Bytes of messages held for one connection, and for all: requests being received or handled,
   /// responses that the client does not take. Past it, RESOURCE_EXHAUSTED.
   package var heldBytesPerConnection = 96 * 1024 * 1024

@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 import grpc
+from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 SERVICE = "/storeplane.testing.v1.EchoService/"
@@ -104,6 +105,9 @@ def case_health(channel):
     answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
     if answer.status != health_pb2.HealthCheckResponse.SERVING:
         return f"{answer}"
+    listed = stub.List(health_pb2.HealthListRequest(), timeout=10).statuses
+    if {name: each.status for name, each in listed.items()} != {"": answer.status}:
+        return f"{listed}"
     first = next(iter(stub.Watch(health_pb2.HealthCheckRequest(), timeout=10)))
     return "ok" if first.status == answer.status else f"{first}"
 
@@ -113,6 +117,40 @@ def case_parallel(channel):
     futures = [call.future(message(f"p{i}"), timeout=20) for i in range(500)]
     wrong = [i for i, f in enumerate(futures) if f.result() != message(f"p{i}")]
     return "ok" if not wrong else f"{len(wrong)} wrong"
+
+
+def case_rich(channel):
+    """Details as google.rpc's own classes read them."""
+    error = status_of(lambda: unary(channel)(message("hello"), timeout=10))
+    status = status_pb2.Status.FromString(dict(error.trailing_metadata())["grpc-status-details-bin"])
+    if (status.code, status.message) != (error.code().value[0], error.details()):
+        return f"{status}"
+    info, bad, retry = (error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(),
+                        error_details_pb2.RetryInfo())  # fmt: skip
+    unpacked = [detail.Unpack(part) for detail, part in zip(status.details, (info, bad, retry))]
+    seen = (unpacked, info.reason, info.domain, dict(info.metadata),
+            [(each.field, each.description) for each in bad.field_violations],
+            retry.retry_delay.ToMilliseconds())  # fmt: skip
+    wanted = ([True] * 3, "TOO_BUSY", "storeplane", {"limit": "3"}, [("name", "is empty")], 1500)
+    return "ok" if seen == wanted else f"{seen}"
+
+
+def case_pushback(channel):
+    """The server takes one call at a time, and a stream is that one."""
+    more = threading.Event()
+
+    def requests():
+        yield message("first")
+        more.wait(20)
+
+    stream = channel.stream_stream(SERVICE + "Converse", raw, raw)(requests(), timeout=30)
+    next(stream)
+    error = status_of(lambda: unary(channel)(message("second"), timeout=10))
+    more.set()
+    list(stream)
+    pushback = dict(error.trailing_metadata()).get("grpc-retry-pushback-ms", "none")
+    good = error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED and 100 <= int(pushback) <= 300
+    return "ok" if good else f"{error.code()} {pushback}"
 
 
 def case_refused(channel):
