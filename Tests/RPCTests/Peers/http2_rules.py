@@ -172,6 +172,10 @@ class Outcome:
         allowed = {CODES[name] for name in names.split("|") if name in CODES}
         if what == "connection":
             good = self.is_closed and (not goaway or goaway[-1] in allowed)
+        elif what == "goaway":
+            good = self.is_closed and any(code in allowed for code in goaway[-1:])
+        elif what == "greeting":
+            good = not self.is_closed and self.frames[0][:2] == (SETTINGS, 0)
         elif what == "stream":
             # Any stream error may be treated as one of the connection.
             good = any(code in allowed for code in resets + goaway)
@@ -200,6 +204,7 @@ class Outcome:
 
 # Name, what is to happen, and what is sent: bytes, or steps between which the server may answer.
 CASES = [
+    ("generic/1 the preface is answered", "greeting", b""),
     ("generic/2 PRIORITY on an idle stream", "status 200", priority(1) + headers()),
     ("generic/2 WINDOW_UPDATE on a half-closed stream", "data 1", half_closed() + update(1, 1)),
     ("generic/2 PRIORITY on a half-closed stream", "ignored", half_closed() + priority(1)),
@@ -210,6 +215,7 @@ CASES = [
      opened() + message(b"\0\0", 0) + message(b"\0\0\0")),
     ("generic/3.1 a padded DATA frame", "status 200",
      opened() + frame(DATA, END_STREAM | PADDED, 1, b"\x06" + EMPTY_MESSAGE + bytes(6))),
+    ("generic/3.2 a HEADERS frame", "status 200", headers()),
     ("generic/3.2 a padded HEADERS frame", "status 200",
      headers(1, END_HEADERS | END_STREAM | PADDED, b"\x06" + block() + bytes(6))),
     ("generic/3.2 a HEADERS frame with priority", "status 200", with_priority(1, 0)),
@@ -217,6 +223,8 @@ CASES = [
     ("generic/3.3 PRIORITY of weight 256", "status 200", priority(1, weight=255) + headers()),
     ("generic/3.3 PRIORITY with a dependency", "status 200", priority(1, 3) + headers()),
     ("generic/3.3 an exclusive PRIORITY", "status 200", priority(1, 3, exclusive=True) + headers()),
+    ("generic/3.3 PRIORITY on an idle stream before a lower one", "status 200",
+     priority(5) + headers()),
     ("generic/3.4 RST_STREAM", "ignored", opened() + rst()),
     # Each case waits for the acknowledgement of every SETTINGS frame.
     ("generic/3.5 SETTINGS", "ignored", settings(3, 100)),
@@ -228,19 +236,31 @@ CASES = [
     ("generic/3.10 several CONTINUATION frames", "status 200", split(pieces=4)),
     ("generic/4 a GET request", "status 405", headers(fields=[(":method", "GET"), *FIELDS[1:]])),
     ("generic/4 a HEAD request", "status 405", headers(fields=[(":method", "HEAD"), *FIELDS[1:]])),
+    ("generic/4 a POST request", "status 200", opened() + message()),
     ("generic/4 a POST request with trailers", "status 200",
      opened() + message(flags=0) + headers(fields=[("x-test", "ok")])),
     ("generic/5 an indexed field", "status 200", raw_field(b"\x90")),
     ("generic/5 a literal to be indexed, by index", "status 200", raw_field(b"\x7a\x01a")),
     ("generic/5 a literal to be indexed, by name", "status 200", raw_field(b"\x40\x03x-a\x01a")),
+    ("generic/5 a Huffman literal to be indexed, by index", "status 200",
+     raw_field(b"\x7a\x81\x1f")),
+    ("generic/5 a Huffman literal to be indexed, by name", "status 200",
+     raw_field(b"\x40\x83\xf2\xb4\xff\x81\x1f")),
     ("generic/5 a literal not indexed, by index", "status 200", raw_field(b"\x0f\x2b\x01a")),
     ("generic/5 a literal not indexed, by name", "status 200", raw_field(b"\x00\x03x-a\x01a")),
+    ("generic/5 a Huffman literal not indexed, by index", "status 200",
+     raw_field(b"\x0f\x2b\x81\x1f")),
+    ("generic/5 a Huffman literal not indexed, by name", "status 200",
+     raw_field(b"\x00\x83\xf2\xb4\xff\x81\x1f")),
     ("generic/5 a literal never indexed, by index", "status 200", raw_field(b"\x1f\x2b\x01a")),
     ("generic/5 a literal never indexed, by name", "status 200", raw_field(b"\x10\x03x-a\x01a")),
+    ("generic/5 a Huffman literal never indexed, by index", "status 200",
+     raw_field(b"\x1f\x2b\x81\x1f")),
+    ("generic/5 a Huffman literal never indexed, by name", "status 200",
+     raw_field(b"\x10\x83\xf2\xb4\xff\x81\x1f")),
     ("generic/5 a size update of the table", "status 200", headers(payload=b"\x3f\x61" + block())),
     ("generic/5 two size updates of the table", "status 200",
      headers(payload=b"\x20\x3f\x61" + block())),
-    ("generic/5 a Huffman literal", "status 200", raw_field(b"\x00\x83\xf2\xb4\xff\x81\x1f")),
     ("3.5 a good preface", "status 200", headers()),
     ("3.5 a bad preface", "connection PROTOCOL_ERROR", b""),
     ("4.1 a frame of an unknown type", "ignored", frame(22, payload=bytes(8))),
@@ -275,11 +295,15 @@ CASES = [
     ("5.1 closed: CONTINUATION", "connection STREAM_CLOSED|PROTOCOL_ERROR",
      [headers(), frame(CONTINUATION, END_HEADERS, 1, block())]),
     ("5.1.1 an even stream number", "connection PROTOCOL_ERROR", headers(2)),
+    ("5.1.1 a stream number that decreases", "connection PROTOCOL_ERROR",
+     headers(5) + headers(3)),
     ("5.1.2 more streams than allowed", "stream PROTOCOL_ERROR|REFUSED_STREAM",
      b"".join(opened(2 * number + 1) for number in range(300))),
     ("5.3.1 HEADERS that depend on themselves", "at-most PROTOCOL_ERROR", with_priority(1, 1)),
     ("5.3.1 PRIORITY that depends on itself", "at-most PROTOCOL_ERROR", priority(1, 1)),
     ("5.4.1 the connection ends after a connection error", "connection FRAME_SIZE_ERROR",
+     frame(PING, payload=bytes(6))),
+    ("5.4.1 a connection error is told by GOAWAY", "goaway FRAME_SIZE_ERROR",
      frame(PING, payload=bytes(6))),
     ("5.5 an extension frame", "ignored", frame(0xBE, payload=bytes(8))),
     ("5.5 an extension frame within a header block", "connection PROTOCOL_ERROR",
@@ -288,6 +312,10 @@ CASES = [
     ("6.1 DATA on a closed stream", "at-most STREAM_CLOSED", [headers(), message()]),
     ("6.1 DATA with more padding than payload", "connection PROTOCOL_ERROR",
      opened() + frame(DATA, END_STREAM | PADDED, 1, b"\x06abcde")),
+    ("6.2 PRIORITY after HEADERS that are not complete", "connection PROTOCOL_ERROR",
+     headers(1, END_STREAM) + priority(1)),
+    ("6.2 HEADERS of another stream after HEADERS that are not complete",
+     "connection PROTOCOL_ERROR", headers(1, END_STREAM) + headers(3)),
     ("6.2 HEADERS of the connection", "connection PROTOCOL_ERROR", headers(0)),
     ("6.2 HEADERS with more padding than payload", "connection PROTOCOL_ERROR",
      headers(1, END_HEADERS | END_STREAM | PADDED, b"\xff" + block())),
@@ -313,6 +341,7 @@ CASES = [
     ("6.5.3 the last of several values", "data 1",
      frame(SETTINGS, payload=setting(4, 100) + setting(4, 1)) + half_closed()[15:]),
     ("6.5.3 SETTINGS are acknowledged", "ignored", settings(4, 100)),
+    ("6.7 PING", "pong pingpong", frame(PING, payload=b"pingpong")),
     ("6.7 PING with ACK", "ignored", frame(PING, ACK, payload=bytes(8))),
     ("6.7 PING of a stream", "connection PROTOCOL_ERROR", frame(PING, stream=1, payload=bytes(8))),
     ("6.7 PING of another length", "connection FRAME_SIZE_ERROR", frame(PING, payload=bytes(6))),
