@@ -96,14 +96,15 @@ let targets: [Target] = [
     "TestKit", exclude: ["Provisioner"],
     [
       "Reactor", "Resilience", "Postgres", "RPC", "RPCCore", "Contracts", "Protobuf",
-      "Cryptography",
+      "Cryptography", logging,
     ]),
 
   library(
     "ServiceRuntime", resources: [.embedInCode("Outbox/outbox.sql")],
     [
-      "Configuration", "Contracts", "Cryptography", "Descriptors", "HTTP", "JSON", "Observability",
-      "Postgres", "Protobuf", "RPC", "RPCCore", "RPCServices", "Reactor", "Resilience", logging,
+      "Configuration", "Contracts", "Cryptography", "Descriptors", "HTTP", "HTTP2", "JSON",
+      "Observability", "Postgres", "Protobuf", "RPC", "RPCCore", "RPCServices", "Reactor",
+      "Resilience", logging,
     ]),
 
   // The provisioner's child process that loads Helm.
@@ -225,7 +226,8 @@ let targets: [Target] = [
     "RPCTests", exclude: ["Peers"],
     [
       "RPC", "RPCCore", "HTTP2", "RPCServices", "ServiceRuntime", "Contracts", "Descriptors",
-      "Interop", "Observability", "Reactor", "TestKit", "PythonPeer", "AttackTarget",
+      "Interop", "Observability", "Protobuf", "Reactor", "TestKit", "PythonPeer", "AttackTarget",
+      logging,
     ]),
   tests("DescriptorsTests", ["Descriptors", "Contracts", "PythonPeer"]),
   tests(

@@ -1,5 +1,6 @@
 import COpenSSL
 import Glibc
+import Synchronization
 
 /// Why a TLS connection was refused, in words an operator can act on.
 package struct TLSError: Error, CustomStringConvertible, Equatable {
@@ -11,7 +12,23 @@ package struct TLSError: Error, CustomStringConvertible, Equatable {
     case wrongName = "the peer's certificate is for another name"
     case noPeerCertificate = "the peer sent no certificate"
     case refusedByPeer = "the peer refused our certificate or parameters"
+    case notTLS = "the peer does not speak TLS"
     case `protocol` = "the TLS exchange failed"
+
+    /// As metrics name it.
+    package var name: String {
+      switch self {
+      case .badCredentials: "bad_credentials"
+      case .certificateExpired: "certificate_expired"
+      case .certificateNotYetValid: "certificate_not_yet_valid"
+      case .unknownAuthority: "unknown_authority"
+      case .wrongName: "wrong_name"
+      case .noPeerCertificate: "no_certificate"
+      case .refusedByPeer: "refused_by_peer"
+      case .notTLS: "not_tls"
+      case .protocol: "protocol"
+      }
+    }
   }
 
   package let reason: Reason
@@ -75,85 +92,140 @@ package enum ExpectedServer: Sendable, Equatable {
   case spiffe(String)
 }
 
-/// Loaded credentials and rules, shared by all sessions of one side.
+/// Loaded credentials and rules, shared by all sessions of one side. They can be renewed: sessions keep
+/// what they began with.
 package final class TLSContext: @unchecked Sendable {
-  fileprivate let context: OpaquePointer
-  private let protocols: UnsafeMutableBufferPointer<UInt8>
+  /// What the files said when they were read.
+  package final class Credentials: @unchecked Sendable {
+    fileprivate let context: OpaquePointer
 
-  private init(_ configuration: TLSConfiguration, method: OpaquePointer) throws(TLSError) {
-    guard let context = SSL_CTX_new(method) else { throw TLSContext.error(.badCredentials, "") }
-    self.context = context
+    fileprivate init(_ configuration: TLSConfiguration, isServer: Bool) throws(TLSError) {
+      guard let context = SSL_CTX_new(isServer ? TLS_server_method() : TLS_client_method()) else {
+        throw TLSContext.error(.badCredentials, "")
+      }
+      self.context = context
+      _ = storeplane_SSL_CTX_set_minimum_version(context, TLS1_2_VERSION)
+      // Idle connections keep no buffers; partial writes and moved buffers suit one buffer a loop.
+      let mode =
+        SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE
+        | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
+      _ = storeplane_SSL_CTX_set_mode(context, Int(mode))
+      _ = storeplane_SSL_CTX_set_read_ahead(context, 1)
+      try load(configuration)
+      try configuration.inMemory.load(into: context)
+    }
+
+    deinit { SSL_CTX_free(context) }
+
+    private func load(_ configuration: TLSConfiguration) throws(TLSError) {
+      if let file = configuration.certificateFile,
+        SSL_CTX_use_certificate_chain_file(context, file) != 1
+      {
+        throw TLSContext.error(.badCredentials, "certificate \(file)")
+      }
+      if let file = configuration.keyFile {
+        if SSL_CTX_use_PrivateKey_file(context, file, SSL_FILETYPE_PEM) != 1 {
+          throw TLSContext.error(.badCredentials, "key \(file)")
+        }
+        if SSL_CTX_check_private_key(context) != 1 {
+          throw TLSContext.error(
+            .badCredentials, "key \(file) does not belong to the certificate")
+        }
+      }
+      if let file = configuration.authoritiesFile {
+        if SSL_CTX_load_verify_locations(context, file, nil) != 1 {
+          throw TLSContext.error(.badCredentials, "authorities \(file)")
+        }
+        SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(file))
+      } else if configuration.inMemory.authorities == nil,
+        SSL_CTX_set_default_verify_paths(context) != 1
+      {
+        throw TLSContext.error(.badCredentials, "the system's authorities")
+      }
+    }
+
+    /// When our certificate expires, in seconds since 1970; nil where there is none.
+    package var expiry: Int64? {
+      guard let certificate = SSL_CTX_get0_certificate(context) else { return nil }
+      var time = tm()
+      guard ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &time) == 1 else { return nil }
+      return Int64(timegm(&time))
+    }
+
+    fileprivate func checkValidity() throws(TLSError) {
+      guard let certificate = SSL_CTX_get0_certificate(context) else { return }
+      if X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0 {
+        throw TLSError(.badCredentials, "our certificate has expired")
+      }
+      if X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0 {
+        throw TLSError(.badCredentials, "our certificate is not valid yet")
+      }
+    }
+  }
+
+  private let configuration: TLSConfiguration
+  private let isServer: Bool
+  private let protocols: UnsafeMutableBufferPointer<UInt8>
+  private let current: Mutex<Credentials>
+
+  private init(_ configuration: TLSConfiguration, isServer: Bool) throws(TLSError) {
+    let credentials = try Credentials(configuration, isServer: isServer)
+    self.configuration = configuration
+    self.isServer = isServer
     let wire = configuration.applicationProtocols.flatMap {
       [UInt8($0.utf8.count)] + Array($0.utf8)
     }
     protocols = .allocate(capacity: wire.count)
     _ = protocols.initialize(from: wire)
-    _ = storeplane_SSL_CTX_set_minimum_version(context, TLS1_2_VERSION)
-    // Idle connections keep no buffers; partial writes and moved buffers suit one buffer a loop.
-    let mode =
-      SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE
-      | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
-    _ = storeplane_SSL_CTX_set_mode(context, Int(mode))
-    _ = storeplane_SSL_CTX_set_read_ahead(context, 1)
-    try loadCredentials(configuration)
-    try configuration.inMemory.load(into: context)
+    current = Mutex(credentials)
+    setRules(of: credentials.context)
   }
 
-  deinit {
-    SSL_CTX_free(context)
-    protocols.deallocate()
-  }
+  deinit { protocols.deallocate() }
 
   package static func server(_ configuration: TLSConfiguration) throws(TLSError) -> TLSContext {
-    let made = try TLSContext(configuration, method: TLS_server_method())
-    if configuration.requiresClientCertificate {
-      SSL_CTX_set_verify(made.context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
-    }
-    // Sessions bind to this name; without one, resumption with client certificates fails.
-    var name = Array("storeplane".utf8)
-    SSL_CTX_set_session_id_context(made.context, &name, UInt32(name.count))
-    made.selectProtocolsAsServer()
-    return made
+    try TLSContext(configuration, isServer: true)
   }
 
   package static func client(_ configuration: TLSConfiguration) throws(TLSError) -> TLSContext {
-    let made = try TLSContext(configuration, method: TLS_client_method())
-    let verification = configuration.trustsAnyServer ? SSL_VERIFY_NONE : SSL_VERIFY_PEER
-    SSL_CTX_set_verify(made.context, verification, nil)
-    if !made.protocols.isEmpty {
-      SSL_CTX_set_alpn_protos(
-        made.context, made.protocols.baseAddress, UInt32(made.protocols.count))
-    }
-    return made
+    try TLSContext(configuration, isServer: false)
   }
 
-  private func loadCredentials(_ configuration: TLSConfiguration) throws(TLSError) {
-    if let file = configuration.certificateFile,
-      SSL_CTX_use_certificate_chain_file(context, file) != 1
-    {
-      throw TLSContext.error(.badCredentials, "certificate \(file)")
-    }
-    if let file = configuration.keyFile {
-      if SSL_CTX_use_PrivateKey_file(context, file, SSL_FILETYPE_PEM) != 1 {
-        throw TLSContext.error(.badCredentials, "key \(file)")
-      }
-      if SSL_CTX_check_private_key(context) != 1 {
-        throw TLSContext.error(.badCredentials, "key \(file) does not belong to the certificate")
-      }
-    }
-    if let file = configuration.authoritiesFile {
-      if SSL_CTX_load_verify_locations(context, file, nil) != 1 {
-        throw TLSContext.error(.badCredentials, "authorities \(file)")
-      }
-      SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(file))
-    } else if configuration.inMemory.authorities == nil,
-      SSL_CTX_set_default_verify_paths(context) != 1
-    {
-      throw TLSContext.error(.badCredentials, "the system's authorities")
-    }
+  // MARK: Renewal
+
+  package var credentials: Credentials { current.withLock { $0 } }
+
+  /// Reads the files again, without using them yet. Throws where they cannot be used, and where our
+  /// certificate is not valid now: what there is already is at least as good.
+  package func readCredentials() throws(TLSError) -> Credentials {
+    let credentials = try Credentials(configuration, isServer: isServer)
+    try credentials.checkValidity()
+    setRules(of: credentials.context)
+    return credentials
   }
 
-  private func selectProtocolsAsServer() {
+  /// Takes what `readCredentials` gave for the sessions to come.
+  package func use(_ credentials: Credentials) { current.withLock { $0 = credentials } }
+
+  private func setRules(of context: OpaquePointer) {
+    guard isServer else {
+      let verification = configuration.trustsAnyServer ? SSL_VERIFY_NONE : SSL_VERIFY_PEER
+      SSL_CTX_set_verify(context, verification, nil)
+      if !protocols.isEmpty {
+        SSL_CTX_set_alpn_protos(context, protocols.baseAddress, UInt32(protocols.count))
+      }
+      return
+    }
+    if configuration.requiresClientCertificate {
+      SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
+    }
+    // Sessions bind to this name; without one, resumption with client certificates fails.
+    var name = Array("storeplane".utf8)
+    SSL_CTX_set_session_id_context(context, &name, UInt32(name.count))
+    selectProtocolsAsServer(context)
+  }
+
+  private func selectProtocolsAsServer(_ context: OpaquePointer) {
     if protocols.isEmpty { return }
     SSL_CTX_set_alpn_select_cb(
       context,
@@ -192,7 +264,10 @@ final class TLSSession {
   init(
     _ context: TLSContext, descriptor: Int32, expecting expected: ExpectedServer?
   ) throws(TLSError) {
-    guard let session = SSL_new(context.context) else { throw TLSContext.error(.protocol, "") }
+    // It holds the credentials; the context holds the names of its protocols.
+    guard let session = SSL_new(context.credentials.context) else {
+      throw TLSContext.error(.protocol, "")
+    }
     self.session = session
     self.context = context
     self.expected = expected
@@ -271,6 +346,7 @@ final class TLSSession {
     if verification != Int(X509_V_OK) { return verificationFailure(verification) }
     switch Int32(truncatingIfNeeded: last & 0x7F_FFFF) {
     case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE: return TLSContext.error(.noPeerCertificate, "")
+    case SSL_R_HTTP_REQUEST, SSL_R_WRONG_VERSION_NUMBER: return TLSContext.error(.notTLS, "")
     case 1000...1255: return TLSContext.error(.refusedByPeer, "")
     default: return TLSContext.error(.protocol, "")
     }

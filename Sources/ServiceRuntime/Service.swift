@@ -25,6 +25,7 @@ package final class Service {
   private let grpcHealth = HealthService()
   private let admin: AdminServer
   private let started: ReadinessCheck
+  private let certificates: CertificateRenewal?
   private var readiness: DatabaseReadiness?
   private var server: Server?
   private var pools: [PostgresPool] = []
@@ -46,6 +47,9 @@ package final class Service {
     clientObserver = ClientCallObserver(metrics: metrics)
     admin = AdminServer(reactor: reactor, metrics: metrics, health: health)
     started = health.addCheck("start")
+    certificates = try Service.tlsConfiguration(configuration).map { [metrics] tls in
+      try CertificateRenewal(tls, loop: reactor.loop, logger: logger, metrics: metrics)
+    }
   }
 
   // MARK: Parts
@@ -96,8 +100,8 @@ package final class Service {
   package func channel(to service: ServiceIdentity, at address: HostPort) throws -> Channel {
     var configuration = ChannelConfiguration()
     configuration.authority = address.description
-    if let tls = tlsConfiguration() {
-      configuration.tls = try TLSContext.client(tls)
+    if let certificates {
+      configuration.tls = certificates.client
       configuration.expectedServer = .spiffe(service.spiffe)
     }
     let resolver = NameResolver(blocking: blocking)
@@ -139,7 +143,7 @@ package final class Service {
   }
 
   /// Nil where no certificate is configured.
-  package func tlsConfiguration() -> TLSConfiguration? {
+  private static func tlsConfiguration(_ configuration: Configuration) -> TLSConfiguration? {
     guard let certificate = configuration[PlatformSettings.tlsCertificateFile] else { return nil }
     return TLSConfiguration(
       certificateFile: certificate, keyFile: configuration[PlatformSettings.tlsKeyFile],
@@ -163,11 +167,11 @@ package final class Service {
   /// Starts to take calls.
   func open() async throws {
     if let server {
-      guard let tls = tlsConfiguration() else {
+      guard let certificates else {
         throw StartError("TLS_CERTIFICATE_FILE is not set: services speak over mutual TLS only")
       }
       try server.listen(
-        on: try await address(PlatformSettings.listenAddress), tls: TLSContext.server(tls))
+        on: try await address(PlatformSettings.listenAddress), tls: certificates.server)
     }
     grpcHealth.set(.serving)
     started.pass()
@@ -185,6 +189,9 @@ package final class Service {
     }
     return first
   }
+
+  /// Has new certificates taken up at once.
+  func renewCertificates() { certificates?.renew() }
 
   /// Called for each signal to stop; a second one ends the process at once.
   func stop(_ signal: Int32) {
@@ -208,6 +215,7 @@ package final class Service {
     for channel in channels { channel.close() }
     for listener in listeners { listener.close() }
     for pool in pools { pool.close() }
+    certificates?.stop()
     // The probes were to see the drain.
     await admin.drain(until: .now())
     logger.notice("stopped")

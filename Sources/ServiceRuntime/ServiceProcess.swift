@@ -10,7 +10,7 @@ package import Reactor
 ///
 /// Nothing is started before the whole configuration has been checked, and every problem is named at
 /// once. SIGTERM and SIGINT stop the service: it reports not ready, lets the calls under way end for
-/// `SHUTDOWN_GRACE`, and exits; a second signal ends it at once.
+/// `SHUTDOWN_GRACE`, and exits; a second signal ends it at once. SIGHUP has it look for new certificates.
 ///
 /// `SERVICE migrate` applies the migrations with the owner's database URL and exits.
 package enum ServiceProcess {
@@ -38,7 +38,7 @@ package enum ServiceProcess {
     for warning in configuration.warnings {
       logger.warning("configuration", metadata: ["warning": "\(warning)"])
     }
-    Signals.block([SIGTERM, SIGINT])
+    Signals.block([SIGTERM, SIGINT, SIGHUP])
     do {
       let reactor = try Reactor()
       reactor.launch { reactor in
@@ -65,8 +65,8 @@ package enum ServiceProcess {
       try await service.migrate(migrations)
       try await start(service, reactor)
       try await service.open()
-      let signals = try Signals([SIGTERM, SIGINT], loop: reactor.loop) { signal in
-        service.stop(signal)
+      let signals = try Signals([SIGTERM, SIGINT, SIGHUP], loop: reactor.loop) { signal in
+        if signal == SIGHUP { service.renewCertificates() } else { service.stop(signal) }
       }
       await service.stopped()
       signals.close()
