@@ -28,6 +28,8 @@ package struct ConnectionLimits: Sendable {
   /// A peer that does not take in this time what one turn wrote, 64 KiB or little more, is cut off
   /// (slow reader). Taking it in drips is no way around.
   package var writeStall: Duration = .seconds(30)
+  /// How long a client whose TLS handshake was refused may take to read why.
+  package var refusalLinger: Duration = .seconds(1)
 
   package init() {}
 }
@@ -49,6 +51,7 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
   package let loop: EventLoop
   private let socket: Socket
   private let limits: ConnectionLimits
+  private let isAccepted: Bool
   private var tls: TLSSession?
   private var state: State
   private var delegate: (any ConnectionDelegate)?
@@ -58,6 +61,7 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
   private var flushAsked = false
   private var closesWhenFlushed = false
   private var linger: Duration?
+  private var lingeringEnd = ConnectionEnd.closedHere
   private var readsAgain = false
   private var timer: LoopTimer?
 
@@ -77,6 +81,7 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
     self.peer = peer
     self.loop = loop
     self.limits = limits
+    isAccepted = true
     state = .handshaking
     if peer?.port != nil { socket.disableDelay() }
     if let context { tls = try TLSSession(context, descriptor: descriptor, expecting: nil) }
@@ -92,6 +97,7 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
     peer = address
     self.loop = loop
     self.limits = limits
+    isAccepted = false
     state = .connecting
     if address.port != nil { socket.disableDelay() }
     if let context {
@@ -196,6 +202,16 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
       case .ended: end(.closedByPeer)
       }
     } catch {
+      refuse(error)
+    }
+  }
+
+  /// A client is to read the alert that says why: closing over bytes of its that are not read would
+  /// take it away.
+  private func refuse(_ error: TLSError) {
+    if isAccepted {
+      linger(limits.refusalLinger, before: .failed(error))
+    } else {
       end(.failed(error))
     }
   }
@@ -239,15 +255,15 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
     }
   }
 
-  /// Until the peer closes; the timer set by `finishOutput` bounds it.
+  /// Until the peer closes; the timer set by `linger` bounds it.
   private func discardInput() {
     do {
       for _ in 0..<Connection.roundsPerTurn {
         guard let count = try socket.read(into: loop.readScratch) else { return }
-        if count == 0 { return end(.closedHere) }
+        if count == 0 { return end(lingeringEnd) }
       }
     } catch {
-      end(.closedHere)
+      end(lingeringEnd)
     }
   }
 
@@ -287,11 +303,18 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
   private func finishOutput() {
     guard let linger else { return end(.closedHere) }
     tls?.shutdown()
+    self.linger(linger, before: .closedHere)
+  }
+
+  /// Says nothing more, and waits for the peer to close before the connection ends.
+  private func linger(_ duration: Duration, before end: ConnectionEnd) {
     shutdown(socket.descriptor, Int32(SHUT_WR))
     state = .lingering
+    lingeringEnd = end
     setInterest(.readable)
+    if state == .closed { return }
     cancelTimer()
-    timer = loop.schedule(after: linger) { [unowned self] in self.end(.closedHere) }
+    timer = loop.schedule(after: duration) { [unowned self] in self.end(end) }
   }
 
   /// Writes `output`; false when it could not all go, and the rest is kept.

@@ -129,6 +129,7 @@ package final class Service {
     if let caller = try callerInterceptor() { interceptors.append(caller) }
     let server = Server(reactor: reactor, interceptors: interceptors)
     for methods in builtIn + services { server.register(methods) }
+    server.observer = ConnectionObserver(server, logger: logger, metrics: metrics)
     self.server = server
   }
 

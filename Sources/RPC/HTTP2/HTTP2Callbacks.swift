@@ -132,6 +132,7 @@ extension HTTP2Session {
     case NGHTTP2_DATA.rawValue: if ends { stream(frame.hd.stream_id)?.handler?.receivedEnd() }
     case NGHTTP2_SETTINGS.rawValue:
       if frame.hd.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) == 0 { delegate.receivedSettings() }
+    case NGHTTP2_RST_STREAM.rawValue: traffic.receivedResets += 1
     case NGHTTP2_PING.rawValue:
       if frame.hd.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) != 0 { delegate.receivedPingAnswer() }
     case NGHTTP2_GOAWAY.rawValue:
@@ -158,6 +159,7 @@ extension HTTP2Session {
       return
     }
     link(opened, id)
+    traffic.streams += 1
     nghttp2_session_set_stream_user_data(session, id, Unmanaged.passUnretained(opened).toOpaque())
     opened.handler?.receivedHeaders(endsStream: endsStream)
     if endsStream, opened.session != nil { opened.handler?.receivedEnd() }
@@ -168,8 +170,11 @@ extension HTTP2Session {
     switch UInt32(frame.hd.type) {
     case NGHTTP2_RST_STREAM.rawValue:
       let code = HTTP2ErrorCode(rawValue: frame.rst_stream.error_code)
+      if code != .noError { traffic.sentResets += 1 }
       if let misconduct = conduct.sentReset(code, now: now) { fail(misconduct) }
-    case NGHTTP2_GOAWAY.rawValue: if failure != nil { saidGoodbye = true }
+    case NGHTTP2_GOAWAY.rawValue:
+      if failure != nil { saidGoodbye = true }
+      traffic.sentGoaway = HTTP2ErrorCode(rawValue: frame.goaway.error_code)
     case NGHTTP2_HEADERS.rawValue, NGHTTP2_DATA.rawValue:
       conduct.sentResponse()
       // A response that is complete before its request: tell the client to stop sending, which may

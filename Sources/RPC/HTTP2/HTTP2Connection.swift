@@ -40,6 +40,19 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
   /// Nil until the connection is ready.
   package var session: HTTP2Session? { established }
 
+  package var traffic: HTTP2Traffic { established?.traffic ?? HTTP2Traffic() }
+
+  /// Why the peer is being cut off, in a word or two such as those of our GOAWAY; nil where it is not.
+  package var cutOffReason: String? {
+    switch established?.failure {
+    case .misconduct(let misconduct): misconduct.debugData
+    case .connection, .refused: "protocol_error"
+    case nil:
+      // Errors of the connection that nghttp2 answers by itself.
+      traffic.sentGoaway.map { $0 == .noError ? nil : "protocol_error" } ?? nil
+    }
+  }
+
   /// False before it is ready, and as soon as it has begun to end.
   package var isOpen: Bool { established != nil && connection.isOpen }
   package var loop: EventLoop { connection.loop }

@@ -24,6 +24,7 @@ package final class HTTP2Session {
   var now: UInt64 = 0
   private var isReceiving = false
   var failure: HTTP2Error?
+  var traffic = HTTP2Traffic()
   var saidGoodbye = false
 
   /// The stream of the header block that has begun and not ended.
@@ -102,6 +103,7 @@ package final class HTTP2Session {
   package func receive(_ bytes: UnsafeRawBufferPointer, now: UInt64) throws(HTTP2Error) {
     if let failure { throw failure }
     self.now = now
+    traffic.receivedBytes += bytes.count
     isReceiving = true
     defer { isReceiving = false }
     let base = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
@@ -126,6 +128,7 @@ package final class HTTP2Session {
       if count < 0 { throw .connection(String(cString: nghttp2_strerror(Int32(count)))) }
       if count == 0 { return }
       emit(UnsafeRawBufferPointer(start: data, count: count))
+      traffic.sentBytes += count
       left -= count
     }
   }

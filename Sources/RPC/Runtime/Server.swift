@@ -1,3 +1,4 @@
+package import HTTP2
 import RPCCore
 package import Reactor
 
@@ -18,6 +19,12 @@ package final class Server {
   package private(set) var heldBytes = 0
   package private(set) var isDraining = false
   package var connectionCount: Int { connections.count }
+  package var observer: (any ServerObserver)?
+  private var pastTraffic = HTTP2Traffic()
+  /// Of all connections, those that have ended included.
+  package var traffic: HTTP2Traffic {
+    connections.values.reduce(into: pastTraffic) { $0 += $1.traffic }
+  }
 
   /// `interceptors` stand around every handler, the first outermost.
   package init(
@@ -111,8 +118,9 @@ package final class Server {
     return true
   }
 
-  func connectionEnded(_ connection: ServerConnection, _ end: ConnectionEnd) {
+  func connectionEnded(_ connection: ServerConnection) {
     connections[ObjectIdentifier(connection)] = nil
+    pastTraffic += connection.traffic
     connection.listener?.connectionEnded(connection.peer)
     if connections.isEmpty {
       for waiter in drainWaiters { waiter.resume() }

@@ -36,6 +36,7 @@ package final class ServerConnection: HTTP2ConnectionOwner {
   func shutdown() { http2?.session?.shutdown() }
   func close() { http2?.close() }
 
+  var traffic: HTTP2Traffic { http2?.traffic ?? HTTP2Traffic() }
   var streamCount: Int { http2?.session?.streamCount ?? 0 }
 
   // MARK: For calls
@@ -57,10 +58,12 @@ package final class ServerConnection: HTTP2ConnectionOwner {
   /// Begins a handler, which `finishedHandler` ends.
   func admitHandler() throws(RPCError) {
     if abandonedCalls >= server.limits.abandonedCallsPerConnection {
+      server.observer?.callRefused(.abandonedHandlers)
       throw RPCError(
         .resourceExhausted, "too many handlers of ended calls go on; try again later")
     }
     if !server.admit() {
+      server.observer?.callRefused(.callsInProgress)
       throw RPCError(.resourceExhausted, "too many calls in progress; try again later")
     }
   }
@@ -77,6 +80,7 @@ package final class ServerConnection: HTTP2ConnectionOwner {
   // MARK: HTTP2ConnectionOwner
 
   package func ready(_ connection: HTTP2Connection) {
+    server.observer?.connectionOpened()
     if server.isDraining { connection.session?.shutdown() }
     life.begin()
   }
@@ -114,7 +118,8 @@ package final class ServerConnection: HTTP2ConnectionOwner {
 
   package func ended(_ connection: HTTP2Connection, _ end: ConnectionEnd) {
     life.end()
-    server.connectionEnded(self, end)
+    server.observer?.connectionEnded(ServerConnectionEnd(connection, end))
+    server.connectionEnded(self)
     http2 = nil
   }
 

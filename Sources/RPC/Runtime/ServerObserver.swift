@@ -1,0 +1,64 @@
+import HTTP2
+package import Reactor
+
+/// Hears what becomes of a server's connections, as against its calls, which are an interceptor's.
+/// Called on the loop, and not for what happens all the time: that is in `Server.traffic`.
+package protocol ServerObserver: AnyObject {
+  /// A client has connected, the TLS handshake done.
+  func connectionOpened()
+  /// Also for connections that were never opened.
+  func connectionEnded(_ end: ServerConnectionEnd)
+  func callRefused(_ refusal: ServerRefusal)
+}
+
+/// Why a call was refused before its handler began.
+package enum ServerRefusal: String, CaseIterable, Sendable {
+  case callsInProgress = "calls_in_progress"
+  case abandonedHandlers = "abandoned_handlers"
+}
+
+/// How a client's connection ended.
+package struct ServerConnectionEnd: Sendable {
+  package enum Cause: Sendable, Equatable {
+    /// By the client, its age, or the server's own end.
+    case closed
+    /// Lost on the way.
+    case lost(detail: String)
+    /// Ended by us, in a few words such as `too_many_resets`.
+    case cutOff(reason: String)
+    /// Never opened: the TLS handshake failed or took too long.
+    case handshakeFailed(reason: String, detail: String)
+  }
+
+  package let cause: Cause
+  package let peer: SocketAddress?
+  package let peerIdentity: PeerIdentity?
+
+  init(_ connection: HTTP2Connection?, _ end: ConnectionEnd) {
+    peer = connection?.peer
+    peerIdentity = connection?.peerIdentity
+    cause =
+      connection?.session == nil
+      ? ServerConnectionEnd.cause(beforeOpening: end)
+      : ServerConnectionEnd.cause(end, cutOff: connection?.cutOffReason)
+  }
+
+  private static func cause(beforeOpening end: ConnectionEnd) -> Cause {
+    switch end {
+    case .closedHere: .closed
+    case .closedByPeer: .handshakeFailed(reason: "closed", detail: "the client closed it")
+    case .timedOut: .handshakeFailed(reason: "timed_out", detail: "the client took too long")
+    case .failed(let error):
+      .handshakeFailed(reason: (error as? TLSError)?.reason.name ?? "lost", detail: "\(error)")
+    }
+  }
+
+  private static func cause(_ end: ConnectionEnd, cutOff reason: String?) -> Cause {
+    if let reason { return .cutOff(reason: reason) }
+    switch end {
+    case .closedByPeer, .closedHere: return .closed
+    case .failed(let error): return .lost(detail: "\(error)")
+    case .timedOut(let what): return .cutOff(reason: "timed out: \(what)")
+    }
+  }
+}

@@ -1,0 +1,117 @@
+import Contracts
+import Foundation
+import Observability
+import PythonPeer
+import RPC
+import RPCCore
+import Reactor
+import ServiceRuntime
+import TestKit
+import Testing
+
+/// What can be seen of connections from outside: metrics, the log, and the client's error.
+@Suite(.timeLimit(.minutes(2))) struct ConnectionObserverTests {
+  private struct Seen: Sendable {
+    var error: RPCError?
+    var log: [String]
+    var metrics: String
+  }
+
+  /// A call by a client with `client`'s credentials, to a server with `server`'s.
+  private func call(client: TLSConfiguration?, server: TLSConfiguration) async throws -> Seen {
+    try await withReactor { reactor in
+      let metrics = MetricsRegistry()
+      let log = LogLines()
+      let running = Server(reactor: reactor)
+      running.register(EchoService().methods)
+      running.observer = ConnectionObserver(running, logger: log.logger, metrics: metrics)
+      let address = try running.listen(
+        on: .ipv4(address: 0x7F00_0001, port: 0), tls: TLSContext.server(server))
+      var configuration = ChannelConfiguration()
+      configuration.tls = try client.map { try TLSContext.client($0) }
+      configuration.expectedServer = .spiffe("spiffe://storeplane/config")
+      let channel = Channel(reactor: reactor, configuration: configuration, address: address)
+      let error = await rpcError {
+        _ = try await TestingV1.EchoServiceClient(channel: channel).echo(EchoServer.request("x"))
+      }
+      channel.close()
+      await running.drain(until: .now() + .seconds(20))
+      return Seen(
+        error: error, log: log.all, metrics: String(decoding: metrics.exposition(), as: UTF8.self))
+    }
+  }
+
+  @Test(arguments: [
+    ("expired", "certificate_expired", "certificate expired"),
+    ("not yet valid", "certificate_not_yet_valid", "bad certificate"),
+    ("stranger", "unknown_authority", "unknown ca"),
+    ("anonymous", "no_certificate", "certificate required"),
+    ("plain", "not_tls", "cannot connect"),
+  ])
+  func refusedClientsAreToldAndCounted(client: String, reason: String, alert: String) async throws {
+    let (ours, theirs) = (try TestCertificates(), try TestCertificates())
+    var configuration: TLSConfiguration? =
+      switch client {
+      case "expired": try ours.configuration(for: "audit", age: 7200, lifetimeSeconds: 3600)
+      case "not yet valid": try ours.configuration(for: "audit", age: -600)
+      case "stranger": try theirs.configuration(for: "audit")
+      case "anonymous":
+        TLSConfiguration(authoritiesFile: ours.authorityFile, applicationProtocols: ["h2"])
+      default: nil
+      }
+    configuration?.authoritiesFile = ours.authorityFile
+    let seen = try await call(client: configuration, server: try ours.configuration(for: "config"))
+    #expect(seen.error?.code == .unavailable)
+    #expect(seen.error?.message.contains(alert) == true, "\(String(describing: seen.error))")
+    #expect(seen.log.first?.contains("handshake failed") == true)
+    #expect(seen.log.first?.contains("reason=\(reason)") == true, "\(seen.log)")
+    #expect(
+      seen.metrics.contains("grpc_server_handshake_failures_total{reason=\"\(reason)\"} 1\n"),
+      "\(seen.metrics)")
+    withExtendedLifetime((ours, theirs)) {}
+  }
+
+  @Test func trafficIsCounted() async throws {
+    let certificates = try TestCertificates()
+    let seen = try await call(
+      client: certificates.configuration(for: "audit"),
+      server: certificates.configuration(for: "config"))
+    #expect(seen.error == nil)
+    #expect(seen.log.isEmpty)
+    for line in [
+      "grpc_server_connections 0", "grpc_server_connections_total 1", "grpc_server_streams_total 1",
+      "grpc_server_resets_received_total 0", "grpc_server_resets_sent_total 0",
+    ] { #expect(seen.metrics.contains("\n\(line)\n"), "\(seen.metrics)") }
+    #expect(!seen.metrics.contains("\ngrpc_server_received_bytes_total 0\n"))
+    #expect(!seen.metrics.contains("\ngrpc_server_sent_bytes_total 0\n"))
+  }
+
+  @Test func cutOffsAndResetsAreCounted() async throws {
+    let metrics = MetricsRegistry()
+    let log = LogLines()
+    let logger = log.logger
+    let running = try await RunningServer { reactor in
+      let server = Server(reactor: reactor)
+      server.register(EchoService().methods)
+      server.observer = ConnectionObserver(server, logger: logger, metrics: metrics)
+      return server
+    }
+    let cases = [
+      "5.1.1 a stream number that decreases", "5.4.1 a connection error is told by GOAWAY",
+      "generic/3.4 RST_STREAM", "8.1.2.3 no :path",
+    ]
+    let verdicts = try PythonPeer.run(
+      InteropTests.peer("http2_rules.py"), cases: cases.map { "\(running.port) \($0)" })
+    #expect(verdicts == cases.map { _ in "ok" })
+    let seen = await running.reactor.run { _ in
+      String(decoding: metrics.exposition(), as: UTF8.self)
+    }
+    for line in [
+      "grpc_server_cut_offs_total{reason=\"decreasing_stream_id\"} 1",
+      "grpc_server_cut_offs_total{reason=\"protocol_error\"} 1",
+      "grpc_server_resets_received_total 1", "grpc_server_resets_sent_total 1",
+    ] { #expect(seen.contains("\n\(line)\n"), "\(seen)") }
+    #expect(log.all.count == 2)
+    withExtendedLifetime(running) {}
+  }
+}
