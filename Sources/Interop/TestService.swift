@@ -137,14 +137,13 @@ package final class MetadataEcho: ServerInterceptor {
 
   package init() {}
 
-  package func intercept(_ context: ServerContext, _ next: () async throws -> Void) async throws {
+  package func begin(_ context: ServerContext) {
     if let text = context.metadata[MetadataEcho.initial] {
       context.responseMetadata.append(MetadataEcho.initial, text)
     }
     if let bytes = context.metadata.bytes(MetadataEcho.trailing) {
       context.trailingMetadata.append(MetadataEcho.trailing, bytes: bytes)
     }
-    try await next()
   }
 }
 

@@ -21,11 +21,8 @@ package final class AuthorizationPolicy: ServerInterceptor {
     for method in methods { allowed[method.descriptor.path, default: []].formUnion(callers) }
   }
 
-  package func intercept(
-    _ context: ServerContext, _ next: () async throws -> Void
-  ) async throws {
+  package func begin(_ context: ServerContext) throws {
     try authorize(context.peerIdentity, for: context.method.path)
-    try await next()
   }
 
   func authorize(_ peer: PeerIdentity?, for path: String) throws(RPCError) {

@@ -9,12 +9,23 @@ final class CallMetrics {
   private let duration: Family<Histogram>
   private let inProgress: Family<Gauge>
   private var instruments: [String: Instruments] = [:]
+  /// Those used last: most calls are of few methods.
+  private var latest: Instruments?
 
-  private struct Instruments {
+  private final class Instruments {
+    let path: String
     let started: Counter
     let duration: Histogram
     let inProgress: Gauge
-    var finished: [StatusCode: Counter] = [:]
+    /// By the number of their status.
+    var finished = [Counter?](repeating: nil, count: StatusCode.allCases.count)
+
+    init(_ path: String, _ metrics: CallMetrics) {
+      self.path = path
+      started = metrics.started.with(path)
+      duration = metrics.duration.with(path)
+      inProgress = metrics.inProgress.with(path)
+    }
   }
 
   init(_ metrics: MetricsRegistry, prefix: String) {
@@ -39,21 +50,21 @@ final class CallMetrics {
     let instruments = instruments(for: path)
     instruments.inProgress.add(-1)
     instruments.duration.observe(elapsed)
-    handled(path, code).increment()
+    handled(instruments, code).increment()
   }
 
   private func instruments(for path: String) -> Instruments {
-    if let known = instruments[path] { return known }
-    let made = Instruments(
-      started: started.with(path), duration: duration.with(path), inProgress: inProgress.with(path))
-    instruments[path] = made
-    return made
+    if let latest, latest.path == path { return latest }
+    let known = instruments[path] ?? Instruments(path, self)
+    instruments[path] = known
+    latest = known
+    return known
   }
 
-  private func handled(_ path: String, _ code: StatusCode) -> Counter {
-    if let known = instruments[path]?.finished[code] { return known }
-    let made = finished.with(path, code.name)
-    instruments[path]?.finished[code] = made
+  private func handled(_ instruments: Instruments, _ code: StatusCode) -> Counter {
+    if let known = instruments.finished[code.rawValue] { return known }
+    let made = finished.with(instruments.path, code.name)
+    instruments.finished[code.rawValue] = made
     return made
   }
 }

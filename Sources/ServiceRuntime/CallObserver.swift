@@ -1,7 +1,7 @@
 package import Logging
 package import Observability
 package import RPC
-import RPCCore
+package import RPCCore
 import Reactor
 
 /// Counts and times every call, and writes one log line for each.
@@ -14,43 +14,41 @@ package final class CallObserver: ServerInterceptor {
     calls = CallMetrics(metrics, prefix: "grpc_server")
   }
 
-  package func intercept(
-    _ context: ServerContext, _ next: () async throws -> Void
-  ) async throws {
-    let path = context.method.path
-    let begin = Instant.now()
-    calls.began(path)
-    var outcome = RPCError(.ok, "")
-    defer {
-      let elapsed = Instant.now() - begin
-      calls.ended(path, outcome.code, after: elapsed)
-      log(context, outcome, elapsed)
-    }
-    do {
-      try await next()
-    } catch let error as RPCError {
-      outcome = error
-      throw error
-    } catch is CancellationError {
-      outcome = RPCError(.cancelled, "the call was cancelled")
-      throw outcome
-    } catch {
+  package func begin(_ context: ServerContext) { calls.began(context.method.path) }
+
+  package func end(_ context: ServerContext, _ error: (any Error)?) {
+    if let error, !(error is RPCError), !(error is CancellationError) {
       // The caller is told no more than that; the log has the cause.
-      logger.error(
-        "call failed unexpectedly", metadata: ["cause": "\(error)", "method": "\(path)"])
-      outcome = RPCError(.unknown, "internal error")
-      throw outcome
+      within(context) {
+        logger.error(
+          "call failed unexpectedly",
+          metadata: ["cause": "\(error)", "method": "\(context.method.path)"])
+      }
     }
+    let failure = error.map { RPCError($0) }
+    let elapsed = Instant.now() - context.received
+    calls.ended(context.method.path, failure?.code ?? .ok, after: elapsed)
+    if logger.logLevel <= .info { log(context, failure, elapsed) }
   }
 
-  private func log(_ context: ServerContext, _ outcome: RPCError, _ elapsed: Duration) {
+  package func refused(_ context: ServerContext, _ error: RPCError) {
+    begin(context)
+    end(context, error)
+  }
+
+  private func log(_ context: ServerContext, _ error: RPCError?, _ elapsed: Duration) {
     var metadata: Logger.Metadata = [
       "method": "\(context.method.path)",
-      "code": "\(outcome.code.name)",
+      "code": "\((error?.code ?? .ok).name)",
       "duration_us": "\(elapsed.nanosecondsSaturating / 1000)",
     ]
     if let peer = context.peerIdentity?.spiffe { metadata["peer"] = "\(peer)" }
-    if outcome.code != .ok { metadata["reason"] = "\(outcome.message)" }
-    logger.info("call", metadata: metadata)
+    if let error { metadata["reason"] = "\(error.message)" }
+    within(context) { logger.info("call", metadata: metadata) }
+  }
+
+  /// Has what is logged carry the call's request id.
+  private func within(_ context: ServerContext, _ write: () -> Void) {
+    if let request = context.requestContext { request.run(write) } else { write() }
   }
 }

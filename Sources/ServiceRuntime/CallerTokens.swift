@@ -33,18 +33,15 @@ package final class CallerInterceptor: ServerInterceptor {
     self.now = now
   }
 
-  package func intercept(
-    _ context: ServerContext, _ next: () async throws -> Void
-  ) async throws {
-    guard let authorization = context.metadata["authorization"] else { return try await next() }
+  package func begin(_ context: ServerContext) throws {
+    guard let authorization = context.metadata["authorization"] else { return }
     guard context.peerIdentity?.spiffe == ServiceIdentity.gateway.spiffe else {
       throw RPCError(.unauthenticated, "caller tokens are taken from the gateway only")
     }
     let caller = try verify(authorization, address: Self.address(context))
     context[Caller.self] = caller
-    try await RequestContext.adding(tenant: caller.tenant, principal: "user:\(caller.subject)") {
-      try await next()
-    }
+    if let tenant = caller.tenant { context.requestContext?.tenant = tenant }
+    context.requestContext?.principal = "user:\(caller.subject)"
   }
 
   /// The address that the gateway says the request came from.

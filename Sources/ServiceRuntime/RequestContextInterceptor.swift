@@ -1,3 +1,4 @@
+import Glibc
 import Observability
 package import RPC
 import RPCCore
@@ -8,23 +9,22 @@ package final class RequestContextInterceptor: ServerInterceptor, ClientIntercep
   /// The metadata, and HTTP header, that carries the request id.
   package static let requestIDName = "x-request-id"
 
+  private var generator = PooledRandomNumbers()
+
   package init() {}
 
-  package func intercept(
-    _ context: ServerContext, _ next: () async throws -> Void
-  ) async throws {
-    var generator = SystemRandomNumberGenerator()
+  package func begin(_ context: ServerContext) {
     let metadata = context.metadata
-    let requestID =
-      metadata[Self.requestIDName].flatMap { RequestID($0) } ?? RequestID(using: &generator)
     let received = metadata["traceparent"].flatMap {
       TraceContext(traceparent: $0, tracestate: metadata["tracestate"])
     }
     let trace =
-      received?.child(using: &generator)
-      ?? TraceContext.root(isSampled: true, using: &generator)
-    context.responseMetadata.append(Self.requestIDName, requestID.text)
-    try await RequestContext(requestID: requestID, trace: trace).run(next)
+      received?.child(using: &generator) ?? TraceContext.root(isSampled: true, using: &generator)
+    let sent = metadata[Self.requestIDName].flatMap { RequestID($0) }
+    let requestID = sent ?? RequestID(using: &generator)
+    // Who sent one knows it.
+    if sent == nil { context.responseMetadata.append(Self.requestIDName, requestID.text) }
+    context.requestContext = RequestContext(requestID: requestID, trace: trace)
   }
 
   package func began(_ call: inout OutgoingCall) {
@@ -34,5 +34,20 @@ package final class RequestContextInterceptor: ServerInterceptor, ClientIntercep
       call.metadata.append("traceparent", trace.traceparent)
       if !trace.state.text.isEmpty { call.metadata.append("tracestate", trace.state.text) }
     }
+  }
+}
+
+/// The system's random numbers, many at a time: asking for some is a system call.
+private struct PooledRandomNumbers: RandomNumberGenerator {
+  /// 256 bytes, the most that `getentropy` gives at once.
+  private static let poolCount = 32
+  private var pool: [UInt64] = []
+
+  mutating func next() -> UInt64 {
+    if let number = pool.popLast() { return number }
+    pool = Array(repeating: 0, count: Self.poolCount)
+    let code = pool.withUnsafeMutableBytes { getentropy($0.baseAddress, $0.count) }
+    precondition(code == 0, "the system has no random numbers")
+    return pool.removeLast()
   }
 }

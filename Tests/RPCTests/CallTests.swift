@@ -240,13 +240,12 @@ import Testing
 
   @Test func metadataGoesBothWays() async throws {
     final class Mirror: ServerInterceptor {
-      func intercept(_ context: ServerContext, _ next: () async throws -> Void) async throws {
+      func begin(_ context: ServerContext) {
         for entry in context.metadata.entries where entry.name == "ask-bin" {
           if case .bytes(let bytes) = entry.value {
             context.trailingMetadata.append("answer-bin", bytes: bytes)
           }
         }
-        try await next()
       }
     }
     try await withReactor { reactor in

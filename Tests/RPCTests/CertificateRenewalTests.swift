@@ -63,10 +63,7 @@ import Testing
   private final class Callers: ServerInterceptor {
     var last: String?
 
-    func intercept(_ context: ServerContext, _ next: () async throws -> Void) async throws {
-      last = context.peerIdentity?.spiffe
-      try await next()
-    }
+    func begin(_ context: ServerContext) { last = context.peerIdentity?.spiffe }
   }
 
   /// A server and a client with the same mounted certificate.

@@ -14,10 +14,9 @@ import Testing
 
     init(failing failures: Int = 0) { self.failures = failures }
 
-    func intercept(_ context: ServerContext, _ next: () async throws -> Void) async throws {
+    func begin(_ context: ServerContext) throws {
       calls += 1
       if calls <= failures { throw RPCError(.unavailable, "not yet") }
-      try await next()
     }
   }
 
@@ -227,9 +226,8 @@ import Testing
     final class Callers: ServerInterceptor {
       var addresses: [SocketAddress?] = []
 
-      func intercept(_ context: ServerContext, _ next: () async throws -> Void) async throws {
+      func begin(_ context: ServerContext) {
         addresses.append(context.peerAddress)
-        try await next()
       }
     }
     try await withReactor { reactor in

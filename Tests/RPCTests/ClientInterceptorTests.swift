@@ -32,13 +32,12 @@ import Testing
   private final class Mirror: ServerInterceptor {
     var failures = 0
 
-    func intercept(_ context: ServerContext, _ next: () async throws -> Void) async throws {
+    func begin(_ context: ServerContext) throws {
       for entry in context.metadata.entries where entry.name == "x-seen-by" {
         if case .text(let text) = entry.value { context.trailingMetadata.append("x-saw", text) }
       }
       failures -= 1
       if failures >= 0 { throw RPCError(.unavailable, "not yet") }
-      try await next()
     }
   }
 

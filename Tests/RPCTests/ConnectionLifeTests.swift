@@ -11,9 +11,8 @@ import Testing
   private final class Callers: ServerInterceptor {
     var addresses: Set<SocketAddress> = []
 
-    func intercept(_ context: ServerContext, _ next: () async throws -> Void) async throws {
+    func begin(_ context: ServerContext) {
       if let address = context.peerAddress { addresses.insert(address) }
-      try await next()
     }
   }
 

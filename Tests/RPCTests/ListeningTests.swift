@@ -12,10 +12,7 @@ import Testing
   private final class Replica: @unchecked Sendable {
     private final class Counter: ServerInterceptor {
       var calls = 0
-      func intercept(_ context: ServerContext, _ next: () async throws -> Void) async throws {
-        calls += 1
-        try await next()
-      }
+      func begin(_ context: ServerContext) { calls += 1 }
     }
 
     private let reactor: Reactor

@@ -22,7 +22,7 @@ import Testing
 
   /// Fails every call with the kinds of details that clients act on.
   private final class Failing: ServerInterceptor {
-    func intercept(_ context: ServerContext, _ next: () async throws -> Void) async throws {
+    func begin(_ context: ServerContext) throws {
       let violation = GoogleRPC.BadRequest.FieldViolation(field: "name", description: "is empty")
       let delay = GoogleProtobuf.Duration(seconds: 1, nanos: 500_000_000)
       throw RPCError(

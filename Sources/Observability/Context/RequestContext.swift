@@ -1,5 +1,20 @@
+/// What the work under way inherits, child tasks and asynchronous work included: one task-local value
+/// for all of it, since each costs every call.
+package final class RequestScope: Sendable {
+  @TaskLocal package static var current: RequestScope?
+
+  package let context: RequestContext?
+  /// When whoever asked gives up, in nanoseconds of the reactor's clock.
+  package let deadline: UInt64
+
+  package init(context: RequestContext?, deadline: UInt64) {
+    self.context = context
+    self.deadline = deadline
+  }
+}
+
 /// Whom a piece of work is done for. It rides in a task-local value, so that every line logged below
-/// it carries it, child tasks and asynchronous work included.
+/// it carries it.
 package struct RequestContext: Sendable, Hashable {
   package var requestID: RequestID
   package var trace: TraceContext?
@@ -22,13 +37,18 @@ package struct RequestContext: Sendable, Hashable {
   }
 
   /// The context of the work under way; nil outside any request (start, timers of the service's own).
-  @TaskLocal package static var current: RequestContext?
+  package static var current: RequestContext? { RequestScope.current?.context }
+
+  /// The present scope with this context in it.
+  package var scope: RequestScope {
+    RequestScope(context: self, deadline: RequestScope.current?.deadline ?? .max)
+  }
 
   /// Runs `work` with this context as `current`.
   package func run<Result, Failure: Error>(
     _ work: () throws(Failure) -> Result
   ) throws(Failure) -> Result {
-    let outcome = Self.$current.withValue(self) { () -> Swift.Result<Result, Failure> in
+    let outcome = RequestScope.$current.withValue(scope) { () -> Swift.Result<Result, Failure> in
       do throws(Failure) { return .success(try work()) } catch { return .failure(error) }
     }
     return try outcome.get()
@@ -38,7 +58,7 @@ package struct RequestContext: Sendable, Hashable {
   package nonisolated(nonsending) func run<Result>(
     _ work: nonisolated(nonsending) () async throws -> Result
   ) async rethrows -> Result {
-    try await Self.$current.withValue(self, operation: work)
+    try await RequestScope.$current.withValue(scope, operation: work)
   }
 
   /// Runs `work` with what is given added to the current context: how a handler names the store or the
@@ -65,10 +85,11 @@ package struct RequestID: Sendable, Hashable, CustomStringConvertible {
   /// An id that came from outside: letters, digits and `._-`, 1 to 128 of them. nil otherwise: the
   /// receiver then makes one of its own, so that nothing strange reaches logs and headers.
   package init?(_ text: String) {
-    let bytes = text.utf8
-    guard (1...Self.bytesMaximum).contains(bytes.count), bytes.allSatisfy(Self.isAllowed) else {
-      return nil
+    var text = text
+    let isValid = text.withUTF8 { bytes in
+      (1...Self.bytesMaximum).contains(bytes.count) && bytes.allSatisfy { Self.isAllowed($0) }
     }
+    if !isValid { return nil }
     self.text = text
   }
 

@@ -65,19 +65,28 @@ package struct TraceContext: Sendable, Hashable {
   /// A version above 00 is read as far as 00 goes, and goes on as 00.
   /// - Parameter tracestate: the header, several joined by commas in their order.
   package init?(traceparent: String, tracestate: String? = nil) {
-    let bytes = Array(traceparent.utf8.prefix(Self.traceparentBytesMaximum + 1))
-    guard bytes.count >= Self.versionZeroLength, bytes.count <= Self.traceparentBytesMaximum,
+    var text = traceparent
+    let parsed = text.withUTF8 { Self.parse($0) }
+    guard let (traceID, parentID, flags) = parsed else { return nil }
+    let state = tracestate.flatMap { TraceState($0) } ?? .empty
+    self.init(traceID: traceID, parentID: parentID, isSampled: flags & 1 == 1, state: state)
+  }
+
+  private static func parse(
+    _ bytes: UnsafeBufferPointer<UInt8>
+  ) -> (traceID: TraceID, parentID: UInt64, flags: UInt64)? {
+    let dash = UInt8(ascii: "-")
+    guard bytes.count >= versionZeroLength, bytes.count <= traceparentBytesMaximum,
       let version = Hex.value(bytes[0..<2]), version != 0xff,
       let high = Hex.value(bytes[3..<19]), let low = Hex.value(bytes[19..<35]),
       let traceID = TraceID(high: high, low: low),
-      let parentID = Hex.value(bytes[36..<52]), let flags = Hex.value(bytes[53..<55])
+      let parentID = Hex.value(bytes[36..<52]), let flags = Hex.value(bytes[53..<55]),
+      bytes[2] == dash, bytes[35] == dash, bytes[52] == dash
     else { return nil }
-    for index in [2, 35, 52] where bytes[index] != UInt8(ascii: "-") { return nil }
-    if bytes.count > Self.versionZeroLength {
-      guard version > 0, bytes[Self.versionZeroLength] == UInt8(ascii: "-") else { return nil }
+    if bytes.count > versionZeroLength {
+      guard version > 0, bytes[versionZeroLength] == dash else { return nil }
     }
-    let state = tracestate.flatMap { TraceState($0) } ?? .empty
-    self.init(traceID: traceID, parentID: parentID, isSampled: flags & 1 == 1, state: state)
+    return (traceID, parentID, flags)
   }
 
   /// The header to send: version 00, 55 characters.
@@ -92,7 +101,7 @@ package struct TraceContext: Sendable, Hashable {
 
 /// Lowercase hex only: section 3.2 forbids capitals.
 enum Hex {
-  static func value(_ digits: ArraySlice<UInt8>) -> UInt64? {
+  static func value(_ digits: Slice<UnsafeBufferPointer<UInt8>>) -> UInt64? {
     var value: UInt64 = 0
     for digit in digits {
       switch digit {

@@ -62,7 +62,7 @@ final class OperationExecution {
     do {
       let task = try await ledger.begin(claim)
       let context = RequestContext(restoring: task.operation.request, using: &generator)
-      try await RequestContext.$current.bound(to: context) { try await self.work(on: task) }
+      try await RequestScope.$current.bound(to: context.scope) { try await self.work(on: task) }
     } catch StoreRefusal.leaseLost {
       log(.notice, "lease lost")
     } catch {

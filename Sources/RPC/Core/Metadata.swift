@@ -47,7 +47,9 @@ package struct Metadata: Sendable, Equatable {
   /// Takes a field off the wire. Binary values may be padded or not, and several may be joined by
   /// commas. False for one that cannot be decoded, which the caller rejects.
   package mutating func appendReceived(name: String, value: String) -> Bool {
-    guard name.hasSuffix("-bin") else {
+    // A metadata field rarely comes alone.
+    if entries.isEmpty { entries.reserveCapacity(4) }
+    guard name.utf8.last == UInt8(ascii: "n"), name.hasSuffix("-bin") else {
       entries.append((name, .text(value)))
       return true
     }

@@ -6,7 +6,7 @@ package import Reactor
 package final class Server {
   package let reactor: Reactor
   package let limits: ServerLimits
-  private let interceptors: [any ServerInterceptor]
+  let interceptors: [any ServerInterceptor]
   private var methods: [String: ServerMethod] = [:]
   private var listeners: [Listener] = []
   private var connections: [ObjectIdentifier: ServerConnection] = [:]
@@ -125,15 +125,6 @@ package final class Server {
     if connections.isEmpty {
       for waiter in drainWaiters { waiter.resume() }
       drainWaiters = []
-    }
-  }
-
-  func intercept(
-    _ context: ServerContext, from index: Int, _ handler: () async throws -> Void
-  ) async throws {
-    if index == interceptors.count { return try await handler() }
-    try await interceptors[index].intercept(context) {
-      try await self.intercept(context, from: index + 1, handler)
     }
   }
 }

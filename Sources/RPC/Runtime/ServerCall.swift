@@ -1,4 +1,5 @@
 package import HTTP2
+import Observability
 import Protobuf
 import RPCCore
 import Reactor
@@ -12,7 +13,9 @@ package class ServerCall: HTTP2StreamHandler {
   private(set) var stream: HTTP2Stream?
 
   private(set) var metadata = Metadata()
+  private(set) var received = Instant.distantFuture
   private(set) var deadline = Instant.distantFuture
+  var requestContext: RequestContext?
   var responseMetadata = Metadata()
   var trailingMetadata = Metadata()
   var values: [ObjectIdentifier: Any] = [:]
@@ -31,6 +34,11 @@ package class ServerCall: HTTP2StreamHandler {
   private var headersSent = false
   private(set) var isFinished = false
   private var isRunning = false
+  /// Interceptors whose `begin` has returned.
+  private var begunInterceptors = 0
+  private var handlerHasBegun = false
+  /// What ended the call before its handler did.
+  private var earlyEnd: RPCError?
   private var isAbandoned = false
   private var gatheredBytes = 0
   private var heldBytes = 0
@@ -48,7 +56,8 @@ package class ServerCall: HTTP2StreamHandler {
     clientAcceptsGzip = head.acceptsGzip
     let limits = connection.server.limits
     let longest = method.descriptor.streams ? limits.streamingCall : limits.unaryCall
-    deadline = connection.loop.now + min(head.timeout ?? longest, longest)
+    received = connection.loop.now
+    deadline = received + min(head.timeout ?? longest, longest)
     let stream = HTTP2Stream(self)
     self.stream = stream
     return stream
@@ -143,6 +152,7 @@ package class ServerCall: HTTP2StreamHandler {
   /// Ends the call while its handler runs: it is told, and is on its own from here.
   private func abort(_ error: RPCError) {
     let task = self.task
+    endEarly(error)
     finish()
     abandonHandler()
     failed(error)
@@ -179,6 +189,7 @@ package class ServerCall: HTTP2StreamHandler {
     do throws(RPCError) {
       try connection.admitHandler()
     } catch {
+      endEarly(error)
       let pushback = connection.server.limits.retryPushback * Double.random(in: 0.5...1.5)
       return respond(error: error, retryAfter: pushback)
     }
@@ -188,25 +199,50 @@ package class ServerCall: HTTP2StreamHandler {
 
   /// The handler with all that stands around it, on `task`.
   func execute(on task: HandlerTask) async {
-    let server = connection.server
     defer { finishedHandler() }
     if isFinished { return }
     self.task = task
+    handlerHasBegun = true
     do {
-      try await serve(server)
+      try beginInterceptors()
+      try await serve()
+      endInterceptors(earlyEnd)
       succeed()
     } catch {
-      respond(error: ServerCall.rpcError(for: error))
+      endInterceptors(earlyEnd ?? error)
+      respond(error: RPCError(error))
     }
   }
 
-  private func serve(
-    _ server: Server, isolation: isolated (any Actor)? = #isolation
-  ) async throws {
+  private func serve(isolation: isolated (any Actor)? = #isolation) async throws {
+    let scope = RequestScope(context: requestContext, deadline: deadline.nanoseconds)
     // As `bound` does, with a call less.
-    try await CallDeadline.$current.withValue(deadline) {
+    try await RequestScope.$current.withValue(scope) {
       _ = isolation
-      try await server.intercept(ServerContext(call: self), from: 0) { try await self.invoke() }
+      try await self.invoke()
+    }
+  }
+
+  private func beginInterceptors() throws {
+    for interceptor in connection.server.interceptors {
+      try interceptor.begin(ServerContext(call: self))
+      begunInterceptors += 1
+    }
+  }
+
+  private func endInterceptors(_ error: (any Error)?) {
+    for index in stride(from: begunInterceptors - 1, through: 0, by: -1) {
+      connection.server.interceptors[index].end(ServerContext(call: self), error)
+    }
+  }
+
+  private func endEarly(_ error: RPCError) {
+    if handlerHasBegun {
+      earlyEnd = error
+    } else {
+      for interceptor in connection.server.interceptors {
+        interceptor.refused(ServerContext(call: self), error)
+      }
     }
   }
 
@@ -227,19 +263,11 @@ package class ServerCall: HTTP2StreamHandler {
     finish()
   }
 
-  static func rpcError(for error: any Error) -> RPCError {
-    switch error {
-    case let error as RPCError: error
-    case is CancellationError: RPCError(.cancelled, "the call was cancelled")
-    // What it says may be internal: it is for the log, and an interceptor has put it there.
-    default: RPCError(.unknown, "internal error")
-    }
-  }
-
   /// Fails the call from outside the handler: bad framing, an undecodable message.
   private func refuse(_ error: RPCError) {
     if isFinished { return }
     let task = self.task
+    endEarly(error)
     respond(error: error)
     abandonHandler()
     failed(error)
@@ -313,6 +341,18 @@ package class ServerCall: HTTP2StreamHandler {
   private func stopTimer() {
     if let timer { connection.loop.cancel(timer) }
     timer = nil
+  }
+}
+
+extension RPCError {
+  /// What a client is told of an error that a handler has thrown.
+  package init(_ error: any Error) {
+    switch error {
+    case let error as RPCError: self = error
+    case is CancellationError: self.init(.cancelled, "the call was cancelled")
+    // What it says may be internal: it is for the log, and an interceptor has put it there.
+    default: self.init(.unknown, "internal error")
+    }
   }
 }
 

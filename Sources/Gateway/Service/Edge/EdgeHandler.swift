@@ -41,7 +41,7 @@ final class EdgeHandler: HTTPHandler {
       request, Self.context(of: headers),
       from: ClientOrigin(request.peer, headers, behind: trustedProxies),
       deadline: request.receivedAt + limits.requestTimeout)
-    try await RequestContext.$current.bound(to: exchange.context) {
+    try await RequestScope.$current.bound(to: exchange.context.scope) {
       try await self.serve(exchange, response)
     }
   }
