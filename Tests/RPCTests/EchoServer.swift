@@ -19,11 +19,12 @@ final class EchoServer {
   init(
     _ reactor: Reactor, limits: ServerLimits = ServerLimits(),
     interceptors: [any ServerInterceptor] = [],
+    handler: (any TestingV1.EchoServiceHandler)? = nil,
     configuration: ChannelConfiguration = ChannelConfiguration()
   ) throws {
     self.reactor = reactor
     server = Server(reactor: reactor, limits: limits, interceptors: interceptors)
-    server.register(service.methods)
+    server.register((handler ?? service).methods)
     server.register(health.methods)
     address = try server.listen(on: .ipv4(address: 0x7F00_0001, port: 0))
     channel = Channel(reactor: reactor, configuration: configuration, address: address)

@@ -165,6 +165,32 @@ import Testing
     #expect(seen["told"] == 1 + 2)
   }
 
+  private static func hedging() -> ChannelConfiguration {
+    var configuration = ChannelConfiguration()
+    configuration.service.defaults.hedging = HedgingPolicy(
+      attempts: 4, delay: .seconds(3600), codes: [.unavailable])
+    return configuration
+  }
+
+  @Test func hedgesAreToldToTheServer() async throws {
+    let seen = try await against("retry", Self.hedging()) { _, client in
+      try await Self.call(client)
+    }
+    #expect(seen["calls"] == 3)
+    #expect(seen["told"] == 1 + 2)
+  }
+
+  @Test(arguments: ["refused_stream", "goaway_unseen"])
+  func aHedgeThatTheServerNeverSawIsMadeAgain(behaviour: String) async throws {
+    let seen = try await against(behaviour, Self.hedging()) { _, client in
+      let record = CallRecord()
+      try await Self.call(client, CallOptions(record: record))
+      #expect(record.attempts == 2)
+    }
+    #expect(seen["calls"] == 2)
+    #expect(seen["told"] == 0)
+  }
+
   @Test func withoutAPolicyNothingIsRetried() async throws {
     let seen = try await against("retry") { _, client in
       #expect(await Self.failure(client)?.code == .unavailable)

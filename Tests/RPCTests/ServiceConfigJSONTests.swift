@@ -57,6 +57,23 @@ import Testing
     #expect(config.defaults.retry?.attempts == RetryPolicy.attemptsMax)
   }
 
+  @Test func aMethodIsHedged() throws {
+    let config = try ServiceConfig(
+      json: Self.method(
+        #"""
+        "hedgingPolicy": {"maxAttempts": 3, "hedgingDelay": "0.5s", "nonFatalStatusCodes": [14]}
+        """#))
+    let hedging = try #require(config.defaults.hedging)
+    #expect(hedging.attempts == 3)
+    #expect(hedging.delay == .milliseconds(500))
+    #expect(hedging.codes == [.unavailable])
+    let least = try ServiceConfig(
+      json: Self.method(#""hedgingPolicy": {"maxAttempts": 9, "hedgingDelay": "0s"}"#))
+    #expect(least.defaults.hedging?.attempts == RetryPolicy.attemptsMax)
+    #expect(least.defaults.hedging?.delay == .zero)
+    #expect(least.defaults.hedging?.codes == [])
+  }
+
   @Test func anEmptyConfigIsTheDefault() throws {
     let config = try ServiceConfig(json: "{}")
     #expect(config.loadBalancing == .pickFirst)
@@ -79,6 +96,7 @@ import Testing
   }
 
   private static let policy = "$.methodConfig[0].retryPolicy"
+  private static let hedging = "$.methodConfig[0].hedgingPolicy"
 
   private static let faults: [(json: String, place: String)] = [
     ("[]", "$: expected an object, found an array"),
@@ -117,6 +135,24 @@ import Testing
     (retry(codes: #"["NOPE"]"#), "\(policy).retryableStatusCodes[0]: no status code"),
     (retry(codes: "[17]"), "\(policy).retryableStatusCodes[0]: no status code"),
     (method(#""retryPolicy": {}"#), "\(policy).maxAttempts: is needed"),
+    (method(#""hedgingPolicy": {}"#), "\(hedging).maxAttempts: is needed"),
+    (
+      method(#""hedgingPolicy": {"maxAttempts": 2, "hedgingDelay": "-1s"}"#),
+      "\(hedging).hedgingDelay: expected a duration in seconds"
+    ),
+    (
+      method(#""hedgingPolicy": {"maxAttempts": 2, "nonFatalStatusCodes": ["OK"]}"#),
+      "\(hedging).nonFatalStatusCodes[0]: no status code"
+    ),
+    (
+      method(
+        #"""
+        "hedgingPolicy": {"maxAttempts": 2}, "retryPolicy": {"maxAttempts": 2,
+        "initialBackoff": "1s", "maxBackoff": "2s", "backoffMultiplier": 2,
+        "retryableStatusCodes": [14]}
+        """#),
+      "\(hedging): a method has this or a retryPolicy"
+    ),
     (
       #"{"retryThrottling": {"maxTokens": 1001, "tokenRatio": 1}}"#,
       "$.retryThrottling.maxTokens: must be above 0"

@@ -13,29 +13,33 @@ struct Attempts {
     case unsent
   }
 
-  /// Refused attempts are made again at once, but not for ever; nor are those that were never sent.
-  static let refusedMax = 1
-  static let unsentMax = 5
-
   /// Attempts made, of every kind.
   var made = 0
   /// Those that a policy asked for, which the server is told of.
   var retries = 0
   /// No further attempt may be made: the response has begun, or the request is no longer held.
   var areOver = false
+  var repetitions = Repetitions()
+}
+
+/// How often an attempt was made again whatever the call's policy says, since nothing had been done yet.
+struct Repetitions {
+  /// Refused attempts are made again at once, but not for ever; nor are those that were never sent.
+  static let refusedMax = 1
+  static let unsentMax = 5
+
   private var refused = 0
   private var unsent = 0
 
-  /// Whether the call is made again whatever its policy says, since nothing has been done yet.
-  mutating func allowTransparent(_ fate: Fate) -> Bool {
+  mutating func allow(_ fate: Attempts.Fate) -> Bool {
     switch fate {
     case .answered: return false
     case .refused:
       refused += 1
-      return refused <= Attempts.refusedMax
+      return refused <= Repetitions.refusedMax
     case .unsent:
       unsent += 1
-      return unsent <= Attempts.unsentMax
+      return unsent <= Repetitions.unsentMax
     }
   }
 }
@@ -66,14 +70,14 @@ struct ReplayBuffer {
 }
 
 extension RetryTokens {
-  /// Counts the outcome of an attempt that `policy` applies to.
+  /// Counts the outcome of an attempt; a failure if its policy has further ones after `codes`.
   mutating func note(
-    _ result: Result<Void, RPCError>, _ policy: RetryPolicy, _ pushback: Pushback?
+    _ result: Result<Void, RPCError>, _ codes: Set<StatusCode>, _ pushback: Pushback?
   ) {
     switch result {
     case .success: succeeded()
     case .failure(let error):
-      if policy.codes.contains(error.code) || pushback == .never { failed() }
+      if codes.contains(error.code) || pushback == .never { failed() }
     }
   }
 }

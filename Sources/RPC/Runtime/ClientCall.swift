@@ -12,13 +12,15 @@ class ClientCall: HTTP2StreamHandler {
   private let config: ServiceConfig.Method
   private let responseBytesMax: Int
 
-  /// Of the attempt under way.
+  /// Of the attempt under way, where there can be one only.
   private(set) var stream: HTTP2Stream?
   private weak var connection: ClientConnection?
   private var deframer: MessageDeframer
 
   private var request = ReplayBuffer()
   private var attempts = Attempts()
+  /// While several attempts may be under way, none of which is the call's yet.
+  private(set) var hedging: Hedging?
   private var timer: LoopTimer?
   private var retryTimer: LoopTimer?
   private var opening: UnsafeContinuation<Void, Never>?
@@ -72,21 +74,30 @@ class ClientCall: HTTP2StreamHandler {
     timer = channel.loop.schedule(at: deadline) { [unowned self] in
       self.timer = nil
       let reason =
-        self.stream == nil
+        !self.isUnderWay
         ? "no connection before the deadline: \(self.channel.lastFailure)"
         : "no answer before the deadline"
       self.end(.failure(RPCError(.deadlineExceeded, reason)))
     }
-    channel.place(self)
+    if let policy = config.hedging {
+      let hedging = Hedging(self, policy)
+      self.hedging = hedging
+      hedging.beginAttempt()
+    } else {
+      channel.place(self)
+    }
   }
+
+  /// Whether an attempt has a stream.
+  private var isUnderWay: Bool { stream != nil || hedging?.isUnderWay == true }
 
   /// Begins the call, and waits until it is on its way.
   func open() async throws {
     start()
-    if stream == nil, !isFinished {
+    if !isUnderWay, !isFinished {
       await withUnsafeContinuation { continuation in
         // The task may have come here by way of the loop's queue.
-        if stream != nil || isFinished { continuation.resume() } else { opening = continuation }
+        if isUnderWay || isFinished { continuation.resume() } else { opening = continuation }
       }
     }
     if let failure { throw failure }
@@ -94,24 +105,34 @@ class ClientCall: HTTP2StreamHandler {
 
   /// Makes an attempt on `connection`; for the channel.
   func open(on connection: ClientConnection) {
+    if let hedging { return hedging.open(on: connection) }
+    stream = openStream(for: self, on: connection, previousAttempts: attempts.retries)
+    if stream != nil { self.connection = connection }
+  }
+
+  /// Opens a stream and sends what there is of the request. Nil when that failed, as has the attempt.
+  func openStream(
+    for handler: any HTTP2StreamHandler, on connection: ClientConnection, previousAttempts: Int
+  ) -> HTTP2Stream? {
     let remaining = (deadline - Instant.now()).nanosecondsSaturating
     if remaining <= 0 {
-      return fail(RPCError(.deadlineExceeded, "the deadline passed before the call"))
+      end(.failure(RPCError(.deadlineExceeded, "the deadline passed before the call")))
+      return nil
     }
-    let stream = HTTP2Stream(self)
+    let stream = HTTP2Stream(handler)
     do {
-      try connection.open(stream, fields(remaining))
+      try connection.open(stream, fields(remaining, previousAttempts))
     } catch {
-      return fail(RPCError(.unavailable, "cannot open a stream: \(error)"))
+      fail(RPCError(.unavailable, "cannot open a stream: \(error)"))
+      return nil
     }
-    self.stream = stream
-    self.connection = connection
     attempts.made += 1
     request.replay(into: stream)
     opening.take()?.resume()
+    return stream
   }
 
-  private func fields(_ remaining: Int64) -> HeaderFields {
+  private func fields(_ remaining: Int64, _ previousAttempts: Int) -> HeaderFields {
     var fields = HeaderFields()
     fields.append(":method", "POST")
     fields.append(":scheme", channel.configuration.tls == nil ? "http" : "https")
@@ -122,8 +143,8 @@ class ClientCall: HTTP2StreamHandler {
     fields.append("grpc-accept-encoding", MessageEncoding.accepted)
     if options.compresses { fields.append("grpc-encoding", MessageEncoding.gzip.rawValue) }
     fields.append("grpc-timeout", GRPCTimeout.encode(nanoseconds: remaining))
-    if attempts.retries > 0 {
-      fields.append("grpc-previous-rpc-attempts", String(attempts.retries))
+    if previousAttempts > 0 {
+      fields.append("grpc-previous-rpc-attempts", String(previousAttempts))
     }
     for entry in outgoing.metadata.entries {
       fields.append(
@@ -142,10 +163,17 @@ class ClientCall: HTTP2StreamHandler {
     }
     if !attempts.areOver {
       request.append(message)
-      if stream != nil, request.bytes > channel.configuration.replayBytes { commit() }
+      if requestIsTooLarge {
+        hedging?.settle()
+        if stream != nil { commit() }
+      }
     }
     stream?.send(message)
+    hedging?.send(message)
   }
+
+  /// More than is kept for further attempts.
+  var requestIsTooLarge: Bool { request.bytes > channel.configuration.replayBytes }
 
   /// Ends the call because of its request; one that has not begun as soon as it has.
   private func refuse(_ error: RPCError) {
@@ -156,10 +184,11 @@ class ClientCall: HTTP2StreamHandler {
   func endRequest() {
     request.hasEnded = true
     stream?.end()
+    hedging?.endRequest()
   }
 
   /// Bytes that wait to be sent.
-  var queuedBytes: Int { stream?.queuedBytes ?? request.bytes }
+  var queuedBytes: Int { stream?.queuedBytes ?? hedging?.queuedBytes ?? request.bytes }
 
   /// No further attempt will be made.
   private func commit() {
@@ -178,8 +207,10 @@ class ClientCall: HTTP2StreamHandler {
     channel.loop.execute { call.cancel() }
   }
 
-  /// No connection could be had; for the channel.
-  func fail(_ error: RPCError) { end(.failure(error)) }
+  /// No connection could be had; for the channel. Other attempts under way go on.
+  func fail(_ error: RPCError) {
+    if hedging?.goesOnWithout() != true { end(.failure(error)) }
+  }
 
   private func end(_ result: Result<Void, RPCError>) {
     if isFinished { return }
@@ -189,10 +220,11 @@ class ClientCall: HTTP2StreamHandler {
     finish(result)
   }
 
-  private func finish(_ result: Result<Void, RPCError>) {
+  func finish(_ result: Result<Void, RPCError>) {
     var result = result
     if case .success = result, let fault { result = .failure(fault) }
     isFinished = true
+    hedging.take()?.end()
     for timer in [timer, retryTimer] {
       if let timer { channel.loop.cancel(timer) }
     }
@@ -224,8 +256,8 @@ class ClientCall: HTTP2StreamHandler {
     _ result: Result<Void, RPCError>, _ fate: Attempts.Fate, pushback: Pushback? = nil
   ) {
     // First of all, so that the failure itself counts when its retry is weighed.
-    if case .answered = fate, let policy = config.retry {
-      channel.retryTokens.note(result, policy, pushback)
+    if case .answered = fate, let codes = config.hedging?.codes ?? config.retry?.codes {
+      channel.retryTokens.note(result, codes, pushback)
     }
     guard case .failure(let error) = result,
       let delay = delay(after: error, fate, pushback), channel.loop.now + delay < deadline
@@ -243,7 +275,7 @@ class ClientCall: HTTP2StreamHandler {
     after error: RPCError, _ fate: Attempts.Fate, _ pushback: Pushback?
   ) -> Duration? {
     if attempts.areOver { return nil }
-    if attempts.allowTransparent(fate) { return .zero }
+    if attempts.repetitions.allow(fate) { return .zero }
     guard let policy = config.retry, policy.codes.contains(error.code),
       attempts.retries + 1 < policy.attempts, channel.retryTokens.allowRetries
     else { return nil }
@@ -256,22 +288,45 @@ class ClientCall: HTTP2StreamHandler {
   }
 
   private func leaveStream() {
-    if let stream, let connection { stream.hand(to: LeftStream(connection)) }
+    if let stream, let connection { stream.hand(to: Attempt(leftOn: connection)) }
     stream = nil
     connection = nil
     deframer = MessageDeframer(messageBytesMax: responseBytesMax)
+  }
+
+  /// Of hedged attempts this one is the call.
+  func adopt(_ stream: HTTP2Stream, _ connection: ClientConnection?) {
+    hedging.take()?.end()
+    self.stream = stream
+    self.connection = connection
+    stream.hand(to: self)
+  }
+
+  /// An attempt has a status: neither side may go on for nobody.
+  func concluded(_ head: ResponseHead, _ stream: HTTP2Stream?, endsStream: Bool) {
+    trailingMetadata = head.metadata
+    guard let stream else { return }
+    if !endsStream || !request.hasEnded || stream.queuedBytes > 0 { stream.reset(.cancel) }
+  }
+
+  /// Why, and how, an attempt failed whose stream was closed with `code`.
+  func failure(_ code: HTTP2ErrorCode, hadBegun: Bool) -> (RPCError, Attempts.Fate) {
+    let reason =
+      code == .connectionLost
+      ? "the connection was lost: \(channel.lastFailure)"
+      : "the server reset the call (HTTP/2 code \(code.rawValue))"
+    var error = RPCError(StatusCode(http2ErrorCode: code.rawValue), reason)
+    error.isOutcomeUnknown = code == .connectionLost && hadBegun
+    return (error, !hadBegun ? .unsent : code == .refusedStream ? .refused : .answered)
   }
 
   // MARK: HTTP2StreamHandler
 
   func receivedHeaders(endsStream: Bool) {
     guard let head = connection?.takeHead() else { return }
-    if let status = head.httpStatus, (100..<200).contains(status) { return }
-    if isFinished { return }
+    if head.isInformational || isFinished { return }
     guard let outcome = head.outcome else { return receivedInitial(head) }
-    trailingMetadata = head.metadata
-    // Neither side may go on for nobody.
-    if !endsStream || !request.hasEnded || queuedBytes > 0 { stream?.reset(.cancel) }
+    concluded(head, stream, endsStream: endsStream)
     if case .success = outcome, deframer.holdsPartOfAMessage {
       let error = RPCError(.internal, "the response ended in the middle of a message")
       return finish(.failure(error))
@@ -279,7 +334,7 @@ class ClientCall: HTTP2StreamHandler {
     conclude(outcome, .answered, pushback: head.pushback)
   }
 
-  private func receivedInitial(_ head: ResponseHead) {
+  func receivedInitial(_ head: ResponseHead) {
     initialMetadata = head.metadata
     commit()
     if let encoding = head.encoding {
@@ -313,14 +368,7 @@ class ClientCall: HTTP2StreamHandler {
     stream = nil
     connection?.streamClosed()
     if isFinished { return }
-    let reason =
-      code == .connectionLost
-      ? "the connection was lost: \(channel.lastFailure)"
-      : "the server reset the call (HTTP/2 code \(code.rawValue))"
-    var error = RPCError(StatusCode(http2ErrorCode: code.rawValue), reason)
-    error.isOutcomeUnknown = code == .connectionLost && hadBegun
-    let fate: Attempts.Fate =
-      !hadBegun ? .unsent : code == .refusedStream ? .refused : .answered
+    let (error, fate) = failure(code, hadBegun: hadBegun)
     conclude(.failure(error), fate)
   }
 }
@@ -331,17 +379,4 @@ extension ClientCall {
     nonisolated(unsafe) let call = self
     return try await cancellable(body) { call.cancelFromAnywhere() }
   }
-}
-
-/// A stream that its call has left for another attempt.
-private final class LeftStream: HTTP2StreamHandler {
-  private weak var connection: ClientConnection?
-
-  init(_ connection: ClientConnection) { self.connection = connection }
-
-  func receivedHeaders(endsStream: Bool) {}
-  func received(_ bytes: UnsafeRawBufferPointer) {}
-  func receivedEnd() {}
-  func outputDrained() {}
-  func closed(_ code: HTTP2ErrorCode) { connection?.streamClosed() }
 }

@@ -29,6 +29,9 @@ struct ResponseHead {
     }
   }
 
+  /// Of HTTP 1xx, before the response.
+  var isInformational: Bool { httpStatus.map { (100..<200).contains($0) } ?? false }
+
   /// The outcome that the header block names, nil for headers before the messages.
   var outcome: Result<Void, RPCError>? {
     if let grpcStatus {

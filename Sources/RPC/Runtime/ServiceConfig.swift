@@ -43,7 +43,26 @@ package struct RetryPolicy: Sendable {
   }
 }
 
-/// Stops the retries of a whole channel while most of its calls fail, which they would only make worse.
+/// When a call is made several times at once, and the first answer taken (gRFC A6): for methods that
+/// may be carried out more than once.
+package struct HedgingPolicy: Sendable {
+  /// The first attempt included; never over `RetryPolicy.attemptsMax`.
+  package var attempts: Int
+  /// Between one attempt and the next, while none has answered.
+  package var delay: Duration
+  /// The codes after which the other attempts go on, and the next is made at once. Any other ends the
+  /// call.
+  package var codes: Set<StatusCode>
+
+  package init(attempts: Int, delay: Duration = .zero, codes: Set<StatusCode> = []) {
+    self.attempts = min(attempts, RetryPolicy.attemptsMax)
+    self.delay = delay
+    self.codes = codes
+  }
+}
+
+/// Stops the retries and hedges of a whole channel while most of its calls fail, which they would only
+/// make worse.
 package struct RetryThrottling: Sendable {
   /// The bucket's size. Each failure takes a token; retries stop at half of it.
   package var tokensMax: Double
@@ -64,6 +83,8 @@ package struct ServiceConfig: Sendable {
     /// Where the caller does not say.
     package var waitForReady: Bool?
     package var retry: RetryPolicy?
+    /// Instead of `retry`.
+    package var hedging: HedgingPolicy?
     /// The longest messages, where that is less than what the channel allows.
     package var requestBytesMax: Int?
     package var responseBytesMax: Int?

@@ -27,7 +27,7 @@ extension ServiceConfig {
       "methodConfig",
       allowing: [
         "name", "timeout", "waitForReady", "maxRequestMessageBytes", "maxResponseMessageBytes",
-        "retryPolicy",
+        "retryPolicy", "hedgingPolicy",
       ]) ?? []
     {
       try add(entry, &seen)
@@ -93,20 +93,29 @@ extension ServiceConfig.Method {
     waitForReady = try fields.bool("waitForReady")
     requestBytesMax = try fields.byteCount("maxRequestMessageBytes")
     responseBytesMax = try fields.byteCount("maxResponseMessageBytes")
-    guard
-      let policy = try fields.object(
-        "retryPolicy",
-        allowing: [
-          "maxAttempts", "initialBackoff", "maxBackoff", "backoffMultiplier",
-          "retryableStatusCodes",
-        ])
-    else { return }
-    retry = RetryPolicy(
-      attempts: try policy.attempts("maxAttempts"),
-      codes: try policy.statusCodes("retryableStatusCodes"),
-      backoff: try policy.required("initialBackoff", try policy.duration("initialBackoff")),
-      backoffMax: try policy.required("maxBackoff", try policy.duration("maxBackoff")),
-      multiplier: try policy.number("backoffMultiplier", above: 0, upTo: 1000))
+    if let policy = try fields.object(
+      "retryPolicy",
+      allowing: [
+        "maxAttempts", "initialBackoff", "maxBackoff", "backoffMultiplier",
+        "retryableStatusCodes",
+      ])
+    {
+      retry = RetryPolicy(
+        attempts: try policy.attempts("maxAttempts"),
+        codes: try policy.statusCodes("retryableStatusCodes"),
+        backoff: try policy.required("initialBackoff", try policy.duration("initialBackoff")),
+        backoffMax: try policy.required("maxBackoff", try policy.duration("maxBackoff")),
+        multiplier: try policy.number("backoffMultiplier", above: 0, upTo: 1000))
+    }
+    if let policy = try fields.object(
+      "hedgingPolicy", allowing: ["maxAttempts", "hedgingDelay", "nonFatalStatusCodes"])
+    {
+      if retry != nil { throw policy.error("a method has this or a retryPolicy, not both") }
+      hedging = HedgingPolicy(
+        attempts: try policy.attempts("maxAttempts"),
+        delay: try policy.duration("hedgingDelay", orZero: true) ?? .zero,
+        codes: try policy.statusCodes("nonFatalStatusCodes", orNone: true))
+    }
   }
 }
 
@@ -208,11 +217,14 @@ private struct ConfigFields {
     return count.map(Int.init)
   }
 
-  /// Protobuf's JSON form of a duration, such as `1.5s`; above zero.
-  func duration(_ name: String) throws(ServiceConfigError) -> Duration? {
+  /// Protobuf's JSON form of a duration, such as `1.5s`; above zero where nothing else is said.
+  func duration(
+    _ name: String, orZero allowsZero: Bool = false
+  ) throws(ServiceConfigError) -> Duration? {
     guard let text = try string(name) else { return nil }
-    guard let duration = ConfigFields.duration(text), duration > .zero else {
-      throw error(name, "expected a duration above zero in seconds, such as \"1.5s\"")
+    guard let duration = ConfigFields.duration(text), allowsZero || duration > .zero else {
+      let range = allowsZero ? "" : " above zero"
+      throw error(name, "expected a duration\(range) in seconds, such as \"1.5s\"")
     }
     return duration
   }
@@ -234,10 +246,13 @@ private struct ConfigFields {
     return .seconds(seconds) + .nanoseconds(fraction)
   }
 
-  /// Names of status codes, or their numbers; at least one, OK not among them.
-  func statusCodes(_ name: String) throws(ServiceConfigError) -> Set<StatusCode> {
+  /// Names of status codes, or their numbers; OK not among them.
+  func statusCodes(
+    _ name: String, orNone allowsNone: Bool = false
+  ) throws(ServiceConfigError) -> Set<StatusCode> {
+    if allowsNone, members[name] == nil { return [] }
     let entries = try required(name, try member(name, "an array", \.array))
-    if entries.isEmpty { throw error(name, "at least one code is needed") }
+    if entries.isEmpty, !allowsNone { throw error(name, "at least one code is needed") }
     var codes: Set<StatusCode> = []
     for (index, entry) in entries.enumerated() {
       let code = StatusCode.allCases.first { code in

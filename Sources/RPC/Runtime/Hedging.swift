@@ -1,0 +1,234 @@
+import HTTP2
+import RPCCore
+import Reactor
+
+/// The attempts of a call that is hedged (gRFC A6), until the response of one begins. From then on the
+/// call is that attempt, as if there had never been another.
+final class Hedging {
+  private unowned let call: ClientCall
+  private let policy: HedgingPolicy
+  /// Those that have not failed, the first made first.
+  private var attempts: [Attempt] = []
+  /// Of these the ones that wait for a connection; the channel has the call once for each.
+  private var waiting: [Attempt] = []
+  private var begun = 0
+  /// How the last of the others failed.
+  private var failure: RPCError?
+  private var isStopped = false
+  /// For the next attempt; the server may ask that there be none before `earliest`.
+  private var timer: LoopTimer?
+  private var earliest = Instant(nanoseconds: 0)
+
+  init(_ call: ClientCall, _ policy: HedgingPolicy) {
+    self.call = call
+    self.policy = policy
+  }
+
+  /// Whether an attempt has a stream.
+  var isUnderWay: Bool { attempts.contains { $0.stream != nil } }
+
+  /// Bytes that wait to be sent where the fewest do; nil where nothing is under way.
+  var queuedBytes: Int? { attempts.compactMap { $0.stream?.queuedBytes }.min() }
+
+  private var mayGoOn: Bool { !isStopped && begun < policy.attempts }
+  private var isThrottled: Bool { !call.channel.retryTokens.allowRetries }
+
+  // MARK: Attempts to come
+
+  func beginAttempt() {
+    let attempt = Attempt(of: call, number: begun)
+    begun += 1
+    attempts.append(attempt)
+    place(attempt)
+  }
+
+  private func place(_ attempt: Attempt) {
+    waiting.append(attempt)
+    call.channel.place(call)
+  }
+
+  /// Has the next attempt begin, if there is one to be, instead of when it was due.
+  private func schedule(after delay: Duration) {
+    stopTimer()
+    guard mayGoOn else { return }
+    let loop = call.channel.loop
+    // Never within the callback of a connection that may be going away.
+    timer = loop.schedule(at: max(loop.now + delay, earliest)) { [call] in
+      call.hedging?.timerFired()
+    }
+  }
+
+  private func timerFired() {
+    timer = nil
+    if isThrottled { isStopped = true }
+    if mayGoOn {
+      beginAttempt()
+    } else if attempts.isEmpty, let failure {
+      call.finish(.failure(failure))
+    }
+  }
+
+  private func stopTimer() {
+    if let timer = timer.take() { call.channel.loop.cancel(timer) }
+  }
+
+  // MARK: For the call
+
+  /// Makes the attempt that has waited longest.
+  func open(on connection: ClientConnection) {
+    guard let attempt = waiting.first,
+      let stream = call.openStream(for: attempt, on: connection, previousAttempts: attempt.number)
+    else { return }
+    waiting.removeFirst()
+    attempt.opened(stream, connection)
+    // Of a request that large one copy goes out.
+    if call.requestIsTooLarge { isStopped = true }
+    if timer == nil { schedule(after: policy.delay) }
+  }
+
+  /// No connection could be had for the attempt that has waited longest. Whether others go on.
+  func goesOnWithout() -> Bool {
+    guard !waiting.isEmpty else { return !attempts.isEmpty }
+    let attempt = waiting.removeFirst()
+    attempts.removeAll { $0 === attempt }
+    attempt.leave()
+    if attempts.isEmpty { return false }
+    if timer == nil { schedule(after: policy.delay) }
+    return true
+  }
+
+  func send(_ message: [UInt8]) {
+    for attempt in attempts { attempt.stream?.send(message) }
+  }
+
+  func endRequest() {
+    for attempt in attempts { attempt.stream?.end() }
+  }
+
+  /// The request is no longer kept: the first attempt is the call, once there is one.
+  func settle() {
+    if let attempt = attempts.first(where: { $0.stream != nil }) { settle(on: attempt) }
+  }
+
+  private func settle(on attempt: Attempt) {
+    guard let stream = attempt.stream else { return }
+    attempts.removeAll { $0 === attempt }
+    attempt.call = nil
+    call.adopt(stream, attempt.connection)
+  }
+
+  /// Nothing of this is needed any more: servers are told to stop.
+  func end() {
+    stopTimer()
+    if !waiting.isEmpty { call.channel.withdraw(call) }
+    for attempt in attempts { attempt.leave() }
+    attempts = []
+    waiting = []
+  }
+
+  // MARK: For attempts
+
+  /// The response of `attempt` begins.
+  func began(_ attempt: Attempt, _ head: ResponseHead) {
+    let call = call
+    settle(on: attempt)
+    call.receivedInitial(head)
+  }
+
+  /// `attempt` is over without a response: so is the call, unless its status is not fatal and others
+  /// are under way or still to come.
+  func ended(
+    _ attempt: Attempt, _ result: Result<Void, RPCError>, _ fate: Attempts.Fate,
+    pushback: Pushback? = nil
+  ) {
+    let loop = call.channel.loop
+    if attempt.allowTransparent(fate) {
+      loop.schedule(at: loop.now) { if attempt.call != nil { self.place(attempt) } }
+      return
+    }
+    attempts.removeAll { $0 === attempt }
+    attempt.call = nil
+    if case .answered = fate { call.channel.retryTokens.note(result, policy.codes, pushback) }
+    guard case .failure(let error) = result, policy.codes.contains(error.code) else {
+      return call.finish(result)
+    }
+    failure = error
+    obey(pushback)
+    if attempts.isEmpty, timer == nil || isThrottled || earliest >= call.deadline {
+      call.finish(result)
+    }
+  }
+
+  private func obey(_ pushback: Pushback?) {
+    switch pushback {
+    case .never:
+      isStopped = true
+      stopTimer()
+    case .after(let delay):
+      earliest = call.channel.loop.now + delay
+      schedule(after: .zero)
+    case nil:
+      // The one that waits for a connection is the next.
+      if waiting.isEmpty { schedule(after: .zero) }
+    }
+  }
+}
+
+/// The stream of an attempt that is not, or no longer, its call itself.
+final class Attempt: HTTP2StreamHandler {
+  /// How many the policy has asked for before, which the server is told of.
+  let number: Int
+  /// Nil when the attempt is over for its call, which may be before its stream is.
+  var call: ClientCall?
+  private(set) var stream: HTTP2Stream?
+  private(set) weak var connection: ClientConnection?
+  private var repetitions = Repetitions()
+
+  init(of call: ClientCall, number: Int) {
+    self.call = call
+    self.number = number
+  }
+
+  /// Of a call that has left it for another attempt.
+  init(leftOn connection: ClientConnection) {
+    self.connection = connection
+    number = 0
+  }
+
+  func opened(_ stream: HTTP2Stream, _ connection: ClientConnection) {
+    self.stream = stream
+    self.connection = connection
+  }
+
+  func allowTransparent(_ fate: Attempts.Fate) -> Bool { repetitions.allow(fate) }
+
+  /// The call does without it: its server is told to stop.
+  func leave() {
+    call = nil
+    stream?.reset(.cancel)
+  }
+
+  // MARK: HTTP2StreamHandler
+
+  func receivedHeaders(endsStream: Bool) {
+    guard let head = connection?.takeHead(), !head.isInformational,
+      let call, let hedging = call.hedging, let stream
+    else { return }
+    guard let outcome = head.outcome else { return hedging.began(self, head) }
+    call.concluded(head, stream, endsStream: endsStream)
+    hedging.ended(self, outcome, .answered, pushback: head.pushback)
+  }
+
+  func received(_ bytes: UnsafeRawBufferPointer) {}
+  func receivedEnd() {}
+  func outputDrained() { call?.drained() }
+
+  func closed(_ code: HTTP2ErrorCode) {
+    let hadBegun = stream?.hasBegun ?? true
+    stream = nil
+    connection?.streamClosed()
+    guard let call, let hedging = call.hedging else { return }
+    let (error, fate) = call.failure(code, hadBegun: hadBegun)
+    hedging.ended(self, .failure(error), fate)
+  }
+}
