@@ -221,7 +221,8 @@ let targets: [Target] = [
   .systemLibrary(name: "CMalloc", path: "Tests/CMalloc"),
   tests(
     "ProtobufTests", exclude: ["peer.py"],
-    ["Protobuf", "Contracts", "CContracts", "CMalloc", "PythonPeer"]),
+    ["Protobuf", "Contracts", "CContracts", "PythonPeer", "TestKit"]),
+  tests("ProtobufMemoryTests", ["Protobuf", "Contracts", "CMalloc", "TestKit"]),
   tests(
     "RPCTests", exclude: ["Peers"],
     [

@@ -1,6 +1,7 @@
 import Contracts
 import Protobuf
 import PythonPeer
+import TestKit
 import Testing
 
 struct FuzzTests {

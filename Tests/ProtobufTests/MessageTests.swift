@@ -1,5 +1,6 @@
 import Contracts
 import Protobuf
+import TestKit
 import Testing
 
 struct MessageTests {

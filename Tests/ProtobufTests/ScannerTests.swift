@@ -1,5 +1,6 @@
 import Contracts
 import Protobuf
+import TestKit
 import Testing
 
 /// What must never reach protobuf-c, and how it is told.

@@ -1,6 +1,6 @@
 /// Puts wire bytes together by hand, for messages that no serializer would make.
-enum Wire {
-  static func varint(_ value: UInt64) -> [UInt8] {
+package enum Wire {
+  package static func varint(_ value: UInt64) -> [UInt8] {
     var value = value
     var bytes: [UInt8] = []
     while value >= 0x80 {
@@ -10,15 +10,15 @@ enum Wire {
     return bytes + [UInt8(value)]
   }
 
-  static func tag(_ number: UInt64, _ wireType: UInt64) -> [UInt8] {
+  package static func tag(_ number: UInt64, _ wireType: UInt64) -> [UInt8] {
     varint(number << 3 | wireType)
   }
 
-  static func field(_ number: UInt64, _ content: [UInt8]) -> [UInt8] {
+  package static func field(_ number: UInt64, _ content: [UInt8]) -> [UInt8] {
     tag(number, 2) + varint(UInt64(content.count)) + content
   }
 
-  static func field(_ number: UInt64, varint value: UInt64) -> [UInt8] {
+  package static func field(_ number: UInt64, varint value: UInt64) -> [UInt8] {
     tag(number, 0) + varint(value)
   }
 }

@@ -1,9 +1,11 @@
 import CMalloc
 import Contracts
 import Protobuf
+import TestKit
 import Testing
 
-/// What a message is said to take in memory, beside what the allocator says it does.
+/// What a message is said to take in memory, beside what the allocator says it does: a module of its
+/// own, so that no other test's memory is counted.
 @Suite(.serialized) struct MemoryTests {
   private static let count = 20_000
 
@@ -26,7 +28,7 @@ import Testing
   }
 
   private func expectHonest(_ memory: (said: Int, taken: Int, wire: Int)) {
-    // Other tests of the process allocate at the same time, but little beside this.
+    // What the test's own runtime allocates meanwhile is little beside this.
     #expect(memory.taken < memory.said + 200_000)
     #expect(memory.said >= memory.wire)
     #expect(memory.said < 16 * memory.taken)
