@@ -138,7 +138,10 @@ let targets: [Target] = [
 
   library(
     "ProvisionerService", path: "Sources/Provisioner", exclude: ["Main", "Backend"],
-    resources: [.embedInCode("Store/Migrations/v0001_init.sql")],
+    resources: [
+      .embedInCode("Store/Migrations/v0001_init.sql"),
+      .embedInCode("Store/Migrations/v0003_limits.sql"),
+    ],
     [
       "ServiceRuntime", "Configuration", "Contracts", "Cryptography", "JSON", "Observability",
       "Postgres", "Protobuf", "RPC", "RPCCore", "Reactor", "Resilience", logging,

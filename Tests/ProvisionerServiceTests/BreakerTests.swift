@@ -1,3 +1,4 @@
+import Observability
 import ProvisionerTestKit
 import Reactor
 import Resilience
@@ -118,8 +119,10 @@ import Testing
 
   @Test func oneClusterAndDependencyDoNotSpeakForAnother() {
     let clock = ManualClock()
+    let metrics = MetricsRegistry()
     let breakers = DependencyBreakers(
-      settings: CircuitBreaker.Settings(failureThreshold: 1), clock: clock, logger: quiet)
+      settings: CircuitBreaker.Settings(failureThreshold: 1), clock: clock, logger: quiet,
+      metrics: EngineMetrics(metrics))
     guard case .admitted(let permit) = breakers.admit(.helm, in: "a") else {
       Issue.record("a new breaker is closed")
       return
@@ -132,6 +135,12 @@ import Testing
     }
     #expect(breakers.phase(.kubernetes, in: "a") == .closed)
     #expect(breakers.phase(.helm, in: "b") == .closed)
+    let shown = String(decoding: metrics.exposition(), as: UTF8.self)
+    #expect(shown.contains(#"circuit_breaker_state{cluster="a",dependency="helm"} 2"#))
+    #expect(
+      shown.contains(
+        #"circuit_breaker_transitions_total{cluster="a",dependency="helm",from="closed",to="open"} 1"#
+      ))
     guard case .admitted(nil) = breakers.admit(nil, in: "a") else {
       Issue.record("what calls neither passes")
       return

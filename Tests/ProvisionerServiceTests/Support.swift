@@ -254,6 +254,9 @@ extension EngineSettings {
     settings.outageRetry = RetryPolicy(
       base: .milliseconds(5), maximumDelay: .milliseconds(50),
       maximumAttempts: settings.outageRetry.maximumAttempts)
+    settings.limits.perTenant = 1_000
+    settings.limits.perCluster = 1_000
+    settings.limits.overall = 1_000
     settings.pollInterval = .milliseconds(500)
     settings.breakerWaitMax = .milliseconds(100)
     return settings

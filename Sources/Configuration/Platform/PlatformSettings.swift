@@ -189,6 +189,42 @@ package enum PlatformSettings {
     "The most operations this replica works on at once.",
     example: 5)
 
+  package static let operationsPerTenant = Setting.integer(
+    "OPERATIONS_PER_TENANT", default: 10, in: 1...10_000,
+    "The most operations of one tenant under way at once, over all replicas.", example: 10)
+
+  package static let operationsPerCluster = Setting.integer(
+    "OPERATIONS_PER_CLUSTER", default: 50, in: 1...10_000,
+    "The most operations under way at once on the stores of one cluster, over all replicas.",
+    example: 50)
+
+  package static let operationsOverall = Setting.integer(
+    "OPERATIONS_OVERALL", default: 200, in: 1...100_000,
+    "The most operations under way at once, over all replicas.", example: 200)
+
+  package static let operationRetention = Setting.duration(
+    "OPERATION_RETENTION", default: "90d", in: .seconds(86_400) ... .seconds(3_650 * 86_400),
+    "How long an operation is kept after its end; the last one of each store stays.", example: "90d"
+  )
+
+  package static let stepRetryBase = Setting.duration(
+    "STEP_RETRY_BASE", default: "500ms", in: .milliseconds(10) ... .seconds(60),
+    "The wait after the n-th failure of a step is this times 2^n, at most a minute.",
+    example: "500ms")
+
+  package static let stepAttempts = Setting.integer(
+    "STEP_ATTEMPTS", default: 3, in: 1...10,
+    "How often a step is tried while it fails in a way that may pass.", example: 3)
+
+  package static let breakerFailures = Setting.integer(
+    "BREAKER_FAILURES", default: 5, in: 1...1_000,
+    "Failures in a row after which a cluster's API, or Helm there, is left alone for a while.",
+    example: 5)
+
+  package static let breakerOpenDuration = Setting.duration(
+    "BREAKER_OPEN_DURATION", default: "30s", in: .seconds(1) ... .seconds(3_600),
+    "How long it is left alone before it is tried again.", example: "30s")
+
   package static let triggerDevKey = Setting.secret(
     "TRIGGER_DEV_API_KEY", "Nothing uses it yet: for operations triggered from Trigger.dev.",
     example: "tr_prod_ and the key of the project"

@@ -14,12 +14,17 @@ package final class DependencyBreakers {
   private let settings: CircuitBreaker.Settings
   private let clock: any TimeSource
   private let logger: Logger
+  private let metrics: EngineMetrics
   private var breakers: [Key: CircuitBreaker] = [:]
 
-  package init(settings: CircuitBreaker.Settings, clock: any TimeSource, logger: Logger) {
+  package init(
+    settings: CircuitBreaker.Settings, clock: any TimeSource, logger: Logger,
+    metrics: EngineMetrics
+  ) {
     self.settings = settings
     self.clock = clock
     self.logger = logger
+    self.metrics = metrics
   }
 
   /// Leave to call, to be handed back with the call's outcome.
@@ -37,9 +42,10 @@ package final class DependencyBreakers {
   func admit(_ dependency: Dependency?, in cluster: String) -> Admission {
     guard let dependency else { return .admitted(nil) }
     let key = Key(cluster: bounded(cluster), dependency: dependency)
+    if breakers[key] == nil { metrics.breaker(key.cluster, dependency, is: .closed) }
     let (admission, transition) = breakers[key, default: CircuitBreaker(settings: settings)]
       .admit(at: clock.now)
-    if let transition { log(transition, key) }
+    if let transition { tell(transition, key) }
     switch admission {
     case .admitted(let permit): return .admitted(Permit(key: key, permit: permit))
     case .rejected(let wait): return .rejected(retryAfter: wait)
@@ -55,7 +61,7 @@ package final class DependencyBreakers {
       case .inconclusive: .inconclusive
       }
     let recorded = breakers[permit.key]?.record(outcome, for: permit.permit, at: clock.now)
-    if case .transition(let transition) = recorded { log(transition, permit.key) }
+    if case .transition(let transition) = recorded { tell(transition, permit.key) }
   }
 
   package func phase(_ dependency: Dependency, in cluster: String) -> CircuitBreaker.Phase {
@@ -67,7 +73,8 @@ package final class DependencyBreakers {
     return known.contains(cluster) || known.count < Self.clustersMax ? cluster : "other"
   }
 
-  private func log(_ transition: CircuitBreaker.Transition, _ key: Key) {
+  private func tell(_ transition: CircuitBreaker.Transition, _ key: Key) {
+    metrics.breaker(key.cluster, key.dependency, went: transition)
     logger.warning(
       "circuit breaker",
       metadata: [

@@ -1,10 +1,14 @@
 package import Observability
+import Resilience
 
 /// What the engine counts and times.
 package final class EngineMetrics {
   private let operations: Family<Counter>
   private let attempts: Family<Counter>
   private let duration: Family<Histogram>
+  private let retries: Family<Counter>
+  private let breakers: Family<Gauge>
+  private let transitions: Family<Counter>
   let running: Gauge
 
   package init(_ metrics: MetricsRegistry) {
@@ -20,12 +24,45 @@ package final class EngineMetrics {
         .milliseconds(10), .milliseconds(100), .seconds(1), .seconds(5), .seconds(15), .seconds(60),
         .seconds(300), .seconds(600),
       ], labels: ["step"])
+    retries = metrics.counters(
+      "provisioner_step_retries_total",
+      help: "Failed attempts of steps that were put off for another, by the failure's code.",
+      labels: ["step", "code"])
+    breakers = metrics.gauges(
+      "circuit_breaker_state", help: "0 closed, 1 half-open, 2 open.",
+      labels: ["cluster", "dependency"])
+    transitions = metrics.counters(
+      "circuit_breaker_transitions_total", help: "Changes of a circuit breaker's state.",
+      labels: ["cluster", "dependency", "from", "to"])
     running = metrics.gauge(
       "provisioner_operations_running", help: "Operations this process works on.")
   }
 
   func finished(_ kind: OperationKind, _ state: OperationState) {
     operations.with(kind.rawValue, state.rawValue).increment()
+  }
+
+  func retried(_ step: OperationStep, _ code: FailureCode) {
+    retries.with(step.rawValue, code.rawValue).increment()
+  }
+
+  func breaker(_ cluster: String, _ dependency: Dependency, is phase: CircuitBreaker.Phase) {
+    let value: Int64 =
+      switch phase {
+      case .closed: 0
+      case .halfOpen: 1
+      case .open: 2
+      }
+    breakers.with(cluster, dependency.rawValue).set(value)
+  }
+
+  func breaker(
+    _ cluster: String, _ dependency: Dependency, went transition: CircuitBreaker.Transition
+  ) {
+    breaker(cluster, dependency, is: transition.to)
+    transitions.with(
+      cluster, dependency.rawValue, transition.from.rawValue, transition.to.rawValue
+    ).increment()
   }
 
   func attempted(_ step: OperationStep, _ outcome: SideEffect.Outcome, _ elapsed: Duration) {

@@ -5,6 +5,7 @@ package import Resilience
 package struct EngineSettings: Sendable {
   /// Operations this process works on at once.
   package var workers = 5
+  package var limits = OperationLimits()
   package var lease = LeaseTerms.standard
   /// How long a call of the backend has to end once it was told to.
   package var stopGrace: Duration = .seconds(2)

@@ -245,6 +245,7 @@ final class OperationExecution {
       ["step": "\(record.step.rawValue)", "code": "\(failure.code.rawValue)"])
     switch decision {
     case .retry(let wait):
+      environment.metrics.retried(record.step, failure.code)
       try await ledger.park(
         claim, record.step, for: wait, detail: "failed; tried again soon", problem: failure.problem)
     case .giveUp: try await fail(failure, at: record.step)

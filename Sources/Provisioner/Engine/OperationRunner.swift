@@ -35,10 +35,12 @@ package final class OperationRunner {
     clock: any TimeSource = SystemTimeSource(), on reactor: Reactor, logger: Logger,
     metrics: MetricsRegistry
   ) {
-    breakers = DependencyBreakers(settings: settings.breaker, clock: clock, logger: logger)
+    let metrics = EngineMetrics(metrics)
+    breakers = DependencyBreakers(
+      settings: settings.breaker, clock: clock, logger: logger, metrics: metrics)
     environment = OperationExecution.Environment(
       ledger: ledger, backend: backend, breakers: breakers, settings: settings, clock: clock,
-      reactor: reactor, logger: logger, metrics: EngineMetrics(metrics))
+      reactor: reactor, logger: logger, metrics: metrics)
     self.holder = holder
   }
 
@@ -105,7 +107,8 @@ package final class OperationRunner {
     do throws(PostgresError) {
       let free = settings.workers - executions.count
       let askedAt = Instant.now()
-      let claims = try await ledger.claim(free, for: holder, lease: settings.lease.duration)
+      let claims = try await ledger.claim(
+        free, for: holder, lease: settings.lease.duration, within: settings.limits)
       for claim in claims { begin(claim, askedAt: askedAt) }
       if claims.count < free, let next = try await ledger.nextClaim() {
         wait = min(settings.pollInterval, next)

@@ -5,6 +5,7 @@ import Observability
 import Postgres
 import RPC
 import Reactor
+import Resilience
 package import ServiceRuntime
 
 /// Puts the provisioner's parts together.
@@ -60,12 +61,26 @@ package enum ProvisionerService {
     feed.onCancellation = { runner.cancel($0) }
     runner.start()
     service.onStop { await runner.stop() }
+    let retention = OperationRetention(
+      ledger: ledger, age: service.configuration[PlatformSettings.operationRetention],
+      on: service.reactor, logger: service.logger)
+    retention.start()
+    service.onStop { retention.stop() }
   }
 
   package static func settings(_ configuration: Configuration) -> EngineSettings {
     var settings = EngineSettings()
     settings.workers = configuration[PlatformSettings.provisionerWorkers]
     settings.recovery = configuration[PlatformSettings.recovery]
+    settings.limits.perTenant = configuration[PlatformSettings.operationsPerTenant]
+    settings.limits.perCluster = configuration[PlatformSettings.operationsPerCluster]
+    settings.limits.overall = configuration[PlatformSettings.operationsOverall]
+    settings.retry = RetryPolicy(
+      base: configuration[PlatformSettings.stepRetryBase],
+      maximumAttempts: configuration[PlatformSettings.stepAttempts])
+    settings.breaker = CircuitBreaker.Settings(
+      failureThreshold: configuration[PlatformSettings.breakerFailures],
+      openDuration: configuration[PlatformSettings.breakerOpenDuration])
     return settings
   }
 }

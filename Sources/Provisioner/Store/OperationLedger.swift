@@ -53,12 +53,14 @@ package final class OperationLedger {
 
   /// Claims up to `count` operations for `lease` from now on, by the database's clock.
   package func claim(
-    _ count: Int, for holder: String, lease: Duration
+    _ count: Int, for holder: String, lease: Duration, within limits: OperationLimits = .init()
   ) async throws(PostgresError) -> [Claim] {
     let rows = try await worker.query(
-      scope: .worker, "SELECT * FROM claim_operations($1, $2, $3)",
+      scope: .worker, "SELECT * FROM claim_operations($1, $2, $3, $4, $5, $6)",
       [
         .text(holder), .text(String(min(count, OperationLedger.claimsMax))), .text(lease.interval),
+        .text(String(limits.perTenant)), .text(String(limits.perCluster)),
+        .text(String(limits.overall)),
       ], deadline: .now() + OperationLedger.exchangeTimeout)
     var claims: [Claim] = []
     for row in rows {
@@ -93,6 +95,15 @@ package final class OperationLedger {
       "SELECT ceil(extract(epoch FROM next_claim_in()) * 1000)::bigint AS milliseconds",
       deadline: .now() + OperationLedger.exchangeTimeout)
     return try rows[0].decode("milliseconds", as: Int64?.self).map { .milliseconds($0) }
+  }
+
+  /// Forgets up to `count` operations that ended more than `age` ago; how many there were.
+  package func forget(_ count: Int, olderThan age: Duration) async throws(PostgresError) -> Int {
+    let rows = try await worker.query(
+      scope: .worker, "SELECT forget_operations($1, $2)",
+      [.text(age.interval), .text(String(count))],
+      deadline: .now() + OperationLedger.exchangeTimeout)
+    return try rows[0].decode(0)
   }
 
   // MARK: Work
