@@ -130,6 +130,10 @@ import Testing
         ),
         (
           operation.id, noOperation,
+          { _ = try await peers.operations().cancelOperation(.init(operation: $0), options: other) }
+        ),
+        (
+          operation.id, noOperation,
           {
             let watch = try await peers.operations().watchOperation(
               .init(operation: $0), options: other)

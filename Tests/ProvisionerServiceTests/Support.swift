@@ -167,7 +167,7 @@ final class Desk {
 
   /// The states that a store went through, by its events.
   func states(of store: String) async throws -> [String] {
-    try await events(of: store).map(\.newState)
+    try await events(of: store).filter { $0.action == StoreEventMessage.action }.map(\.newState)
   }
 }
 

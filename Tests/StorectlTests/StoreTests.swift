@@ -127,6 +127,25 @@ extension StorectlTests {
       #expect(cancelled.errors.contains("cancelled"))
     }
 
+    @Test func aProvisioningIsStopped() async throws {
+      let platform = try await TestPlatform.shared()
+      let user = try await StorectlUser.signedIn(platform)
+      let name = name()
+      platform.cluster.script(.release, of: name, [.hang])
+      let begun = try user.run(
+        "stores", "create", "--name", name, "--engine", "woocommerce", "-o", "json")
+      let id = try #require(begun.json?.object?["id"]?.string)
+      await platform.cluster.reached(.release, of: name)
+      let cancelled = try user.run("operations", "cancel", id)
+      #expect(cancelled.status == 0, "\(cancelled.errors)")
+      #expect(try user.run("operations", "watch", id).status == 1)
+      #expect(try user.run("stores", "get", name).output.contains("CANCELLED"))
+      #expect(try user.run("operations", "cancel", id).status == 0)
+      let deletion = try user.run("stores", "delete", name, "--yes", "--wait", "-o", "json")
+      #expect(deletion.status == 0, "\(deletion.errors)")
+      #expect(try user.run("operations", "cancel", UUID().uuidString).status == 3)
+    }
+
     @Test func aBrokenStreamIsTakenUpAgain() async throws {
       let platform = try await TestPlatform.shared()
       let door = try await platform.openDoor()

@@ -19,9 +19,13 @@ extension ProvisionerV1 {
       service: "storeplane.provisioner.v1.OperationService", name: "WatchOperation",
       clientStreaming: false, serverStreaming: true
     )
+    package static let cancelOperation = MethodDescriptor(
+      service: "storeplane.provisioner.v1.OperationService", name: "CancelOperation",
+      clientStreaming: false, serverStreaming: false
+    )
   }
 
-  /// Shows the work done on stores.
+  /// Shows the work done on stores, and stops it.
   package protocol OperationServiceHandler {
     /// Returns one operation.
     func getOperation(
@@ -38,6 +42,14 @@ extension ProvisionerV1 {
     func watchOperation(
       _ request: ProvisionerV1.WatchOperationRequest, responses: ResponseWriter<ProvisionerV1.Operation>, context: ServerContext
     ) async throws
+
+    /// Stops the work and returns at once; the operation is cancelled as soon as nothing acts any more.
+    /// A store whose provisioning is stopped is failed with the code CANCELLED, and can be retried or
+    /// deleted. Asking again is safe. Fails with FAILED_PRECONDITION for a deletion, and for work that
+    /// has ended otherwise.
+    func cancelOperation(
+      _ request: ProvisionerV1.CancelOperationRequest, context: ServerContext
+    ) async throws -> ProvisionerV1.Operation
   }
 
   /// Calls `storeplane.provisioner.v1.OperationService`.
@@ -67,6 +79,16 @@ extension ProvisionerV1 {
     ) async throws -> ResponseStream<ProvisionerV1.Operation> {
       try await channel.serverStreaming(OperationServiceMethods.watchOperation, request, options)
     }
+
+    /// Stops the work and returns at once; the operation is cancelled as soon as nothing acts any more.
+    /// A store whose provisioning is stopped is failed with the code CANCELLED, and can be retried or
+    /// deleted. Asking again is safe. Fails with FAILED_PRECONDITION for a deletion, and for work that
+    /// has ended otherwise.
+    package func cancelOperation(
+      _ request: ProvisionerV1.CancelOperationRequest, options: CallOptions = CallOptions()
+    ) async throws -> ProvisionerV1.Operation {
+      try await channel.unary(OperationServiceMethods.cancelOperation, request, options)
+    }
   }
 }
 
@@ -85,6 +107,10 @@ extension ProvisionerV1.OperationServiceHandler {
       .serverStreaming(ProvisionerV1.OperationServiceMethods.watchOperation) {
         (request: ProvisionerV1.WatchOperationRequest, responses: ResponseWriter<ProvisionerV1.Operation>, context: ServerContext) in
         try await self.watchOperation(request, responses: responses, context: context)
+      },
+      .unary(ProvisionerV1.OperationServiceMethods.cancelOperation) {
+        (request: ProvisionerV1.CancelOperationRequest, context: ServerContext) in
+        try await self.cancelOperation(request, context: context)
       },
     ]
   }

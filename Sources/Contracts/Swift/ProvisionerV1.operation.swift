@@ -32,6 +32,8 @@ extension ProvisionerV1 {
     package var updateTime: GoogleProtobuf.Timestamp? = nil
     /// When it was done.
     package var endTime: GoogleProtobuf.Timestamp? = nil
+    /// Whether it was asked to stop: by CancelOperation, or since its store is to be deleted.
+    package var cancelRequested: Bool = false
 
     package init() {}
 
@@ -49,7 +51,8 @@ extension ProvisionerV1 {
       createTime: GoogleProtobuf.Timestamp? = nil,
       startTime: GoogleProtobuf.Timestamp? = nil,
       updateTime: GoogleProtobuf.Timestamp? = nil,
-      endTime: GoogleProtobuf.Timestamp? = nil
+      endTime: GoogleProtobuf.Timestamp? = nil,
+      cancelRequested: Bool = false
     ) {
       self.id = id
       self.store = store
@@ -65,6 +68,7 @@ extension ProvisionerV1 {
       self.startTime = startTime
       self.updateTime = updateTime
       self.endTime = endTime
+      self.cancelRequested = cancelRequested
     }
 
     package static var fullName: String { "storeplane.provisioner.v1.Operation" }
@@ -192,6 +196,7 @@ extension ProvisionerV1 {
       self.startTime = c.pointee.start_time.map { GoogleProtobuf.Timestamp(unpacking: $0) }
       self.updateTime = c.pointee.update_time.map { GoogleProtobuf.Timestamp(unpacking: $0) }
       self.endTime = c.pointee.end_time.map { GoogleProtobuf.Timestamp(unpacking: $0) }
+      self.cancelRequested = c.pointee.cancel_requested != 0
     }
 
     package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
@@ -241,6 +246,7 @@ extension ProvisionerV1 {
         value.pack(into: pointer, in: arena)
         c.pointee.end_time = pointer.assumingMemoryBound(to: Google__Protobuf__Timestamp.self)
       }
+      c.pointee.cancel_requested = self.cancelRequested ? 1 : 0
     }
   }
 
@@ -549,6 +555,35 @@ extension ProvisionerV1 {
 
     package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
       let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__WatchOperationRequest.self)
+      c.pointee.operation = arena.string(self.operation)
+    }
+  }
+
+  package struct CancelOperationRequest: ProtobufMessage {
+    /// The operation's id.
+    package var operation: String = ""
+
+    package init() {}
+
+    package init(
+      operation: String = ""
+    ) {
+      self.operation = operation
+    }
+
+    package static var fullName: String { "storeplane.provisioner.v1.CancelOperationRequest" }
+
+    package static var layout: MessageLayout {
+      MessageLayout(contracts__storeplane__provisioner__v1__cancel_operation_request())
+    }
+
+    package init(unpacking pointer: UnsafeRawPointer) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__CancelOperationRequest.self)
+      self.operation = Unpack.string(c.pointee.operation)
+    }
+
+    package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__CancelOperationRequest.self)
       c.pointee.operation = arena.string(self.operation)
     }
   }

@@ -116,7 +116,7 @@ extension ProvisionerV1.Operation {
       progressPercent: Int32(operation.progressPercent), requestID: operation.request.requestID,
       revision: operation.revision, createTime: .init(operation.createdAt),
       startTime: operation.startedAt.map { .init($0) }, updateTime: .init(operation.updatedAt),
-      endTime: operation.endedAt.map { .init($0) })
+      endTime: operation.endedAt.map { .init($0) }, cancelRequested: operation.isCancelRequested)
   }
 }
 

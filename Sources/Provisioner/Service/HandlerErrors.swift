@@ -49,6 +49,10 @@ extension RPCError {
           type, name, .failedPrecondition, reason: "WRONG_STATE",
           "the \(type) '\(name)' is \(state.rawValue): \(reason)",
           metadata: ["state": state.rawValue])
+      case .notCancellable(let reason):
+        .about(
+          type, name, .failedPrecondition, reason: "NOT_CANCELLABLE",
+          "the \(type) '\(name)' cannot be cancelled: \(reason)")
       case .etagMismatch:
         .about(
           type, name, .aborted, reason: "ETAG_MISMATCH",

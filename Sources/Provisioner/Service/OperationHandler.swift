@@ -71,15 +71,35 @@ package final class OperationHandler: ProvisionerV1.OperationServiceHandler {
     }
   }
 
-  private func find(
-    _ text: String, _ tenant: String, _ context: ServerContext
-  ) async throws -> OperationRecord {
+  package func cancelOperation(
+    _ request: ProvisionerV1.CancelOperationRequest, context: ServerContext
+  ) async throws -> ProvisionerV1.Operation {
+    let tenant = try context.tenant()
+    let origin = try context.changeOrigin()
+    return try await answering("operation", request.operation, logger: logger) {
+      let operation = try await self.catalog.cancel(
+        try Self.id(request.operation), tenant: tenant, origin: origin,
+        deadline: context.databaseDeadline)
+      self.logger.info(
+        "operation to be cancelled",
+        metadata: ["store": "\(operation.store)", "operation": "\(operation.id)"])
+      return ProvisionerV1.Operation(operation)
+    }
+  }
+
+  private static func id(_ text: String) throws(InvalidField) -> PostgresUUID {
     guard let id = PostgresUUID(text) else {
       throw InvalidField("operation", "is no id of an operation: they are UUIDs")
     }
+    return id
+  }
+
+  private func find(
+    _ text: String, _ tenant: String, _ context: ServerContext
+  ) async throws -> OperationRecord {
     guard
       let operation = try await catalog.findOperation(
-        id, tenant: tenant, deadline: context.databaseDeadline)
+        try Self.id(text), tenant: tenant, deadline: context.databaseDeadline)
     else { throw StoreRefusal.notFound }
     return operation
   }

@@ -1,5 +1,6 @@
 package import Postgres
 package import Reactor
+import ServiceRuntime
 
 /// A store that is asked for.
 package struct StoreDraft: Sendable {
@@ -134,6 +135,32 @@ package final class StoreCatalog {
           .delete, to: store, operation: operation.id, origin: origin, in: transaction)
       }
       return operation
+    }
+  }
+
+  /// Has an operation stopped. Asked again, it gives the operation as it is.
+  ///
+  /// - Throws: `StoreRefusal.notFound`, `.notCancellable`.
+  package func cancel(
+    _ id: PostgresUUID, tenant: String, origin: ChangeOrigin, deadline: Instant
+  ) async throws -> OperationRecord {
+    try await pool.withTransaction(scope: .tenant(tenant), deadline: deadline) { transaction in
+      guard let named = try await OperationRows.find(id, in: transaction),
+        let (store, _) = try await self.lock(.id(named.store), in: transaction),
+        // With the store locked it can end no more.
+        let operation = try await OperationRows.find(id, in: transaction)
+      else { throw StoreRefusal.notFound }
+      if operation.isCancelRequested || operation.state == .cancelled { return operation }
+      guard !operation.state.isDone else {
+        throw StoreRefusal.notCancellable("it has \(operation.state.rawValue) already")
+      }
+      guard operation.kind != .delete else {
+        throw StoreRefusal.notCancellable("a deletion goes on to its end")
+      }
+      try await self.requestCancellation(of: store, in: transaction)
+      let event = StoreEventMessage.cancellation(of: operation, on: store, origin)
+      try await OutboxWriter().append(event, in: transaction)
+      return try await OperationRows.find(id, in: transaction) ?? operation
     }
   }
 

@@ -8,6 +8,8 @@ package enum StoreRefusal: Error, Equatable, Sendable {
   case requestKeyReused
   /// The store is not in a state in which that can happen.
   case wrongState(StoreState, String)
+  /// The operation cannot be stopped, and why.
+  case notCancellable(String)
   /// The store has changed since the caller read it.
   case etagMismatch
   /// The change was made from a state that is not the store's any more.

@@ -91,9 +91,10 @@ enum StoreTransitions {
   }
 }
 
-/// The audit event of a transition.
+/// The audit events of stores.
 enum StoreEventMessage {
   static let action = "store.transition"
+  static let cancellation = "operation.cancel"
   private static let source = AuditEventSource(service: .provisioner)
 
   static func event(
@@ -109,21 +110,38 @@ enum StoreEventMessage {
     if let principal = origin.request.principal, origin.actor.kind == .service {
       details["requested_by"] = GoogleProtobuf.Value(principal)
     }
+    var message = base(
+      action, store, store.operation, origin,
+      occurred: GoogleProtobuf.Timestamp(microsecondsSince1970: store.updatedAt.microseconds))
+    message.previousState = previous?.rawValue ?? ""
+    message.newState = store.state.rawValue
+    message.details = details
+    return message
+  }
+
+  /// Somebody asks for an operation to be stopped; what comes of it is told by a transition.
+  static func cancellation(
+    of operation: OperationRecord, on store: StoreRecord, _ origin: ChangeOrigin
+  ) -> AuditV1.Event {
+    var message = base(cancellation, store, operation.id, origin, occurred: nil)
+    message.details = ["kind": GoogleProtobuf.Value(operation.kind.rawValue)]
+    return message
+  }
+
+  private static func base(
+    _ action: String, _ store: StoreRecord, _ operation: PostgresUUID, _ origin: ChangeOrigin,
+    occurred: GoogleProtobuf.Timestamp?
+  ) -> AuditV1.Event {
     // The request that led to it may have been answered long ago.
     var generator = SystemRandomNumberGenerator()
     let request = RequestContext(restoring: origin.request, using: &generator)
     var message = request.run {
-      source.event(
-        action, tenant: store.tenant, actor: origin.actor,
-        occurred: GoogleProtobuf.Timestamp(microsecondsSince1970: store.updatedAt.microseconds))
+      source.event(action, tenant: store.tenant, actor: origin.actor, occurred: occurred)
     }
     message.store = store.id
     message.storeName = store.name
     message.revision = store.revision
-    message.previousState = previous?.rawValue ?? ""
-    message.newState = store.state.rawValue
-    message.operation = store.operation.description
-    message.details = details
+    message.operation = operation.description
     return message
   }
 }

@@ -4,7 +4,7 @@ import JSON
 struct OperationsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "operations", abstract: "The work that is done on stores.",
-    subcommands: [List.self, Get.self, Watch.self])
+    subcommands: [List.self, Get.self, Watch.self, Cancel.self])
 
   struct List: GatewayCommand {
     private static let limitMax = 10_000
@@ -81,6 +81,29 @@ struct OperationsCommand: AsyncParsableCommand {
       let done = OperationProgress(
         try await watch.untilDone(timeoutSeconds: timeout.seconds))
       try done.requireSuccess(of: done.store)
+    }
+  }
+}
+
+extension OperationsCommand {
+  struct Cancel: GatewayCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Stop the provisioning of a store.",
+      discussion: """
+        The store is then failed with the code CANCELLED: retry or delete it. A deletion cannot be \
+        stopped. Follow with 'storectl operations watch'.
+        """)
+
+    @Argument(help: "The operation's id.") var operation: String
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+
+    func run(_ gateway: GatewayClient, _ output: Output) async throws {
+      let document = try await gateway.call(
+        GatewayRequest(
+          method: "POST", path: "/v1/operations/\(operation):cancel", body: .object(JSONObject()),
+          isRepeatable: true))
+      try output.describeOperation(document)
     }
   }
 }

@@ -380,6 +380,9 @@ static inline const ProtobufCMessageDescriptor *contracts__storeplane__helmworke
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__helmworker__v1__worker(void) {
   return &storeplane__helmworker__v1__worker__descriptor;
 }
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__cancel_operation_request(void) {
+  return &storeplane__provisioner__v1__cancel_operation_request__descriptor;
+}
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__condition(void) {
   return &storeplane__provisioner__v1__condition__descriptor;
 }

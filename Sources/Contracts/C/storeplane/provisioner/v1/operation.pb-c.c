@@ -43,6 +43,12 @@ void   storeplane__provisioner__v1__watch_operation_request__init
   static const Storeplane__Provisioner__V1__WatchOperationRequest init_value = STOREPLANE__PROVISIONER__V1__WATCH_OPERATION_REQUEST__INIT;
   *message = init_value;
 }
+void   storeplane__provisioner__v1__cancel_operation_request__init
+                     (Storeplane__Provisioner__V1__CancelOperationRequest         *message)
+{
+  static const Storeplane__Provisioner__V1__CancelOperationRequest init_value = STOREPLANE__PROVISIONER__V1__CANCEL_OPERATION_REQUEST__INIT;
+  *message = init_value;
+}
 static const ProtobufCEnumValue storeplane__provisioner__v1__operation__kind__enum_values_by_number[3] =
 {
   { "KIND_UNSPECIFIED", "STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_UNSPECIFIED", 0 },
@@ -109,7 +115,7 @@ const ProtobufCEnumDescriptor storeplane__provisioner__v1__operation__state__des
   storeplane__provisioner__v1__operation__state__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCFieldDescriptor storeplane__provisioner__v1__operation__field_descriptors[14] =
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__operation__field_descriptors[15] =
 {
   {
     "id",
@@ -279,8 +285,21 @@ static const ProtobufCFieldDescriptor storeplane__provisioner__v1__operation__fi
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "cancel_requested",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__Operation, cancel_requested),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned storeplane__provisioner__v1__operation__field_indices_by_name[] = {
+  14,   /* field[14] = cancel_requested */
   10,   /* field[10] = create_time */
   4,   /* field[4] = done */
   13,   /* field[13] = end_time */
@@ -299,7 +318,7 @@ static const unsigned storeplane__provisioner__v1__operation__field_indices_by_n
 static const ProtobufCIntRange storeplane__provisioner__v1__operation__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 14 }
+  { 0, 15 }
 };
 const ProtobufCMessageDescriptor storeplane__provisioner__v1__operation__descriptor =
 {
@@ -309,7 +328,7 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__operation__descrip
   "Storeplane__Provisioner__V1__Operation",
   "storeplane.provisioner.v1",
   sizeof(Storeplane__Provisioner__V1__Operation),
-  14,
+  15,
   storeplane__provisioner__v1__operation__field_descriptors,
   storeplane__provisioner__v1__operation__field_indices_by_name,
   1,  storeplane__provisioner__v1__operation__number_ranges,
@@ -685,5 +704,43 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__watch_operation_re
   storeplane__provisioner__v1__watch_operation_request__field_indices_by_name,
   1,  storeplane__provisioner__v1__watch_operation_request__number_ranges,
   (ProtobufCMessageInit) storeplane__provisioner__v1__watch_operation_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__cancel_operation_request__field_descriptors[1] =
+{
+  {
+    "operation",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__CancelOperationRequest, operation),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned storeplane__provisioner__v1__cancel_operation_request__field_indices_by_name[] = {
+  0,   /* field[0] = operation */
+};
+static const ProtobufCIntRange storeplane__provisioner__v1__cancel_operation_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor storeplane__provisioner__v1__cancel_operation_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "storeplane.provisioner.v1.CancelOperationRequest",
+  "CancelOperationRequest",
+  "Storeplane__Provisioner__V1__CancelOperationRequest",
+  "storeplane.provisioner.v1",
+  sizeof(Storeplane__Provisioner__V1__CancelOperationRequest),
+  1,
+  storeplane__provisioner__v1__cancel_operation_request__field_descriptors,
+  storeplane__provisioner__v1__cancel_operation_request__field_indices_by_name,
+  1,  storeplane__provisioner__v1__cancel_operation_request__number_ranges,
+  (ProtobufCMessageInit) storeplane__provisioner__v1__cancel_operation_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

@@ -23,6 +23,7 @@ typedef struct Storeplane__Provisioner__V1__GetOperationRequest Storeplane__Prov
 typedef struct Storeplane__Provisioner__V1__ListOperationsRequest Storeplane__Provisioner__V1__ListOperationsRequest;
 typedef struct Storeplane__Provisioner__V1__ListOperationsResponse Storeplane__Provisioner__V1__ListOperationsResponse;
 typedef struct Storeplane__Provisioner__V1__WatchOperationRequest Storeplane__Provisioner__V1__WatchOperationRequest;
+typedef struct Storeplane__Provisioner__V1__CancelOperationRequest Storeplane__Provisioner__V1__CancelOperationRequest;
 
 
 /* --- enums --- */
@@ -73,10 +74,11 @@ struct  Storeplane__Provisioner__V1__Operation
   Google__Protobuf__Timestamp *start_time;
   Google__Protobuf__Timestamp *update_time;
   Google__Protobuf__Timestamp *end_time;
+  protobuf_c_boolean cancel_requested;
 };
 #define STOREPLANE__PROVISIONER__V1__OPERATION__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__operation__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_UNSPECIFIED, STOREPLANE__PROVISIONER__V1__OPERATION__STATE__STATE_UNSPECIFIED, 0, 0,NULL, NULL, 0, (char *)protobuf_c_empty_string, 0, NULL, NULL, NULL, NULL }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_UNSPECIFIED, STOREPLANE__PROVISIONER__V1__OPERATION__STATE__STATE_UNSPECIFIED, 0, 0,NULL, NULL, 0, (char *)protobuf_c_empty_string, 0, NULL, NULL, NULL, NULL, 0 }
 
 
 struct  Storeplane__Provisioner__V1__Step
@@ -142,6 +144,16 @@ struct  Storeplane__Provisioner__V1__WatchOperationRequest
     , (char *)protobuf_c_empty_string }
 
 
+struct  Storeplane__Provisioner__V1__CancelOperationRequest
+{
+  ProtobufCMessage base;
+  char *operation;
+};
+#define STOREPLANE__PROVISIONER__V1__CANCEL_OPERATION_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__cancel_operation_request__descriptor) \
+    , (char *)protobuf_c_empty_string }
+
+
 /* Storeplane__Provisioner__V1__Operation methods */
 void   storeplane__provisioner__v1__operation__init
                      (Storeplane__Provisioner__V1__Operation         *message);
@@ -160,6 +172,9 @@ void   storeplane__provisioner__v1__list_operations_response__init
 /* Storeplane__Provisioner__V1__WatchOperationRequest methods */
 void   storeplane__provisioner__v1__watch_operation_request__init
                      (Storeplane__Provisioner__V1__WatchOperationRequest         *message);
+/* Storeplane__Provisioner__V1__CancelOperationRequest methods */
+void   storeplane__provisioner__v1__cancel_operation_request__init
+                     (Storeplane__Provisioner__V1__CancelOperationRequest         *message);
 /* --- per-message closures --- */
 
 typedef void (*Storeplane__Provisioner__V1__Operation_Closure)
@@ -180,6 +195,9 @@ typedef void (*Storeplane__Provisioner__V1__ListOperationsResponse_Closure)
 typedef void (*Storeplane__Provisioner__V1__WatchOperationRequest_Closure)
                  (const Storeplane__Provisioner__V1__WatchOperationRequest *message,
                   void *closure_data);
+typedef void (*Storeplane__Provisioner__V1__CancelOperationRequest_Closure)
+                 (const Storeplane__Provisioner__V1__CancelOperationRequest *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -195,6 +213,7 @@ extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__get_operati
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__list_operations_request__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__list_operations_response__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__watch_operation_request__descriptor;
+extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__cancel_operation_request__descriptor;
 
 PROTOBUF_C__END_DECLS
 
