@@ -105,6 +105,10 @@ package final class TLSContext: @unchecked Sendable {
       }
       self.context = context
       _ = storeplane_SSL_CTX_set_minimum_version(context, TLS1_2_VERSION)
+      // Of TLS 1.2 only what RFC 9113 appendix A does not forbid; TLS 1.3 has nothing else.
+      guard SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1,
+        storeplane_SSL_CTX_forbid_resumption(context) == 1
+      else { throw TLSContext.error(.badCredentials, "") }
       // Idle connections keep no buffers; partial writes and moved buffers suit one buffer a loop.
       let mode =
         SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE
@@ -165,6 +169,7 @@ package final class TLSContext: @unchecked Sendable {
 
   private let configuration: TLSConfiguration
   private let isServer: Bool
+  fileprivate var trustsAnyServer: Bool { configuration.trustsAnyServer }
   private let protocols: UnsafeMutableBufferPointer<UInt8>
   private let current: Mutex<Credentials>
 
@@ -219,9 +224,6 @@ package final class TLSContext: @unchecked Sendable {
     if configuration.requiresClientCertificate {
       SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
     }
-    // Sessions bind to this name; without one, resumption with client certificates fails.
-    var name = Array("storeplane".utf8)
-    SSL_CTX_set_session_id_context(context, &name, UInt32(name.count))
     selectProtocolsAsServer(context)
   }
 
@@ -277,21 +279,34 @@ final class TLSSession {
       return
     }
     SSL_set_connect_state(session)
+    try expect(expected)
+  }
+
+  /// OpenSSL takes an empty name for none to be checked: what cannot be checked is refused.
+  private func expect(_ expected: ExpectedServer) throws(TLSError) {
     let parameters = SSL_get0_param(session)
+    let isSet: Bool
     switch expected {
     case .hostName(let name):
-      _ = storeplane_SSL_set_server_name(session, name)
-      X509_VERIFY_PARAM_set1_host(parameters, name, 0)
+      isSet =
+        storeplane_SSL_set_server_name(session, name) == 1
+        && X509_VERIFY_PARAM_set1_host(parameters, name, 0) == 1 && !name.isEmpty
     case .ipAddress(let address):
-      X509_VERIFY_PARAM_set1_ip_asc(parameters, address)
+      isSet = X509_VERIFY_PARAM_set1_ip_asc(parameters, address) == 1
     case .spiffe:
-      break  // Compared after the handshake; the chain is verified in it.
+      isSet = true  // Compared after the handshake; the chain is verified in it.
+    }
+    guard isSet || context.trustsAnyServer else {
+      throw TLSContext.error(.wrongName, "\(expected) names no server: set whom to expect")
     }
   }
 
   deinit { SSL_free(session) }
 
+  // What an error means is read from the thread's queue, in which others may have left something.
+
   func handshake() throws(TLSError) -> Progress {
+    ERR_clear_error()
     let result = SSL_do_handshake(session)
     guard result == 1 else { return try progress(result) }
     if case .spiffe(let wanted) = expected, peerIdentity()?.spiffe != wanted {
@@ -303,12 +318,14 @@ final class TLSSession {
   /// Bytes read, or why none.
   func read(into buffer: UnsafeMutableRawBufferPointer) throws(TLSError) -> (Int, Progress) {
     var count = 0
+    ERR_clear_error()
     let result = SSL_read_ex(session, buffer.baseAddress, buffer.count, &count)
     return result == 1 ? (count, .done) : (0, try progress(result))
   }
 
   func write(_ bytes: UnsafeRawBufferPointer) throws(TLSError) -> (Int, Progress) {
     var count = 0
+    ERR_clear_error()
     let result = SSL_write_ex(session, bytes.baseAddress, bytes.count, &count)
     return result == 1 ? (count, .done) : (0, try progress(result))
   }

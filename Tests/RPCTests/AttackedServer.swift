@@ -58,6 +58,7 @@ final class AttackedServer {
     return try await withReactor { reactor in
       var configuration = ChannelConfiguration()
       configuration.tls = tls
+      configuration.expectedServer = .hostName("localhost")
       let channel = Channel(
         reactor: reactor, configuration: configuration,
         address: .ipv4(address: 0x7F00_0001, port: port))

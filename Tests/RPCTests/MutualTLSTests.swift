@@ -11,6 +11,7 @@ import Testing
   /// A server as `config` with a policy that lets the provisioner call Echo, and a channel to it.
   private struct Peers {
     let server: Server
+    let address: SocketAddress
     let channel: Channel
     var client: TestingV1.EchoServiceClient { TestingV1.EchoServiceClient(channel: channel) }
 
@@ -22,7 +23,7 @@ import Testing
       policy.allow([TestingV1.EchoServiceMethods.echo], to: .provisioner)
       self.server = Server(reactor: reactor, interceptors: [policy])
       self.server.register(EchoService().methods)
-      let address = try self.server.listen(
+      address = try self.server.listen(
         on: .ipv4(address: 0x7F00_0001, port: 0), tls: TLSContext.server(server))
       var configuration = ChannelConfiguration()
       configuration.tls = try TLSContext.client(client)
@@ -47,6 +48,47 @@ import Testing
       let answer = try await peers.client.echo(EchoServer.request("hello", payload: payload))
       #expect(answer.text == "hello")
       #expect(answer.payload == payload)
+    }
+  }
+
+  /// OpenSSL checks no name at all where it is given an empty one.
+  @Test func aClientThatNamesNoServerIsRefused() async throws {
+    let certificates = try TestCertificates()
+    let (client, server) = (
+      try certificates.configuration(for: "provisioner"),
+      try certificates.configuration(for: "config")
+    )
+    try await withReactor { reactor in
+      for expected in [ExpectedServer.hostName(""), .ipAddress("localhost")] {
+        let peers = try Peers(reactor, client: client, server: server, expecting: expected)
+        let error = await peers.failure()
+        #expect(error?.code == .unavailable)
+        #expect(error?.message.contains("names no server") == true, "\(expected)")
+      }
+      let peers = try Peers(reactor, client: client, server: server)
+      var configuration = ChannelConfiguration()
+      configuration.tls = try TLSContext.client(client)
+      let channel = Channel(
+        reactor: reactor, configuration: configuration, address: peers.address)
+      let error = await rpcError {
+        _ = try await TestingV1.EchoServiceClient(channel: channel).echo(EchoServer.request("x"))
+      }
+      #expect(error?.message.contains("names no server") == true)
+    }
+  }
+
+  @Test func aServerOfAnotherHostNameIsRefused() async throws {
+    let certificates = try TestCertificates()
+    let (client, server) = (
+      try certificates.configuration(for: "provisioner"),
+      try certificates.configuration(for: "config")
+    )
+    try await withReactor { reactor in
+      let wrong = ExpectedServer.hostName("other.example.com")
+      let peers = try Peers(reactor, client: client, server: server, expecting: wrong)
+      let error = await peers.failure()
+      #expect(error?.code == .unavailable)
+      #expect(error?.message.contains("is for another name") == true)
     }
   }
 

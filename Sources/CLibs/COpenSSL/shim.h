@@ -19,6 +19,14 @@ static inline long storeplane_SSL_CTX_set_minimum_version(SSL_CTX *context, int 
   return SSL_CTX_set_min_proto_version(context, version);
 }
 
+// Every handshake is whole: no renegotiation (RFC 9113 section 9.2.1), no resumption, whose tickets and
+// cached sessions cost memory and would outlive the check of the client's certificate.
+static inline int storeplane_SSL_CTX_forbid_resumption(SSL_CTX *context) {
+  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  return SSL_CTX_set_num_tickets(context, 0);
+}
+
 static inline long storeplane_SSL_CTX_set_mode(SSL_CTX *context, long mode) {
   return SSL_CTX_set_mode(context, mode);
 }
