@@ -207,8 +207,8 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
     let index = Int(descriptor)
     while registrations.count <= index { registrations.append(Registration()) }
     registrations[index].generation &+= 1
-    registrations[index].handler = handler
     try control(EPOLL_CTL_ADD, descriptor, interest)
+    registrations[index].handler = handler
   }
 
   package func modify(_ descriptor: Int32, for interest: Readiness) throws(SystemError) {

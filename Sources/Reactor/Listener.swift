@@ -11,6 +11,8 @@ package final class Listener: ReadinessHandler {
     package var connectionsPerAddress = 7_500
     /// The kernel's queue of connections not accepted yet.
     package var backlog: Int32 = 1024
+    /// Connections accepted in one turn of the loop, so that a flood of them does not keep it from others.
+    package var acceptsPerTurn = 64
     /// How long accepting rests when the process has no descriptor left.
     package var descriptorPause: Duration = .milliseconds(100)
 
@@ -53,7 +55,9 @@ package final class Listener: ReadinessHandler {
   }
 
   package func ready(_ readiness: Readiness) {
-    while isAccepting {
+    var accepts = 0
+    while isAccepting, accepts < limits.acceptsPerTurn {
+      accepts += 1
       do {
         guard let (descriptor, peer) = try socket.accept() else { return }
         admit(descriptor, peer)

@@ -48,10 +48,16 @@ struct Socket: ~Copyable {
     guard stat(path, &status) == 0 else { return }
     if status.st_mode & S_IFMT != S_IFSOCK { throw SystemError("bind to \(path)", code: EEXIST) }
     let probe = try Socket(for: .unix(path: path))
-    if (try? probe.connect(to: .unix(path: path))) != nil {
-      throw SystemError("bind to \(path)", code: EADDRINUSE)
+    do {
+      _ = try probe.connect(to: .unix(path: path))
+    } catch {
+      guard error.code == ECONNREFUSED else {
+        throw SystemError("bind to \(path)", code: error.code)
+      }
+      unlink(path)
+      return
     }
-    unlink(path)
+    throw SystemError("bind to \(path)", code: EADDRINUSE)
   }
 
   func accept() throws(SystemError) -> (descriptor: Int32, peer: SocketAddress?)? {
