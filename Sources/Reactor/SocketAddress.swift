@@ -48,7 +48,7 @@ package enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
 
   /// What tells one host from another: the address without a port, of IPv6 the network, since a host
   /// may have all addresses of a /64; nil on a Unix socket.
-  var host: SocketAddress? {
+  package var host: SocketAddress? {
     switch self {
     case .ipv4(let address, _): .ipv4(address: address, port: 0)
     case .ipv6(let address, _) where address.starts(with: SocketAddress.mappedIPv4):

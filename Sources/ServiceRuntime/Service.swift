@@ -127,7 +127,8 @@ package final class Service {
       RequestContextInterceptor(), CallObserver(logger: logger, metrics: metrics), policy,
     ]
     if let caller = try callerInterceptor() { interceptors.append(caller) }
-    let server = Server(reactor: reactor, interceptors: interceptors)
+    let limits = ServerLimits(memoryBytes: MemoryLimit.bytes())
+    let server = Server(reactor: reactor, limits: limits, interceptors: interceptors)
     for methods in builtIn + services { server.register(methods) }
     server.observer = ConnectionObserver(server, logger: logger, metrics: metrics)
     self.server = server

@@ -136,6 +136,10 @@ import Testing
     Attack("oversized_message", is: "status 8"),
     Attack("oversized_frame", is: "goaway 6 too large frame size"),
     Attack("nested_message", is: "status 13"),
+    Attack("calls_of_one_address", "callsInProgressPerAddress=20", is: "10 x status 8"),
+    Attack(
+      "held_messages_of_one_address", "heldBytesPerAddress=4000000",
+      is: "[0-4] left, the others: 8"),
     Attack(
       "connections_of_one_address", "listener.connectionsPerAddress=20",
       is: "20 served, then a further one"),

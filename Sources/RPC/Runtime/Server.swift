@@ -20,6 +20,7 @@ package final class Server {
   package private(set) var isDraining = false
   package var connectionCount: Int { connections.count }
   package var observer: (any ServerObserver)?
+  private var shares: [SocketAddress: AddressShare] = [:]
   private var pastTraffic = HTTP2Traffic()
   /// Of all connections, those that have ended included.
   package var traffic: HTTP2Traffic {
@@ -65,7 +66,7 @@ package final class Server {
         listener?.close()
         return
       }
-      let accepted = ServerConnection(self)
+      let accepted = ServerConnection(self, self.share(of: connection.peer))
       accepted.listener = listener
       do {
         try accepted.start(connection)
@@ -103,23 +104,45 @@ package final class Server {
 
   func method(at path: String) -> ServerMethod? { methods[path] }
 
-  func admit() -> Bool {
-    if callsInProgress >= limits.callsInProgress { return false }
+  /// Unix sockets have no address that would tell one client from another: each connection is its own.
+  private func share(of peer: SocketAddress?) -> AddressShare {
+    guard let host = peer?.host else { return AddressShare() }
+    let share = shares[host] ?? AddressShare()
+    shares[host] = share
+    share.connections += 1
+    return share
+  }
+
+  func admit(_ share: AddressShare) -> Bool {
+    guard callsInProgress < limits.callsInProgress,
+      share.callsInProgress < limits.callsInProgressPerAddress
+    else { return false }
     callsInProgress += 1
+    share.callsInProgress += 1
     return true
   }
 
-  func release() { callsInProgress -= 1 }
+  func release(_ share: AddressShare) {
+    callsInProgress -= 1
+    share.callsInProgress -= 1
+  }
 
   /// Claims memory for messages; false when there is no more to be had. Giving back always succeeds.
-  func hold(bytes change: Int) -> Bool {
-    if change > 0, heldBytes + change > limits.heldBytes { return false }
+  func hold(bytes change: Int, _ share: AddressShare) -> Bool {
+    if change > 0 {
+      guard heldBytes + change <= limits.heldBytes,
+        share.heldBytes + change <= limits.heldBytesPerAddress
+      else { return false }
+    }
     heldBytes += change
+    share.heldBytes += change
     return true
   }
 
   func connectionEnded(_ connection: ServerConnection) {
     connections[ObjectIdentifier(connection)] = nil
+    connection.share.connections -= 1
+    if let host = connection.peer?.host, connection.share.connections == 0 { shares[host] = nil }
     pastTraffic += connection.traffic
     connection.listener?.connectionEnded(connection.peer)
     if connections.isEmpty {

@@ -11,6 +11,7 @@ package final class ServerConnection: HTTP2ConnectionOwner {
   weak var listener: Listener?
   private lazy var life = ConnectionLife(self)
 
+  let share: AddressShare
   private var heldBytes = 0
   private var abandonedCalls = 0
 
@@ -18,21 +19,30 @@ package final class ServerConnection: HTTP2ConnectionOwner {
   private var lastPath: [UInt8] = []
   private var lastMethod: ServerMethod?
 
-  init(_ server: Server) { self.server = server }
+  init(_ server: Server, _ share: AddressShare) {
+    self.server = server
+    self.share = share
+  }
 
   deinit { http2?.disown() }
 
   var loop: EventLoop { server.reactor.loop }
-  var peer: SocketAddress? { http2?.peer }
-  var peerIdentity: PeerIdentity? { http2?.peerIdentity }
+  // Kept past the connection's end: its handlers may go on for a while.
+  private(set) var peer: SocketAddress?
+  private(set) var peerIdentity: PeerIdentity?
 
   func start(_ connection: Connection) throws {
+    peer = connection.peer
     let http2 = HTTP2Connection(connection, role: .server, limits: server.limits.http2, owner: self)
     self.http2 = http2
     try http2.start()
   }
 
-  func announceShutdown() { http2?.session?.announceShutdown() }
+  func announceShutdown() {
+    // One that is still shaking hands has no call to lose.
+    guard let session = http2?.session else { return close() }
+    session.announceShutdown()
+  }
   func shutdown() { http2?.session?.shutdown() }
   func close() { http2?.close() }
 
@@ -45,12 +55,12 @@ package final class ServerConnection: HTTP2ConnectionOwner {
   func hold(bytes change: Int) throws(RPCError) {
     if change > 0 {
       let limit = server.limits.heldBytesPerConnection
-      guard heldBytes + change <= limit, server.hold(bytes: change) else {
+      guard heldBytes + change <= limit, server.hold(bytes: change, share) else {
         throw RPCError(
           .resourceExhausted, "too many bytes of messages are held; send and take fewer at once")
       }
     } else {
-      _ = server.hold(bytes: change)
+      _ = server.hold(bytes: change, share)
     }
     heldBytes += change
   }
@@ -62,7 +72,7 @@ package final class ServerConnection: HTTP2ConnectionOwner {
       throw RPCError(
         .resourceExhausted, "too many handlers of ended calls go on; try again later")
     }
-    if !server.admit() {
+    if !server.admit(share) {
       server.observer?.callRefused(.callsInProgress)
       throw RPCError(.resourceExhausted, "too many calls in progress; try again later")
     }
@@ -72,7 +82,7 @@ package final class ServerConnection: HTTP2ConnectionOwner {
 
   func finishedHandler(wasAbandoned: Bool) {
     if wasAbandoned { abandonedCalls -= 1 }
-    server.release()
+    server.release(share)
   }
 
   func callEnded() { life.touch() }
@@ -80,6 +90,7 @@ package final class ServerConnection: HTTP2ConnectionOwner {
   // MARK: HTTP2ConnectionOwner
 
   package func ready(_ connection: HTTP2Connection) {
+    peerIdentity = connection.peerIdentity
     server.observer?.connectionOpened()
     if server.isDraining { connection.session?.shutdown() }
     life.begin()

@@ -10,15 +10,18 @@ package struct ServerLimits: Sendable {
   package var messageBytes = 4 * 1024 * 1024
   /// Handlers running at once, those of cancelled calls included: past it, RESOURCE_EXHAUSTED.
   package var callsInProgress = 4096
+  /// The same for the connections of one client by its IP address.
+  package var callsInProgressPerAddress = 3072
   /// Handlers of one connection that go on after their call was ended (Rapid Reset, deadlines): past
   /// it, RESOURCE_EXHAUSTED. All of a connection's calls may end at once.
   package var abandonedCallsPerConnection = 256
   /// When a client that was refused for one of these two may come again, give or take half, so that
   /// those refused together do not come together (`grpc-retry-pushback-ms`, gRFC A6).
   package var retryPushback: Duration = .milliseconds(200)
-  /// Bytes of messages held for one connection, and for all: requests being received or handled,
-  /// responses that the client does not take. Past it, RESOURCE_EXHAUSTED.
+  /// Bytes of messages held for one connection, for those of one IP address, and for all: requests being
+  /// received or handled, responses that the client does not take. Past it, RESOURCE_EXHAUSTED.
   package var heldBytesPerConnection = 96 * 1024 * 1024
+  package var heldBytesPerAddress = 192 * 1024 * 1024
   package var heldBytes = 256 * 1024 * 1024
   /// How long a unary call may take, its response taken by the client, when the client names no
   /// deadline, or a later one.
@@ -41,4 +44,14 @@ package struct ServerLimits: Sendable {
   package var shutdownNotice: Duration = .milliseconds(200)
 
   package init() {}
+
+  /// With a quarter of what memory there is for messages, where that is less than the default.
+  ///
+  /// - Parameter memoryBytes: what the process may have; nil without a limit.
+  package init(memoryBytes: Int?) {
+    guard let memoryBytes else { return }
+    heldBytes = min(heldBytes, memoryBytes / 4)
+    heldBytesPerAddress = min(heldBytesPerAddress, heldBytes / 4 * 3)
+    heldBytesPerConnection = min(heldBytesPerConnection, heldBytes / 2)
+  }
 }

@@ -39,9 +39,12 @@ def field(number, payload):
 
 
 class Attacker:
-    def __init__(self, port, settings=None, greets=True, acknowledges=True, tls=False, receive_buffer=None):
+    def __init__(self, port, settings=None, greets=True, acknowledges=True, tls=False, receive_buffer=None,
+                 source=None):
         self.started = time.monotonic()
         self.socket = socket.socket()
+        if source:
+            self.socket.bind((source, 0))
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.connect(("127.0.0.1", port))

@@ -478,9 +478,14 @@ def case_tiny_messages(port):
     return kept_and_refused(attacker, [1, 3])
 
 
-def case_held_messages(port):
+def case_held_messages_of_one_address(port):
+    # Another one than that of the client at the side.
+    return case_held_messages(port, "127.0.0.2")
+
+
+def case_held_messages(port, source=None):
     # Messages that are never complete, as fast as the windows allow.
-    attacker = Attacker(port)
+    attacker = Attacker(port, source=source)
     streams = list(odd(50))
     for stream in streams:
         attacker.send(attacker.head(stream) + frame(DATA, 0, stream, b"\0" + struct.pack(">I", 4_000_000)))
@@ -618,6 +623,17 @@ def greeted(connection):
         return connection.recv(1) != b""
     except ConnectionResetError:
         return False
+
+
+def case_calls_of_one_address(port):
+    """Connections of another address than the client's at the side, with streams that stay open."""
+    attackers = [Attacker(port, source="127.0.0.2") for _ in range(3)]
+    refused = 0
+    for attacker in attackers:
+        attacker.send(b"".join(attacker.head(stream, CONVERSE) for stream in odd(10)))
+        attacker.round_trip()
+        refused += sum(fields.get("grpc-status") == "8" for fields in attacker.headers.values())
+    return f"{refused} x status 8"
 
 
 def case_many_connections(port):
