@@ -19,6 +19,7 @@ package final class HTTP2Stream {
   private var chunk: [UInt8] = []
   private var offset = 0
   private var queue: [[UInt8]] = []
+  private var queueHead = 0
   private var trailers: Trailers = .open
   fileprivate(set) package var queuedBytes = 0
   private var isDeferred = false
@@ -129,7 +130,18 @@ package final class HTTP2Stream {
   }
 
   private func advance() {
-    chunk = queue.isEmpty ? [] : queue.removeFirst()
     offset = 0
+    if queueHead == queue.count {
+      chunk = []
+      return
+    }
+    chunk = queue[queueHead]
+    queue[queueHead] = []
+    queueHead += 1
+    // Not one by one: a window full of small messages would be moved for each of them.
+    if queueHead * 2 >= queue.count {
+      queue.removeFirst(queueHead)
+      queueHead = 0
+    }
   }
 }
