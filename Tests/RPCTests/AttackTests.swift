@@ -172,6 +172,8 @@ import Testing
   @Test(arguments: [
     Attack("pings_with_calls", is: "answered"),
     Attack("forgotten_gaps", is: "status 0, no answer"),
+    // Dropped unseen, at less than it costs to send it, and its window given back.
+    Attack("stray_data", is: "status 0, status 0"),
     Attack("late_trailers", is: "status 4, status 0"),
     Attack("trailers_of_requests", is: "status 0, status 0, http 405, status 0"),
     Attack("skipped_streams", is: "100 x status 0"),

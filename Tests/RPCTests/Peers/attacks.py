@@ -268,6 +268,17 @@ def case_padding_flood(port):
     return attacker.ending()
 
 
+def case_stray_data(port):
+    # Several windows of single bytes, then of large frames, on a stream that is over.
+    attacker = Attacker(port)
+    attacker.send(attacker.call(1))
+    first = attacker.answer(1)
+    tiny, large = frame(DATA, 0, 1, b"x") * 1000, frame(DATA, 0, 1, b"x" * 16_384) * 10
+    attacker.flood(itertools.chain(itertools.repeat(tiny, 500), itertools.repeat(large, 50)))
+    attacker.send(attacker.call(3))
+    return f"{first}, {attacker.answer(3)}"
+
+
 def case_pings_with_calls(port):
     # A client that measures the round trip with each response is no attacker.
     attacker = Attacker(port)
