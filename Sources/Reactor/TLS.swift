@@ -13,6 +13,7 @@ package struct TLSError: Error, CustomStringConvertible, Equatable {
     case noPeerCertificate = "the peer sent no certificate"
     case refusedByPeer = "the peer refused our certificate or parameters"
     case notTLS = "the peer does not speak TLS"
+    case noApplicationProtocol = "the peer agrees to no application protocol of ours"
     case `protocol` = "the TLS exchange failed"
 
     /// As metrics name it.
@@ -26,6 +27,7 @@ package struct TLSError: Error, CustomStringConvertible, Equatable {
       case .noPeerCertificate: "no_certificate"
       case .refusedByPeer: "refused_by_peer"
       case .notTLS: "not_tls"
+      case .noApplicationProtocol: "no_application_protocol"
       case .protocol: "protocol"
       }
     }
@@ -56,7 +58,8 @@ package struct TLSConfiguration: Sendable {
   package var authoritiesFile: String?
   /// A server: refuse clients that send no certificate of a trusted authority.
   package var requiresClientCertificate = false
-  /// Application protocols, the preferred one first.
+  /// Application protocols, the preferred one first. A peer that agrees to none is refused, unless
+  /// `http/1.1` is among them, which is what those speak who name none.
   package var applicationProtocols: [String] = []
   /// What is given as bytes instead of as files.
   package var inMemory = TLSCredentials()
@@ -227,8 +230,13 @@ package final class TLSContext: @unchecked Sendable {
     selectProtocolsAsServer(context)
   }
 
+  fileprivate var requiresProtocol: Bool {
+    !protocols.isEmpty && !configuration.applicationProtocols.contains("http/1.1")
+  }
+
   private func selectProtocolsAsServer(_ context: OpaquePointer) {
     if protocols.isEmpty { return }
+    if requiresProtocol { refuseClientsThatNameNoProtocol(context) }
     SSL_CTX_set_alpn_select_cb(
       context,
       { _, out, outLength, offered, offeredLength, argument in
@@ -240,6 +248,21 @@ package final class TLSContext: @unchecked Sendable {
         out.pointee = UnsafePointer(selected)
         return result == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL
       }, Unmanaged.passUnretained(self).toOpaque())
+  }
+
+  private func refuseClientsThatNameNoProtocol(_ context: OpaquePointer) {
+    SSL_CTX_set_client_hello_cb(
+      context,
+      { session, alert, _ in
+        let negotiation = UInt32(TLSEXT_TYPE_application_layer_protocol_negotiation)
+        var content: UnsafePointer<UInt8>?
+        var length = 0
+        if SSL_client_hello_get0_ext(session, negotiation, &content, &length) == 1 {
+          return SSL_CLIENT_HELLO_SUCCESS
+        }
+        alert?.pointee = SSL_AD_NO_APPLICATION_PROTOCOL
+        return SSL_CLIENT_HELLO_ERROR
+      }, nil)
   }
 
   /// The oldest entry of OpenSSL's error queue as text; the queue is emptied.
@@ -312,6 +335,9 @@ final class TLSSession {
     if case .spiffe(let wanted) = expected, peerIdentity()?.spiffe != wanted {
       throw TLSError(.wrongName, "wanted \(wanted), found \(peerIdentity()?.spiffe ?? "none")")
     }
+    if context.requiresProtocol, applicationProtocol == nil {
+      throw TLSError(.noApplicationProtocol, "it named none")
+    }
     return .done
   }
 
@@ -364,6 +390,8 @@ final class TLSSession {
     switch Int32(truncatingIfNeeded: last & 0x7F_FFFF) {
     case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE: return TLSContext.error(.noPeerCertificate, "")
     case SSL_R_HTTP_REQUEST, SSL_R_WRONG_VERSION_NUMBER: return TLSContext.error(.notTLS, "")
+    case SSL_R_NO_APPLICATION_PROTOCOL, SSL_R_CALLBACK_FAILED:
+      return TLSContext.error(.noApplicationProtocol, "")
     case 1000...1255: return TLSContext.error(.refusedByPeer, "")
     default: return TLSContext.error(.protocol, "")
     }

@@ -46,6 +46,7 @@ import Testing
     ("not yet valid", "certificate_not_yet_valid", "bad certificate"),
     ("stranger", "unknown_authority", "unknown ca"),
     ("anonymous", "no_certificate", "certificate required"),
+    ("without HTTP/2", "no_application_protocol", "no application protocol"),
     ("plain", "not_tls", "cannot connect"),
   ])
   func refusedClientsAreToldAndCounted(client: String, reason: String, alert: String) async throws {
@@ -55,6 +56,7 @@ import Testing
       case "expired": try ours.configuration(for: "audit", age: 7200, lifetimeSeconds: 3600)
       case "not yet valid": try ours.configuration(for: "audit", age: -600)
       case "stranger": try theirs.configuration(for: "audit")
+      case "without HTTP/2": try ours.configuration(for: "audit", protocols: [])
       case "anonymous":
         TLSConfiguration(authoritiesFile: ours.authorityFile, applicationProtocols: ["h2"])
       default: nil
