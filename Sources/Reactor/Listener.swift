@@ -31,6 +31,8 @@ package final class Listener: ReadinessHandler {
 
   /// Replaced to use new certificates for the connections to come.
   package var tls: TLSContext?
+  /// Called for each connection that is closed since its address has too many.
+  package var refused: ((SocketAddress) -> Void)?
   /// Where it listens: with port 0 asked for, the port that the kernel chose.
   package let address: SocketAddress
 
@@ -70,8 +72,9 @@ package final class Listener: ReadinessHandler {
   private func admit(_ descriptor: Int32, _ peer: SocketAddress?) {
     let host = peer?.host
     let openOfHost = host.flatMap { openByHost[$0] } ?? 0
-    if host != nil, openOfHost >= limits.connectionsPerAddress {
+    if let peer, host != nil, openOfHost >= limits.connectionsPerAddress {
       Glibc.close(descriptor)
+      refused?(peer)
       return
     }
     guard

@@ -8,6 +8,8 @@ final class CallMetrics {
   private let finished: Family<Counter>
   private let duration: Family<Histogram>
   private let inProgress: Family<Gauge>
+  private let receivedBytes: Family<Counter>
+  private let sentBytes: Family<Counter>
   private var instruments: [String: Instruments] = [:]
   /// Those used last: most calls are of few methods.
   private var latest: Instruments?
@@ -17,6 +19,8 @@ final class CallMetrics {
     let started: Counter
     let duration: Histogram
     let inProgress: Gauge
+    let receivedBytes: Counter
+    let sentBytes: Counter
     /// By the number of their status.
     var finished = [Counter?](repeating: nil, count: StatusCode.allCases.count)
 
@@ -25,6 +29,8 @@ final class CallMetrics {
       started = metrics.started.with(path)
       duration = metrics.duration.with(path)
       inProgress = metrics.inProgress.with(path)
+      receivedBytes = metrics.receivedBytes.with(path)
+      sentBytes = metrics.sentBytes.with(path)
     }
   }
 
@@ -38,6 +44,14 @@ final class CallMetrics {
       labels: ["method"])
     inProgress = metrics.gauges(
       "\(prefix)_in_progress", help: "Calls under way.", labels: ["method"])
+    receivedBytes = metrics.counters(
+      "\(prefix)_received_message_bytes_total",
+      help: "Bytes of messages received by calls that have ended, as they were on the wire.",
+      labels: ["method"])
+    sentBytes = metrics.counters(
+      "\(prefix)_sent_message_bytes_total",
+      help: "Bytes of messages sent by calls that have ended, as they were on the wire.",
+      labels: ["method"])
   }
 
   func began(_ path: String) {
@@ -46,10 +60,14 @@ final class CallMetrics {
     instruments.inProgress.add(1)
   }
 
-  func ended(_ path: String, _ code: StatusCode, after elapsed: Duration) {
+  func ended(
+    _ path: String, _ code: StatusCode, after elapsed: Duration, receivedBytes: Int, sentBytes: Int
+  ) {
     let instruments = instruments(for: path)
     instruments.inProgress.add(-1)
     instruments.duration.observe(elapsed)
+    instruments.receivedBytes.increment(by: UInt64(receivedBytes))
+    instruments.sentBytes.increment(by: UInt64(sentBytes))
     handled(instruments, code).increment()
   }
 

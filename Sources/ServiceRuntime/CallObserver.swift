@@ -27,7 +27,9 @@ package final class CallObserver: ServerInterceptor {
     }
     let failure = error.map { RPCError($0) }
     let elapsed = Instant.now() - context.received
-    calls.ended(context.method.path, failure?.code ?? .ok, after: elapsed)
+    calls.ended(
+      context.method.path, failure?.code ?? .ok, after: elapsed,
+      receivedBytes: context.receivedBytes, sentBytes: context.sentBytes)
     if logger.logLevel <= .info { log(context, failure, elapsed) }
   }
 

@@ -15,6 +15,8 @@ package final class ClientCallObserver: ClientInterceptor {
   package func began(_ call: inout OutgoingCall) { calls.began(call.method.path) }
 
   package func ended(_ call: OutgoingCall, _ end: CallEnd) {
-    calls.ended(call.method.path, end.status.code, after: Instant.now() - call.begun)
+    calls.ended(
+      call.method.path, end.status.code, after: Instant.now() - call.begun,
+      receivedBytes: end.receivedBytes, sentBytes: end.sentBytes)
   }
 }

@@ -2,7 +2,7 @@ import HTTP2
 package import Logging
 package import Observability
 package import RPC
-import Reactor
+package import Reactor
 import Resilience
 
 /// Counts what becomes of a server's connections, and logs those that did not end well.
@@ -15,6 +15,7 @@ package final class ConnectionObserver: ServerObserver {
   private let opened: Counter
   private let cutOffs: Family<Counter>
   private let handshakeFailures: Family<Counter>
+  private let refusedConnections: Counter
   private let refusals: Family<Counter>
   private let unloggedEnds: Counter
   private var lines: TokenBucket
@@ -29,6 +30,9 @@ package final class ConnectionObserver: ServerObserver {
     handshakeFailures = metrics.counters(
       "grpc_server_handshake_failures_total", help: "Connections whose TLS handshake failed.",
       labels: ["reason"])
+    refusedConnections = metrics.counter(
+      "grpc_server_refused_connections_total",
+      help: "Connections closed at once since their address has too many.")
     refusals = metrics.counters(
       "grpc_server_refused_total", help: "Calls refused before their handler began.",
       labels: ["reason"])
@@ -72,13 +76,18 @@ package final class ConnectionObserver: ServerObserver {
   package func connectionEnded(_ end: ServerConnectionEnd) {
     if case .handshakeFailed(let reason, let detail) = end.cause {
       handshakeFailures.with(reason).increment()
-      return log("handshake failed", end, reason, detail)
+      return log("handshake failed", end.peer, end.peerIdentity, reason, detail)
     }
     open.add(-1)
     if case .cutOff(let reason) = end.cause {
       cutOffs.with(reason).increment()
-      log("connection cut off", end, reason)
+      log("connection cut off", end.peer, end.peerIdentity, reason)
     }
+  }
+
+  package func connectionRefused(_ peer: SocketAddress) {
+    refusedConnections.increment()
+    log("connection refused", peer, nil, "too many connections of its address")
   }
 
   package func callRefused(_ refusal: ServerRefusal) {
@@ -86,15 +95,16 @@ package final class ConnectionObserver: ServerObserver {
   }
 
   private func log(
-    _ message: Logger.Message, _ end: ServerConnectionEnd, _ reason: String, _ detail: String = ""
+    _ message: Logger.Message, _ peer: SocketAddress?, _ identity: PeerIdentity?,
+    _ reason: String, _ detail: String = ""
   ) {
     guard case .allowed = lines.take(at: Self.now()).verdict else {
       return unloggedEnds.increment()
     }
     var metadata: Logger.Metadata = ["reason": "\(reason)"]
     if !detail.isEmpty { metadata["detail"] = "\(detail)" }
-    if let peer = end.peer { metadata["address"] = "\(peer)" }
-    if let identity = end.peerIdentity?.spiffe { metadata["peer"] = "\(identity)" }
+    if let peer { metadata["address"] = "\(peer)" }
+    if let identity = identity?.spiffe { metadata["peer"] = "\(identity)" }
     logger.warning(message, metadata: metadata)
   }
 }

@@ -169,6 +169,27 @@ import Testing
     }
   }
 
+  @Test func bytesOfMessagesAreCounted() async throws {
+    try await withReactor { reactor in
+      let metrics = MetricsRegistry()
+      let intercepted = try Intercepted(reactor, [ClientCallObserver(metrics: metrics)])
+      let client = intercepted.client
+      for text in ["12345", "123"] { _ = try await client.echo(EchoServer.request(text)) }
+      let (writer, stream) = try await client.converse()
+      for text in ["1", "22", "333"] { try await writer.write(EchoServer.request(text)) }
+      writer.finish()
+      while try await stream.next() != nil {}
+      let seen = String(decoding: metrics.exposition(), as: UTF8.self)
+      // Five bytes before each message, two in it before the text; of the answers the later two have an
+      // index of two.
+      for (method, sent, received) in [("Echo", 22, 22), ("Converse", 27, 31)] {
+        let label = "{method=\"/storeplane.testing.v1.EchoService/\(method)\"}"
+        #expect(seen.contains("\ngrpc_client_sent_message_bytes_total\(label) \(sent)\n"))
+        #expect(seen.contains("\ngrpc_client_received_message_bytes_total\(label) \(received)\n"))
+      }
+    }
+  }
+
   @Test(arguments: Ending.allCases)
   private func everyOutcomeIsCountedOnce(ending: Ending) async throws {
     try await withReactor { reactor in

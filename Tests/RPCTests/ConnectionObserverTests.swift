@@ -1,5 +1,6 @@
 import Contracts
 import Foundation
+import Interop
 import Observability
 import PythonPeer
 import RPC
@@ -89,15 +90,8 @@ import Testing
   }
 
   @Test func cutOffsAndResetsAreCounted() async throws {
-    let metrics = MetricsRegistry()
-    let log = LogLines()
-    let logger = log.logger
-    let running = try await RunningServer { reactor in
-      let server = Server(reactor: reactor)
-      server.register(EchoService().methods)
-      server.observer = ConnectionObserver(server, logger: logger, metrics: metrics)
-      return server
-    }
+    let (metrics, log) = (MetricsRegistry(), LogLines())
+    let running = try await running(metrics, log)
     let cases = [
       "5.1.1 a stream number that decreases", "5.4.1 a connection error is told by GOAWAY",
       "generic/3.4 RST_STREAM", "8.1.2.3 no :path",
@@ -105,15 +99,77 @@ import Testing
     let verdicts = try PythonPeer.run(
       InteropTests.peer("http2_rules.py"), cases: cases.map { "\(running.port) \($0)" })
     #expect(verdicts == cases.map { _ in "ok" })
-    let seen = await running.reactor.run { _ in
-      String(decoding: metrics.exposition(), as: UTF8.self)
-    }
+    let seen = await lines(metrics, of: running)
     for line in [
       "grpc_server_cut_offs_total{reason=\"decreasing_stream_id\"} 1",
       "grpc_server_cut_offs_total{reason=\"protocol_error\"} 1",
       "grpc_server_resets_received_total 1", "grpc_server_resets_sent_total 1",
-    ] { #expect(seen.contains("\n\(line)\n"), "\(seen)") }
+    ] { #expect(seen.contains(line), "\(seen)") }
     #expect(log.all.count == 2)
+    withExtendedLifetime(running) {}
+  }
+
+  /// A server whose observer writes to `metrics` and `log`, on a thread of its own.
+  private func running(
+    _ metrics: MetricsRegistry, _ log: LogLines, limits: ServerLimits = ServerLimits()
+  ) async throws -> RunningServer {
+    let logger = log.logger
+    return try await RunningServer { reactor in
+      let server = Server(reactor: reactor, limits: limits)
+      server.register(EchoService().methods)
+      server.register(TestService().served)
+      server.observer = ConnectionObserver(server, logger: logger, metrics: metrics)
+      return server
+    }
+  }
+
+  private func lines(_ metrics: MetricsRegistry, of running: RunningServer) async -> Set<String> {
+    await running.reactor.run { _ in
+      Set(
+        String(decoding: metrics.exposition(), as: UTF8.self).split(separator: "\n").map(
+          String.init))
+    }
+  }
+
+  @Test func connectionsPastThoseOfAnAddressAreCountedAndLogged() async throws {
+    var limits = ServerLimits()
+    limits.listener.connectionsPerAddress = 1
+    let (metrics, log) = (MetricsRegistry(), LogLines())
+    let running = try await running(metrics, log, limits: limits)
+    let first = try RawClient(port: running.port)
+    for _ in 0..<200 { #expect(try RawClient(port: running.port).readToEnd() == "") }
+    let seen = await lines(metrics, of: running)
+    #expect(seen.contains("grpc_server_refused_connections_total 200"))
+    #expect(seen.contains("grpc_server_connections_total 1"))
+    // A burst of 50 and 5 a second: how many there are depends on the time it took.
+    #expect(log.all.count >= 50)
+    #expect(
+      seen.contains { $0 == "grpc_server_unlogged_ends_total \(200 - log.all.count)" }, "\(seen)")
+    #expect(
+      log.all.allSatisfy {
+        $0.hasPrefix("connection refused address=127.0.0.1:")
+          && $0.hasSuffix("reason=too many connections of its address")
+      })
+    withExtendedLifetime((running, first)) {}
+  }
+
+  @Test func whatIsNoCallOfOursIsCountedByItsReason() async throws {
+    let (metrics, log) = (MetricsRegistry(), LogLines())
+    let running = try await running(metrics, log)
+    let cases = ["http_errors", "unsupported_encoding"].map { "\($0) \(running.port)" }
+    _ = try PythonPeer.run(InteropTests.peer("interop_client.py"), cases: cases)
+    _ = try PythonPeer.run(
+      InteropTests.peer("attacks.py"), cases: ["too_many_fields \(running.port)"])
+    let seen = await lines(metrics, of: running)
+      .filter { $0.hasPrefix("grpc_server_refused_total{") }
+    #expect(
+      seen == [
+        "grpc_server_refused_total{reason=\"not_grpc\"} 3",
+        "grpc_server_refused_total{reason=\"malformed_field\"} 2",
+        "grpc_server_refused_total{reason=\"unknown_method\"} 1",
+        "grpc_server_refused_total{reason=\"unknown_encoding\"} 1",
+        "grpc_server_refused_total{reason=\"headers_too_large\"} 1",
+      ])
     withExtendedLifetime(running) {}
   }
 }

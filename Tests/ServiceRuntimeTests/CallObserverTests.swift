@@ -46,6 +46,9 @@ import Testing
         observed.counts == [
           "grpc_server_started_total{echo} 4", "grpc_server_in_progress{echo} 0",
           "grpc_server_handling_seconds_count{echo} 4",
+          // Five bytes before each message, two in it before the text.
+          "grpc_server_received_message_bytes_total{echo} 47",
+          "grpc_server_sent_message_bytes_total{echo} 24",
           "grpc_server_handled_total{echo,code=\"OK\"} 2",
           "grpc_server_handled_total{echo,code=\"FAILED_PRECONDITION\"} 1",
           "grpc_server_handled_total{echo,code=\"UNKNOWN\"} 1",
@@ -64,6 +67,8 @@ import Testing
         observed.counts == [
           "grpc_server_started_total{echo} 1", "grpc_server_in_progress{echo} 0",
           "grpc_server_handling_seconds_count{echo} 1",
+          "grpc_server_received_message_bytes_total{echo} 12",
+          "grpc_server_sent_message_bytes_total{echo} 0",
           "grpc_server_handled_total{echo,code=\"DEADLINE_EXCEEDED\"} 1",
         ])
     }

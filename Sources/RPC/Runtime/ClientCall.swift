@@ -27,6 +27,8 @@ class ClientCall: HTTP2StreamHandler {
   private var failure: RPCError?
   private var refusal: RPCError?
   private var hasBegun = false
+  private var receivedBytes = 0
+  private var sentBytes = 0
   private(set) var isFinished = false
   private(set) var initialMetadata = Metadata()
   private(set) var trailingMetadata = Metadata()
@@ -161,6 +163,7 @@ class ClientCall: HTTP2StreamHandler {
       let reason = "the request has a message of more than \(most) bytes"
       return refuse(RPCError(.resourceExhausted, reason))
     }
+    sentBytes += message.count
     if !attempts.areOver {
       request.append(message)
       if requestIsTooLarge {
@@ -245,7 +248,8 @@ class ClientCall: HTTP2StreamHandler {
   private func tellInterceptors() {
     let end = CallEnd(
       status: failure ?? RPCError(.ok, ""), initialMetadata: initialMetadata,
-      trailingMetadata: trailingMetadata, attempts: attempts.made)
+      trailingMetadata: trailingMetadata, attempts: attempts.made, receivedBytes: receivedBytes,
+      sentBytes: sentBytes)
     for interceptor in channel.interceptors.reversed() { interceptor.ended(outgoing, end) }
   }
 
@@ -346,6 +350,7 @@ class ClientCall: HTTP2StreamHandler {
 
   func received(_ bytes: UnsafeRawBufferPointer) {
     if isFinished { return consumed(bytes.count) }
+    receivedBytes += bytes.count
     do throws(RPCError) {
       try deframer.feed(bytes) { message, wasCompressed throws(RPCError) in
         self.options.record?.lastWasCompressed = wasCompressed

@@ -39,4 +39,7 @@ package struct CallEnd {
   package let trailingMetadata: Metadata
   /// How many times the call was made; none if there was no connection.
   package let attempts: Int
+  /// Bytes of messages, as they are on the wire. What is sent again counts once.
+  package let receivedBytes: Int
+  package let sentBytes: Int
 }

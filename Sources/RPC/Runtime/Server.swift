@@ -75,6 +75,7 @@ package final class Server {
         listener?.connectionEnded(connection.peer)
       }
     }
+    made.refused = { [weak self] peer in self?.observer?.connectionRefused(peer) }
     listener = made
     listeners.append(made)
     return made.address

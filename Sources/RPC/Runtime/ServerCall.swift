@@ -40,6 +40,9 @@ package class ServerCall: HTTP2StreamHandler {
   /// What ended the call before its handler did.
   private var earlyEnd: RPCError?
   private var isAbandoned = false
+  /// Bytes of messages, with their prefixes and as they are on the wire.
+  private(set) var receivedBytes = 0
+  final var sentBytes = 0
   private var gatheredBytes = 0
   private var heldBytes = 0
 
@@ -89,6 +92,7 @@ package class ServerCall: HTTP2StreamHandler {
 
   package func received(_ bytes: UnsafeRawBufferPointer) {
     if isFinished { return }
+    receivedBytes += bytes.count
     do throws(RPCError) {
       try deframer.feed(bytes) { message, wasCompressed throws(RPCError) in
         try self.received(message: message, wasCompressed: wasCompressed)

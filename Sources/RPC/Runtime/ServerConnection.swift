@@ -109,18 +109,20 @@ package final class ServerConnection: HTTP2ConnectionOwner {
   ) -> HTTP2Stream? {
     defer { head.reset() }
     life.touch()
-    if overflowed { return refusal(431) }
-    if !head.isPost { return refusal(405) }
-    if !head.contentTypeIsGRPC { return refusal(415) }
-    if head.hasBadField { return refusal(400) }
+    if overflowed { return refuse(.headersTooLarge, 431) }
+    if !head.isPost { return refuse(.notGRPC, 405) }
+    if !head.contentTypeIsGRPC { return refuse(.notGRPC, 415) }
+    if head.hasBadField { return refuse(.malformedField, 400) }
     guard let method = route() else {
       let path = String(decoding: head.path, as: UTF8.self)
-      return refusal(200, RPCError(.unimplemented, "no such method: \(path.prefix(200))"))
+      return refuse(
+        .unknownMethod, 200, RPCError(.unimplemented, "no such method: \(path.prefix(200))"))
     }
     if head.encoding == nil {
       let accepted = MessageEncoding.accepted
-      return refusal(
-        200, RPCError(.unimplemented, "unknown grpc-encoding; one of \(accepted) would do"))
+      return refuse(
+        .unknownEncoding, 200,
+        RPCError(.unimplemented, "unknown grpc-encoding; one of \(accepted) would do"))
     }
     return method.makeCall(method, self).open(head)
   }
@@ -144,7 +146,10 @@ package final class ServerConnection: HTTP2ConnectionOwner {
     return method
   }
 
-  private func refusal(_ status: Int, _ error: RPCError? = nil) -> HTTP2Stream {
+  private func refuse(
+    _ refusal: ServerRefusal, _ status: Int, _ error: RPCError? = nil
+  ) -> HTTP2Stream {
+    server.observer?.callRefused(refusal)
     let handler = RefusedCall(status, error)
     let stream = HTTP2Stream(handler)
     handler.stream = stream

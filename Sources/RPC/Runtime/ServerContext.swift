@@ -36,6 +36,10 @@ package struct ServerContext {
     nonmutating set { call.trailingMetadata = newValue }
   }
 
+  /// Bytes of messages received and sent so far, as they are on the wire.
+  package var receivedBytes: Int { call.receivedBytes }
+  package var sentBytes: Int { call.sentBytes }
+
   /// Whether the request message that was taken last came compressed.
   package var requestWasCompressed: Bool { call.requestWasCompressed }
 

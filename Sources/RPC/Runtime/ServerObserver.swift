@@ -8,6 +8,9 @@ package protocol ServerObserver: AnyObject {
   func connectionOpened()
   /// Also for connections that were never opened.
   func connectionEnded(_ end: ServerConnectionEnd)
+  /// One that its address has too many of (`Listener.Limits.connectionsPerAddress`), before anything was
+  /// read from it.
+  func connectionRefused(_ peer: SocketAddress)
   func callRefused(_ refusal: ServerRefusal)
 }
 
@@ -15,6 +18,12 @@ package protocol ServerObserver: AnyObject {
 package enum ServerRefusal: String, CaseIterable, Sendable {
   case callsInProgress = "calls_in_progress"
   case abandonedHandlers = "abandoned_handlers"
+  // What is no call of ours, and so in no metric of a method.
+  case headersTooLarge = "headers_too_large"
+  case notGRPC = "not_grpc"
+  case malformedField = "malformed_field"
+  case unknownMethod = "unknown_method"
+  case unknownEncoding = "unknown_encoding"
 }
 
 /// How a client's connection ended.

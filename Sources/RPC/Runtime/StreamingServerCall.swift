@@ -66,6 +66,7 @@ final class StreamingServerCall<Request: ProtobufMessage, Response: ProtobufMess
     let framed = message.framed(compressed && sendsGzip ? .gzip : .identity)
     responseBytes = stream.queuedBytes + framed.count
     try holdBytes()
+    sentBytes += framed.count
     try await gate.write(framed, to: stream)
   }
 

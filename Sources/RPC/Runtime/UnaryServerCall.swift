@@ -60,6 +60,7 @@ final class UnaryServerCall: ServerCall {
     messageBytes = message.count
     try holdBytes()
     sendHeaders()
+    sentBytes += message.count
     stream?.send(message)
   }
 }
