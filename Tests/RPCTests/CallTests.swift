@@ -174,6 +174,49 @@ import Testing
     }
   }
 
+  /// A handler that goes on for a client that has left keeps its place.
+  @Test func abandonedHandlersCountAsCallsInProgress() async throws {
+    try await withReactor { reactor in
+      var limits = ServerLimits()
+      limits.callsInProgress = 1
+      limits.retryPushback = .milliseconds(2)
+      var configuration = ChannelConfiguration()
+      // Only pushback makes the second attempt come before the deadline.
+      configuration.service.defaults.retry = RetryPolicy(
+        attempts: 2, codes: [.resourceExhausted], backoff: .seconds(60), backoffMax: .seconds(60))
+      let echo = try EchoServer(reactor, limits: limits, configuration: configuration)
+      let method = MethodDescriptor(
+        service: "test.Stubborn", name: "Stay", clientStreaming: false, serverStreaming: false)
+      var waiting: CheckedContinuation<Void, Never>?
+      let stay: (TestingV1.EchoRequest, ServerContext) async throws -> TestingV1.EchoResponse = {
+        _, _ in
+        await withCheckedContinuation { waiting = $0 }
+        return TestingV1.EchoResponse()
+      }
+      echo.server.register([.unary(method, stay)])
+      let leaving = reactor.loop.spawn(on: reactor) {
+        _ = await rpcError {
+          let _: TestingV1.EchoResponse = try await echo.channel.unary(
+            method, EchoServer.request("x"))
+        }
+      }
+      while waiting == nil { await Task.yield() }
+      leaving.cancel()
+      await leaving.value
+      let record = CallRecord()
+      let error = await rpcError {
+        _ = try await echo.client.echo(
+          EchoServer.request("refused"), options: CallOptions(record: record))
+      }
+      #expect(error?.message == "too many calls in progress; try again later")
+      #expect(record.attempts == 2)
+      #expect(echo.server.callsInProgress == 1)
+      waiting?.resume()
+      while echo.server.callsInProgress > 0 { await Task.yield() }
+      #expect(try await echo.client.echo(EchoServer.request("served")).text == "served")
+    }
+  }
+
   /// The policy's own delay is longer than the call may take: only pushback gets further attempts made.
   @Test func refusedCallsAreMadeAgainWhenTheServerSays() async throws {
     try await withReactor { reactor in
