@@ -208,6 +208,7 @@ package final class Service {
   func stopped() async {
     if stopSignals == 0 { await withCheckedContinuation { stopWaiter = $0 } }
     grpcHealth.set(.notServing)
+    grpcHealth.end()
     health.beginDraining()
     for drain in drainers { drain() }
     let grace = configuration[PlatformSettings.shutdownGrace]

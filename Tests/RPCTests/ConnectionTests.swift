@@ -104,4 +104,22 @@ import Testing
       watch.cancel()
     }
   }
+
+  @Test func watchesOfTheHealthDoNotHoldUpADrain() async throws {
+    try await withReactor { reactor in
+      let echo = try EchoServer(reactor)
+      let client = GRPCHealthV1.HealthClient(channel: echo.channel)
+      echo.health.set(.serving)
+      let watch = try await client.watch(.init())
+      #expect(try await watch.next()?.status == .serving)
+      echo.health.set(.notServing)
+      echo.health.end()
+      #expect(try await watch.next()?.status == .notServing)
+      #expect(await rpcError { _ = try await watch.next() }?.code == .unavailable)
+      let late = try await client.watch(.init())
+      #expect(try await late.next()?.status == .notServing)
+      #expect(await rpcError { _ = try await late.next() }?.code == .unavailable)
+      await echo.server.drain(until: .now() + .seconds(3600))
+    }
+  }
 }

@@ -36,7 +36,7 @@ do {
       print("listening on port \(address.port ?? 0)")
       fflush(nil)
       // Serves until it is killed; the suspended task keeps the server alive.
-      await withCheckedContinuation { (_: CheckedContinuation<Void, Never>) in }
+      await withUnsafeContinuation { (_: UnsafeContinuation<Void, Never>) in }
       _ = server
     } catch {
       print("rpc-interop-server: cannot listen on port \(port): \(error)")

@@ -13,9 +13,11 @@ package final class HealthService: GRPCHealthV1.HealthHandler {
   private var watchers: [Int: Watcher] = [:]
   private var nextWatcher = 0
 
+  private var isOver = false
+
   private struct Watcher {
     let service: String
-    let wake: () -> Void
+    let changes: AsyncStream<Void>.Continuation
   }
 
   package init() {}
@@ -23,7 +25,13 @@ package final class HealthService: GRPCHealthV1.HealthHandler {
   /// Sets the status of `service`, and tells those who watch it.
   package func set(_ status: Status, for service: String = "") {
     if statuses.updateValue(status, forKey: service) == status { return }
-    for watcher in watchers.values where watcher.service == service { watcher.wake() }
+    for watcher in watchers.values where watcher.service == service { watcher.changes.yield() }
+  }
+
+  /// Ends all watches, after their last status: they would otherwise keep a server from draining.
+  package func end() {
+    isOver = true
+    for watcher in watchers.values { watcher.changes.finish() }
   }
 
   package func check(
@@ -55,7 +63,8 @@ package final class HealthService: GRPCHealthV1.HealthHandler {
       of: Void.self, bufferingPolicy: .bufferingNewest(1))
     let id = nextWatcher
     nextWatcher += 1
-    watchers[id] = Watcher(service: request.service) { continuation.yield() }
+    watchers[id] = Watcher(service: request.service, changes: continuation)
+    if isOver { continuation.finish() }
     defer { watchers[id] = nil }
     // The specification: an unknown service is reported as such, and may appear later.
     var last = statuses[request.service] ?? .serviceUnknown
@@ -67,7 +76,8 @@ package final class HealthService: GRPCHealthV1.HealthHandler {
       last = status
       try await responses.write(response(status))
     }
-    throw RPCError(.cancelled, "the call was cancelled")
+    throw isOver
+      ? RPCError(.unavailable, "the server stops") : RPCError(.cancelled, "the call was cancelled")
   }
 
   private func response(_ status: Status) -> GRPCHealthV1.HealthCheckResponse {
