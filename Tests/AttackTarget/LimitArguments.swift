@@ -68,6 +68,7 @@ enum LimitArguments {
     [
       "http2.refusedStreams": \.http2.refusedStreams,
       "http2.windowUpdates": \.http2.windowUpdates,
+      "inflatedBytes": \.inflatedBytes,
     ]
   }
 }

@@ -129,7 +129,14 @@ extension HTTP2Session {
     case NGHTTP2_HEADERS.rawValue:
       headerStream = nil
       headersReceived(frame.hd.stream_id, endsStream: ends)
-    case NGHTTP2_DATA.rawValue: if ends { stream(frame.hd.stream_id)?.handler?.receivedEnd() }
+    case NGHTTP2_DATA.rawValue:
+      if ends {
+        stream(frame.hd.stream_id)?.handler?.receivedEnd()
+      } else if frame.data.padlen > 0, frame.hd.length == frame.data.padlen,
+        let misconduct = conduct.receivedPadding(now: now)
+      {
+        fail(misconduct)
+      }
     case NGHTTP2_SETTINGS.rawValue:
       if frame.hd.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) == 0 { delegate.receivedSettings() }
     case NGHTTP2_RST_STREAM.rawValue: traffic.receivedResets += 1

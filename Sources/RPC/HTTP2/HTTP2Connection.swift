@@ -33,6 +33,8 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
   private var isGreeted = false
   private var isFailing = false
   private var wait: (for: Wait, timer: LoopTimer)?
+  /// Until the peer is read again.
+  private var pause: LoopTimer?
 
   /// What the peer owes us and has a named time for.
   private enum Wait { case preface, headerBlock }
@@ -73,6 +75,17 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
 
   package func close() { connection.close() }
 
+  /// Leaves what the peer sends in the kernel for a while.
+  package func pauseReading(for duration: Duration) {
+    if !connection.isOpen { return }
+    connection.pauseReading()
+    if let pause { loop.cancel(pause) }
+    pause = loop.schedule(after: duration) { [unowned self] in
+      self.pause = nil
+      if established?.isOverfull == false { connection.resumeReading() }
+    }
+  }
+
   /// An owner calls this in its `deinit`: the connection may end later than that.
   package func disown() { owner = nil }
 
@@ -112,7 +125,7 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
     } catch {
       return connection.close()
     }
-    if !session.isOverfull { connection.resumeReading() }
+    if !session.isOverfull, pause == nil { connection.resumeReading() }
     if session.hasFailed {
       fail()
     } else if session.isFinished {
@@ -159,6 +172,8 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
 
   package func connectionEnded(_ connection: Connection, _ end: ConnectionEnd) {
     stopWaiting()
+    if let pause { loop.cancel(pause) }
+    pause = nil
     established?.abandonStreams(.connectionLost)
     owner?.ended(self, end)
   }

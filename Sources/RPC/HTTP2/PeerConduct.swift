@@ -70,9 +70,6 @@ struct PeerConduct {
 
   private static let endStream: UInt8 = 1
   private static let acknowledges: UInt8 = 1
-  private static let padded: UInt8 = 8
-  /// Padding and its length can make up this much of a frame without any data.
-  private static let paddingMax = 256
   /// For each frame of ours a peer may open windows so often: those of the connection and of the stream,
   /// for each of a few pieces in which it takes the frame.
   private static let windowUpdatesPerFrame = 8.0
@@ -81,28 +78,28 @@ struct PeerConduct {
   mutating func began(_ frame: Frame, streams: Int, now: UInt64) -> HTTP2Misconduct? {
     switch frame.type {
     case FrameType.data:
-      if frame.flags & PeerConduct.endStream != 0 { return nil }
-      let isPadding =
-        frame.flags & PeerConduct.padded != 0 && frame.length <= PeerConduct.paddingMax
-      return frame.length == 0 || isPadding ? wasted(now) : nil
+      return frame.length == 0 && frame.flags & PeerConduct.endStream == 0 ? wasted(now) : nil
     case FrameType.headers: return beganHeaders(frame, now)
     case FrameType.reset:
-      return isServer && !resets.add(limits.resets, now: now) ? .resets : nil
+      return isServer && !resets.add(within: limits.resets, now: now) ? .resets : nil
     case FrameType.settings:
       return frame.flags & PeerConduct.acknowledges == 0 ? wasted(now) : nil
     case FrameType.ping:
       return isServer && frame.flags & PeerConduct.acknowledges == 0
         ? pinged(streams: streams, now) : nil
     case FrameType.windowUpdate:
-      return windowUpdates.add(limits.windowUpdates, now: now) ? nil : .windowUpdates
+      return windowUpdates.add(within: limits.windowUpdates, now: now) ? nil : .windowUpdates
     // What is wrong with these nghttp2 tells.
     case FrameType.pushPromise, FrameType.continuation: return nil
     default: return wasted(now)
     }
   }
 
+  /// To be called at the end of a DATA frame that was all padding, and did not end its stream.
+  mutating func receivedPadding(now: UInt64) -> HTTP2Misconduct? { wasted(now) }
+
   private mutating func wasted(_ now: UInt64) -> HTTP2Misconduct? {
-    emptyFrames.add(limits.emptyFrames, now: now) ? nil : .emptyFrames
+    emptyFrames.add(within: limits.emptyFrames, now: now) ? nil : .emptyFrames
   }
 
   /// RFC 9113 section 5.1.1: a new stream has a higher number than all before it. Headers on a stream
@@ -146,13 +143,13 @@ struct PeerConduct {
     // Ours: a deadline, a response that is complete before its request.
     case .noError, .cancel: return nil
     case .refusedStream:
-      return refusedStreams.add(limits.refusedStreams, now: now) ? nil : .refusedStreams
+      return refusedStreams.add(within: limits.refusedStreams, now: now) ? nil : .refusedStreams
     default: return provokedError(now: now)
     }
   }
 
   /// The peer's doing was answered with an error that cost it nothing.
   mutating func provokedError(now: UInt64) -> HTTP2Misconduct? {
-    provokedResets.add(limits.provokedResets, now: now) ? nil : .provokedResets
+    provokedResets.add(within: limits.provokedResets, now: now) ? nil : .provokedResets
   }
 }

@@ -94,7 +94,12 @@ package class ServerCall: HTTP2StreamHandler {
     if isFinished { return }
     receivedBytes += bytes.count
     do throws(RPCError) {
+      if deframer.encoding != .identity, !connection.mayInflate() {
+        throw RPCError(
+          .resourceExhausted, "compressed messages come to too much; send less at once")
+      }
       try deframer.feed(bytes) { message, wasCompressed throws(RPCError) in
+        if wasCompressed { self.connection.inflated(message.count) }
         try self.received(message: message, wasCompressed: wasCompressed)
         // At once: a small frame may hold many messages that were compressed well.
         try self.holdBytes()

@@ -65,6 +65,18 @@ package final class ServerConnection: HTTP2ConnectionOwner {
     heldBytes += change
   }
 
+  /// Whether a compressed message may be inflated now.
+  func mayInflate() -> Bool {
+    share.inflatedBytes.add(0, within: server.limits.inflatedBytes, now: loop.now.nanoseconds)
+  }
+
+  /// Messages came to so many bytes when they were inflated, which costs their sender next to nothing.
+  func inflated(_ bytes: Int) {
+    let limit = server.limits.inflatedBytes
+    if share.inflatedBytes.add(Double(bytes), within: limit, now: loop.now.nanoseconds) { return }
+    http2?.pauseReading(for: share.inflatedBytes.excess(over: limit))
+  }
+
   /// Begins a handler, which `finishedHandler` ends.
   func admitHandler() throws(RPCError) {
     if abandonedCalls >= server.limits.abandonedCallsPerConnection {

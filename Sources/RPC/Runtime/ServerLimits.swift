@@ -23,6 +23,9 @@ package struct ServerLimits: Sendable {
   package var heldBytesPerConnection = 96 * 1024 * 1024
   package var heldBytesPerAddress = 192 * 1024 * 1024
   package var heldBytes = 256 * 1024 * 1024
+  /// Bytes that the compressed messages of one IP address's clients may come to: past it, its
+  /// connections are not read for a while, and what was read already is RESOURCE_EXHAUSTED.
+  package var inflatedBytes = RateLimit(burst: 16 * 1024 * 1024, perSecond: 64 * 1024 * 1024)
   /// How long a unary call may take, its response taken by the client, when the client names no
   /// deadline, or a later one.
   package var unaryCall: Duration = .seconds(120)

@@ -268,6 +268,18 @@ def case_padding_flood(port):
     return attacker.ending()
 
 
+def case_padded_messages(port):
+    # Many small messages, each hidden among padding.
+    attacker = Attacker(port)
+    streams = odd(600)
+    for stream in streams:
+        body = message(field(1, b"x"))
+        attacker.send(attacker.head(stream) + frame(DATA, 8, stream, b"\x20" + body + bytes(32))
+                      + frame(DATA, 1, stream, b""))
+        attacker.answer(stream)
+    return attacker.answers(streams)
+
+
 def case_stray_data(port):
     # Several windows of single bytes, then of large frames, on a stream that is over.
     attacker = Attacker(port)
@@ -461,6 +473,21 @@ def case_gzip_bombs(port):
     for _ in range(20):
         attacker.send(frame(DATA, 0, 1, framed))
     return attacker.answer(1)
+
+
+def case_gzip_bombs_in_calls(port):
+    # A kilobyte each that becomes a megabyte, all at once; then one more, once the connection is read again.
+    attacker = Attacker(port)
+    bomb = gzip.compress(field(2, b"x" * 1_000_000))
+    framed = b"\1" + struct.pack(">I", len(bomb)) + bomb
+    streams = odd(40)
+    attacker.send(b"".join(
+        attacker.head(stream, KEEP, extra=[("grpc-encoding", "gzip")]) + frame(DATA, 1, stream, framed)
+        for stream in streams))
+    attacker.round_trip()
+    statuses = [attacker.headers.get(stream, {}).get("grpc-status") for stream in streams]
+    attacker.send(attacker.call(81))
+    return f"{statuses.count('8')} x status 8, then {attacker.answer(81)}"
 
 
 def case_wide_messages(port):
