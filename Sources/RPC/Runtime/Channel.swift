@@ -3,10 +3,6 @@ package import Protobuf
 import RPCCore
 package import Reactor
 
-/// How the bytes of a message become what the caller is given, and how much memory that takes.
-typealias MessageDecoding<Message> =
-  (_ bytes: UnsafeRawBufferPointer, _ memoryBytes: inout Int) throws(RPCError) -> Message
-
 /// A gRPC client for one service by its address or name. Confined to its reactor.
 ///
 /// Connects when the first call needs it, and again after a loss, with growing delays; opens a further
@@ -77,22 +73,23 @@ package final class Channel {
   package func unary<Request: ProtobufMessage, Response: ProtobufMessage>(
     _ method: MethodDescriptor, _ request: Request, _ options: CallOptions = CallOptions()
   ) async throws -> Response {
-    try await unary(
-      method, request.framed(options.compresses ? .gzip : .identity), options,
-      Response.init(received:memoryBytes:))
+    var response = Response()
+    let framed = request.framed(options.compresses ? .gzip : .identity)
+    try await call(method, framed, options) { bytes throws(RPCError) in
+      response = try Response(received: bytes)
+    }.run()
+    return response
   }
 
-  private func unary<Response: Sendable>(
+  /// A unary call with its request, not begun.
+  private func call(
     _ method: MethodDescriptor, _ framed: [UInt8], _ options: CallOptions,
-    _ decode: @escaping MessageDecoding<Response>
-  ) async throws -> Response {
-    let call = UnaryClientCall<Response>(method, self, options, decode)
+    _ take: @escaping TakingResponse
+  ) -> UnaryClientCall {
+    let call = UnaryClientCall(method, self, options, take)
     call.send(framed)
     call.endRequest()
-    return try await call.cancelling {
-      call.start()
-      return try await call.result()
-    }
+    return call
   }
 
   package func serverStreaming<Request: ProtobufMessage, Response: ProtobufMessage>(
@@ -118,11 +115,14 @@ package final class Channel {
     _ method: MethodDescriptor, _ options: CallOptions = CallOptions(),
     _ body: (RequestWriter<Request>) async throws -> Void
   ) async throws -> Response {
-    let call = UnaryClientCall<Response>(
-      method, self, options, Response.init(received:memoryBytes:))
-    return try await call.cancelling {
+    var response = Response()
+    let gate = OutputGate()
+    let call = UnaryClientCall(method, self, options, gate: gate) { bytes throws(RPCError) in
+      response = try Response(received: bytes)
+    }
+    try await call.cancelling {
       try await call.open()
-      let writer = RequestWriter<Request>(call: call, gate: call.gate)
+      let writer = RequestWriter<Request>(call: call, gate: gate)
       do {
         try await body(writer)
         writer.finish()
@@ -133,8 +133,9 @@ package final class Channel {
           throw error
         }
       }
-      return try await call.result()
+      try await call.finished()
     }
+    return response
   }
 
   package func bidirectional<Request: ProtobufMessage, Response: ProtobufMessage>(
@@ -152,7 +153,9 @@ package final class Channel {
   package func unary(
     _ method: MethodDescriptor, serialized request: [UInt8], _ options: CallOptions = CallOptions()
   ) async throws -> [UInt8] {
-    try await unary(method, Channel.framed(request, options), options, Channel.copy)
+    var response: [UInt8] = []
+    try await call(method, Channel.framed(request, options), options) { response = Array($0) }.run()
+    return response
   }
 
   /// As `serverStreaming`, for who passes serialized messages on and looks into neither.

@@ -24,7 +24,7 @@ class ClientCall: HTTP2StreamHandler {
   private var timer: LoopTimer?
   private var retryTimer: LoopTimer?
   private var opening: UnsafeContinuation<Void, Never>?
-  private var failure: RPCError?
+  private(set) var failure: RPCError?
   private var refusal: RPCError?
   private var hasBegun = false
   private var receivedBytes = 0

@@ -1,60 +1,74 @@
 import RPCCore
 
 /// A call whose response is one message.
-final class UnaryClientCall<Response: Sendable>: ClientCall {
-  private let decode: MessageDecoding<Response>
-  private var response: Response?
-  private var outcome: Result<Response, RPCError>?
-  private var waiter: UnsafeContinuation<Response, any Error>?
-  let gate = OutputGate()
+///
+/// The message's type is in the closure that takes it alone: a generic class would look its metadata up
+/// at every use of a stored message.
+final class UnaryClientCall: ClientCall {
+  private let take: TakingResponse
+  /// Holds back the writer of a request of several messages.
+  private let gate: OutputGate?
+  private var hasResponse = false
+  private var waiter: UnsafeContinuation<Void, Never>?
 
   init(
     _ method: MethodDescriptor, _ channel: Channel, _ options: CallOptions,
-    _ decode: @escaping MessageDecoding<Response>
+    gate: OutputGate? = nil, _ take: @escaping TakingResponse
   ) {
-    self.decode = decode
+    self.take = take
+    self.gate = gate
     super.init(method, channel, options)
   }
 
   override func received(
     message: UnsafeRawBufferPointer, wasCompressed: Bool
   ) throws(RPCError) {
-    if response != nil {
+    if hasResponse {
       throw RPCError(.unimplemented, "\(method.path) has one response message, more came")
     }
-    var memoryBytes = 0
-    response = try decode(message, &memoryBytes)
+    try take(message)
+    hasResponse = true
   }
 
   override var fault: RPCError? {
-    response == nil
-      ? RPCError(.unimplemented, "\(method.path) has one response message, none came") : nil
+    hasResponse
+      ? nil : RPCError(.unimplemented, "\(method.path) has one response message, none came")
   }
 
   override func completed(_ result: Result<Void, RPCError>) {
-    switch result {
-    case .success:
-      outcome = response.map { .success($0) }
-      gate.fail(RPCError(.cancelled, "the server has answered; it reads no more"))
-    case .failure(let error):
-      outcome = .failure(error)
-      gate.fail(error)
-    }
-    if let outcome { waiter.take()?.resume(with: outcome.mapError { $0 as any Error }) }
+    gate?.fail(failure ?? RPCError(.cancelled, "the server has answered; it reads no more"))
+    waiter.take()?.resume()
   }
 
-  override func drained() { gate.drained() }
+  override func drained() { gate?.drained() }
 
-  /// Waits for the end of the call.
-  func result() async throws -> Response {
-    if let outcome { return try outcome.get() }
-    return try await withUnsafeThrowingContinuation { continuation in
-      // The task may have come here by way of the loop's queue, and the answer before it.
-      if let outcome {
-        continuation.resume(with: outcome.mapError { $0 as any Error })
-      } else {
+  /// Makes the call, and throws how it failed.
+  ///
+  /// What `cancelling` would do, with fewer layers: each costs a switch of executors.
+  func run(isolation: isolated (any Actor)? = #isolation) async throws {
+    nonisolated(unsafe) let call = self
+    await withTaskCancellationHandler {
+      _ = isolation
+      await withUnsafeContinuation { continuation in
         waiter = continuation
+        start()
+        // Of a task that was cancelled before.
+        if isFinished { waiter.take()?.resume() }
+      }
+    } onCancel: {
+      call.cancelFromAnywhere()
+    }
+    if let failure { throw failure }
+  }
+
+  /// Waits for the end of the call, and throws how it failed.
+  func finished() async throws {
+    if !isFinished {
+      await withUnsafeContinuation { continuation in
+        // The task may have come here by way of the loop's queue, and the answer before it.
+        if isFinished { continuation.resume() } else { waiter = continuation }
       }
     }
+    if let failure { throw failure }
   }
 }

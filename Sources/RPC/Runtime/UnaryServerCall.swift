@@ -1,5 +1,4 @@
 import HTTP2
-import Protobuf
 import RPCCore
 
 /// A call of one request and one response.
@@ -62,33 +61,5 @@ final class UnaryServerCall: ServerCall {
     sendHeaders()
     sentBytes += message.count
     stream?.send(message)
-  }
-}
-
-extension ProtobufMessage {
-  /// `memoryBytes` is set to what the message takes in memory, which is never less than on the wire.
-  init(received bytes: UnsafeRawBufferPointer, memoryBytes: inout Int) throws(RPCError) {
-    do throws(ProtobufError) {
-      try self.init(serialized: bytes, memoryBytes: &memoryBytes)
-    } catch {
-      throw RPCError(.internal, "cannot decode the message: \(error)")
-    }
-  }
-
-  /// The message behind its gRPC prefix.
-  func framed(_ encoding: MessageEncoding = .identity) -> [UInt8] {
-    if encoding == .gzip { return serialized().gzipped() }
-    var bytes = serialized(headroom: MessageDeframer.prefixBytes)
-    MessageDeframer.writePrefix(into: &bytes)
-    return bytes
-  }
-}
-
-extension [UInt8] {
-  /// A serialized message, compressed, behind its gRPC prefix.
-  func gzipped() -> [UInt8] {
-    var bytes = withUnsafeBytes { Gzip.compress($0, headroom: MessageDeframer.prefixBytes) }
-    MessageDeframer.writePrefix(into: &bytes, isCompressed: true)
-    return bytes
   }
 }
