@@ -43,10 +43,6 @@ package struct Instant: Comparable, Hashable, Sendable {
 extension Duration {
   /// Nanoseconds, clamped to what an Int64 holds (292 years).
   package var nanosecondsSaturating: Int64 {
-    let (seconds, attoseconds) = components
-    let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-    if overflow { return seconds < 0 ? .min : .max }
-    let (sum, over) = product.addingReportingOverflow(attoseconds / 1_000_000_000)
-    return over ? (seconds < 0 ? .min : .max) : sum
+    Int64(clamping: attoseconds / 1_000_000_000)
   }
 }

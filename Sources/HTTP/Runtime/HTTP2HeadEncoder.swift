@@ -62,7 +62,7 @@ enum HTTP2HeadEncoder {
         throw .fieldInvalid(name: String(copying: name))
       }
       let text = String(copying: name)
-      fields.append(text, String(copying: value), isSensitive: sensitive.contains(text))
+      fields.append(text, String(copying: value), isIndexed: !sensitive.contains(text))
     }
   }
 }

@@ -47,7 +47,7 @@ final class HTTP2Exchange: HTTP2StreamHandler {
     fields.append(":authority", request.authority)
     fields.append(":path", request.target)
     for field in request.headers {
-      fields.append(field.name, field.value, isSensitive: field.name == "authorization")
+      fields.append(field.name, field.value, isIndexed: field.name != "authorization")
     }
     if !body.isEmpty { fields.append("content-length", String(body.count)) }
     return fields

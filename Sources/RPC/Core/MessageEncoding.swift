@@ -4,7 +4,7 @@ package enum MessageEncoding: String, Sendable {
   case gzip
 
   /// All that is understood, as `grpc-accept-encoding` says it.
-  package static let accepted = "identity,gzip"
+  package static let accepted: StaticString = "identity,gzip"
 
   /// Nil for an encoding that is not understood.
   package init?(name: UnsafeBufferPointer<UInt8>) {

@@ -2,43 +2,93 @@ import CNghttp2
 
 /// Header fields to be sent. Names are lower case.
 package struct HeaderFields {
-  private struct Span {
-    let name: Range<Int>
-    let value: Range<Int>
-    let flags: UInt8
+  private enum Text {
+    /// Part of `bytes`, which nghttp2 copies.
+    case part(Range<Int>)
+    /// There for the life of the process.
+    case constant(UnsafeBufferPointer<UInt8>)
+
+    func buffer(in bytes: UnsafeBufferPointer<UInt8>) -> UnsafeBufferPointer<UInt8> {
+      switch self {
+      case .part(let range): UnsafeBufferPointer(rebasing: bytes[range])
+      case .constant(let buffer): buffer
+      }
+    }
+  }
+
+  private struct Field {
+    let name: Text
+    let value: Text
+    let isIndexed: Bool
+    /// Where `bytes` ended before it.
+    let start: Int
+
+    func nameValue(in bytes: UnsafeBufferPointer<UInt8>) -> nghttp2_nv {
+      var flags = isIndexed ? NGHTTP2_NV_FLAG_NONE.rawValue : NGHTTP2_NV_FLAG_NO_INDEX.rawValue
+      if case .constant = name { flags |= NGHTTP2_NV_FLAG_NO_COPY_NAME.rawValue }
+      if case .constant = value { flags |= NGHTTP2_NV_FLAG_NO_COPY_VALUE.rawValue }
+      let (name, value) = (name.buffer(in: bytes), value.buffer(in: bytes))
+      // nghttp2 only declares the pointers as mutable.
+      return nghttp2_nv(
+        name: UnsafeMutablePointer(mutating: name.baseAddress),
+        value: UnsafeMutablePointer(mutating: value.baseAddress), namelen: name.count,
+        valuelen: value.count, flags: UInt8(flags))
+    }
   }
 
   private var bytes: [UInt8] = []
-  private var spans: [Span] = []
+  private var fields: [Field] = []
 
   package init() {}
 
-  package var isEmpty: Bool { spans.isEmpty }
+  package var isEmpty: Bool { fields.isEmpty }
+  package var count: Int { fields.count }
 
-  /// `isSensitive` keeps the value out of HPACK's tables (tokens, cookies).
-  package mutating func append(_ name: String, _ value: String, isSensitive: Bool = false) {
+  /// What is not `isIndexed` stays out of HPACK's tables: secrets, and values that differ each time and
+  /// would push out all others.
+  package mutating func append(_ name: String, _ value: String, isIndexed: Bool = true) {
     let start = bytes.count
-    bytes.append(contentsOf: name.utf8)
-    let middle = bytes.count
-    bytes.append(contentsOf: value.utf8)
-    let flags = isSensitive ? UInt8(NGHTTP2_NV_FLAG_NO_INDEX.rawValue) : 0
-    spans.append(Span(name: start..<middle, value: middle..<bytes.count, flags: flags))
+    let name = add(name)
+    fields.append(Field(name: name, value: add(value), isIndexed: isIndexed, start: start))
+  }
+
+  package mutating func append(_ name: StaticString, _ value: String, isIndexed: Bool = true) {
+    let start = bytes.count
+    let name = HeaderFields.constant(name)
+    fields.append(Field(name: name, value: add(value), isIndexed: isIndexed, start: start))
+  }
+
+  package mutating func append(_ name: StaticString, _ value: StaticString) {
+    fields.append(
+      Field(
+        name: HeaderFields.constant(name), value: HeaderFields.constant(value), isIndexed: true,
+        start: bytes.count))
+  }
+
+  /// Drops all fields after the first `count`, and keeps the room.
+  package mutating func removeAll(after count: Int) {
+    guard count < fields.count else { return }
+    bytes.removeSubrange(fields[count].start...)
+    fields.removeSubrange(count...)
+  }
+
+  private mutating func add(_ text: String) -> Text {
+    let start = bytes.count
+    bytes.append(contentsOf: text.utf8)
+    return .part(start..<bytes.count)
+  }
+
+  private static func constant(_ text: StaticString) -> Text {
+    .constant(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
   }
 
   func withNameValues<R>(_ body: (UnsafePointer<nghttp2_nv>?, Int) -> R) -> R {
-    bytes.withUnsafeBufferPointer { buffer in
-      // nghttp2 copies what it is given here; it only declares the pointers as mutable.
-      let base = UnsafeMutablePointer(mutating: buffer.baseAddress)
-      return withUnsafeTemporaryAllocation(of: nghttp2_nv.self, capacity: spans.count) { values in
-        for (index, span) in spans.enumerated() {
-          values.initializeElement(
-            at: index,
-            to: nghttp2_nv(
-              name: base.map { $0 + span.name.lowerBound },
-              value: base.map { $0 + span.value.lowerBound }, namelen: span.name.count,
-              valuelen: span.value.count, flags: span.flags))
+    bytes.withUnsafeBufferPointer { bytes in
+      withUnsafeTemporaryAllocation(of: nghttp2_nv.self, capacity: fields.count) { values in
+        for (index, field) in fields.enumerated() {
+          values.initializeElement(at: index, to: field.nameValue(in: bytes))
         }
-        return body(values.baseAddress, spans.count)
+        return body(values.baseAddress, fields.count)
       }
     }
   }

@@ -16,6 +16,9 @@ package final class Channel {
   /// Those of every call, the first outermost.
   let interceptors: [any ClientInterceptor]
   var retryTokens: RetryTokens
+  /// Those that were called, which are no more than the contracts have.
+  private var methods: [String: ClientMethod] = [:]
+  private var lastMethod: ClientMethod?
 
   // Addresses, in the resolver's order, and those that it no longer names but that have calls.
   private var endpoints: [Endpoint] = []
@@ -177,6 +180,14 @@ package final class Channel {
     bytes += message
     MessageDeframer.writePrefix(into: &bytes)
     return bytes
+  }
+
+  func method(_ descriptor: MethodDescriptor) -> ClientMethod {
+    if let lastMethod, lastMethod.descriptor.path == descriptor.path { return lastMethod }
+    let method = methods[descriptor.path] ?? ClientMethod(descriptor, configuration)
+    methods[descriptor.path] = method
+    lastMethod = method
+    return method
   }
 
   // MARK: Placing calls

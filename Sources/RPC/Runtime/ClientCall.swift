@@ -7,14 +7,16 @@ import Reactor
 /// types is in the subclasses.
 class ClientCall: HTTP2StreamHandler {
   let channel: Channel
-  let options: CallOptions
+  let method: ClientMethod
+  let waitsForReady: Bool
+  private let compresses: Bool
+  private let record: CallRecord?
   private var outgoing: OutgoingCall
-  private let config: ServiceConfig.Method
-  private let responseBytesMax: Int
 
   /// Of the attempt under way, where there can be one only.
   private(set) var stream: HTTP2Stream?
-  private weak var connection: ClientConnection?
+  /// Held until the stream is closed.
+  private var connection: ClientConnection?
   private var deframer: MessageDeframer
 
   private var request = ReplayBuffer()
@@ -35,25 +37,23 @@ class ClientCall: HTTP2StreamHandler {
 
   init(_ method: MethodDescriptor, _ channel: Channel, _ options: CallOptions) {
     self.channel = channel
-    self.options = options
-    config = channel.configuration.service.method(method)
-    let timeout = options.timeout ?? config.timeout ?? channel.configuration.callTimeout
-    let longest = min(timeout, config.timeout ?? timeout)
+    let method = channel.method(method)
+    self.method = method
+    waitsForReady = options.waitForReady ?? method.config.waitForReady ?? false
+    compresses = options.compresses
+    record = options.record
     let now = channel.loop.now
+    var deadline = method.deadline(options.timeout, now: now)
+    if let inherited = CallDeadline.current { deadline = min(deadline, inherited) }
     outgoing = OutgoingCall(
-      method: method, deadline: min(now + longest, CallDeadline.current ?? .distantFuture),
-      begun: now, metadata: options.metadata)
-    responseBytesMax = min(
-      channel.configuration.messageBytes, config.responseBytesMax ?? .max)
-    deframer = MessageDeframer(messageBytesMax: responseBytesMax)
+      callee: method, deadline: deadline, begun: now, metadata: options.metadata)
+    deframer = MessageDeframer(messageBytesMax: method.responseBytesMax)
   }
 
-  var method: MethodDescriptor { outgoing.method }
   var deadline: Instant { outgoing.deadline }
-  var waitsForReady: Bool { options.waitForReady ?? config.waitForReady ?? false }
 
   /// How the messages of the request go out.
-  var encoding: MessageEncoding { options.compresses ? .gzip : .identity }
+  var encoding: MessageEncoding { compresses ? .gzip : .identity }
 
   // MARK: For subclasses
 
@@ -73,7 +73,7 @@ class ClientCall: HTTP2StreamHandler {
     hasBegun = true
     for interceptor in channel.interceptors { interceptor.began(&outgoing) }
     if let refusal { return end(.failure(refusal)) }
-    timer = channel.loop.schedule(at: deadline) { [unowned self] in
+    timer = channel.loop.schedule(at: deadline) {
       self.timer = nil
       let reason =
         !self.isUnderWay
@@ -81,7 +81,7 @@ class ClientCall: HTTP2StreamHandler {
         : "no answer before the deadline"
       self.end(.failure(RPCError(.deadlineExceeded, reason)))
     }
-    if let policy = config.hedging {
+    if let policy = method.config.hedging {
       let hedging = Hedging(self, policy)
       self.hedging = hedging
       hedging.beginAttempt()
@@ -116,14 +116,18 @@ class ClientCall: HTTP2StreamHandler {
   func openStream(
     for handler: any HTTP2StreamHandler, on connection: ClientConnection, previousAttempts: Int
   ) -> HTTP2Stream? {
-    let remaining = (deadline - Instant.now()).nanosecondsSaturating
-    if remaining <= 0 {
+    let now = channel.loop.now
+    if deadline <= now {
       end(.failure(RPCError(.deadlineExceeded, "the deadline passed before the call")))
       return nil
     }
     let stream = HTTP2Stream(handler)
     do {
-      try connection.open(stream, fields(remaining, previousAttempts))
+      let fields = method.requestFields(
+        nanoseconds: Int64(clamping: deadline.nanoseconds - now.nanoseconds),
+        previousAttempts: previousAttempts, compresses: compresses, outgoing.metadata,
+        on: connection)
+      try connection.open(stream, fields)
     } catch {
       fail(RPCError(.unavailable, "cannot open a stream: \(error)"))
       return nil
@@ -134,32 +138,12 @@ class ClientCall: HTTP2StreamHandler {
     return stream
   }
 
-  private func fields(_ remaining: Int64, _ previousAttempts: Int) -> HeaderFields {
-    var fields = HeaderFields()
-    fields.append(":method", "POST")
-    fields.append(":scheme", channel.configuration.tls == nil ? "http" : "https")
-    fields.append(":path", method.path)
-    fields.append(":authority", channel.configuration.authority)
-    fields.append("te", "trailers")
-    fields.append("content-type", "application/grpc")
-    fields.append("grpc-accept-encoding", MessageEncoding.accepted)
-    if options.compresses { fields.append("grpc-encoding", MessageEncoding.gzip.rawValue) }
-    fields.append("grpc-timeout", GRPCTimeout.encode(nanoseconds: remaining))
-    if previousAttempts > 0 {
-      fields.append("grpc-previous-rpc-attempts", String(previousAttempts))
-    }
-    for entry in outgoing.metadata.entries {
-      fields.append(
-        entry.name, Metadata.wireValue(entry.value), isSensitive: entry.name == "authorization")
-    }
-    return fields
-  }
-
   // MARK: The request
 
   /// Queues a message, prefix included, for this attempt and those that may follow.
   func send(_ message: [UInt8]) {
-    if let most = config.requestBytesMax, message.count - MessageDeframer.prefixBytes > most {
+    if let most = method.config.requestBytesMax, message.count - MessageDeframer.prefixBytes > most
+    {
       let reason = "the request has a message of more than \(most) bytes"
       return refuse(RPCError(.resourceExhausted, reason))
     }
@@ -235,7 +219,7 @@ class ClientCall: HTTP2StreamHandler {
     retryTimer = nil
     request.removeAll()
     if case .failure(let error) = result { failure = error }
-    if let record = options.record {
+    if let record {
       record.initialMetadata = initialMetadata
       record.trailingMetadata = trailingMetadata
       record.attempts = attempts.made
@@ -260,7 +244,8 @@ class ClientCall: HTTP2StreamHandler {
     _ result: Result<Void, RPCError>, _ fate: Attempts.Fate, pushback: Pushback? = nil
   ) {
     // First of all, so that the failure itself counts when its retry is weighed.
-    if case .answered = fate, let codes = config.hedging?.codes ?? config.retry?.codes {
+    if case .answered = fate, let codes = method.config.hedging?.codes ?? method.config.retry?.codes
+    {
       channel.retryTokens.note(result, codes, pushback)
     }
     guard case .failure(let error) = result,
@@ -280,7 +265,7 @@ class ClientCall: HTTP2StreamHandler {
   ) -> Duration? {
     if attempts.areOver { return nil }
     if attempts.repetitions.allow(fate) { return .zero }
-    guard let policy = config.retry, policy.codes.contains(error.code),
+    guard let policy = method.config.retry, policy.codes.contains(error.code),
       attempts.retries + 1 < policy.attempts, channel.retryTokens.allowRetries
     else { return nil }
     attempts.retries += 1
@@ -295,7 +280,7 @@ class ClientCall: HTTP2StreamHandler {
     if let stream, let connection { stream.hand(to: Attempt(leftOn: connection)) }
     stream = nil
     connection = nil
-    deframer = MessageDeframer(messageBytesMax: responseBytesMax)
+    deframer = MessageDeframer(messageBytesMax: method.responseBytesMax)
   }
 
   /// Of hedged attempts this one is the call.
@@ -353,7 +338,7 @@ class ClientCall: HTTP2StreamHandler {
     receivedBytes += bytes.count
     do throws(RPCError) {
       try deframer.feed(bytes) { message, wasCompressed throws(RPCError) in
-        self.options.record?.lastWasCompressed = wasCompressed
+        self.record?.lastWasCompressed = wasCompressed
         try self.received(message: message, wasCompressed: wasCompressed)
       }
     } catch {
@@ -371,7 +356,7 @@ class ClientCall: HTTP2StreamHandler {
   func closed(_ code: HTTP2ErrorCode) {
     let hadBegun = stream?.hasBegun ?? true
     stream = nil
-    connection?.streamClosed()
+    connection.take()?.streamClosed()
     if isFinished { return }
     let (error, fate) = failure(code, hadBegun: hadBegun)
     conclude(.failure(error), fate)

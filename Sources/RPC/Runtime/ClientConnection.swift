@@ -66,6 +66,9 @@ final class ClientConnection: HTTP2ConnectionOwner {
     return head
   }
 
+  /// Whether it has made no call yet.
+  var isNew: Bool { calls == 0 }
+
   func streamClosed() {
     if isUsedUp, !isLeaving { leave() }
     channel.roomMade()

@@ -23,7 +23,8 @@ extension ClientInterceptor {
 
 /// A call as interceptors see it.
 package struct OutgoingCall {
-  package let method: MethodDescriptor
+  let callee: ClientMethod
+  package var method: MethodDescriptor { callee.descriptor }
   package let deadline: Instant
   /// When it was made, before it waited for a connection.
   package let begun: Instant

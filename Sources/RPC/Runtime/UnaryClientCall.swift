@@ -24,7 +24,8 @@ final class UnaryClientCall: ClientCall {
     message: UnsafeRawBufferPointer, wasCompressed: Bool
   ) throws(RPCError) {
     if hasResponse {
-      throw RPCError(.unimplemented, "\(method.path) has one response message, more came")
+      throw RPCError(
+        .unimplemented, "\(method.descriptor.path) has one response message, more came")
     }
     try take(message)
     hasResponse = true
@@ -32,7 +33,8 @@ final class UnaryClientCall: ClientCall {
 
   override var fault: RPCError? {
     hasResponse
-      ? nil : RPCError(.unimplemented, "\(method.path) has one response message, none came")
+      ? nil
+      : RPCError(.unimplemented, "\(method.descriptor.path) has one response message, none came")
   }
 
   override func completed(_ result: Result<Void, RPCError>) {
