@@ -312,8 +312,7 @@ class ClientCall: HTTP2StreamHandler {
   // MARK: HTTP2StreamHandler
 
   func receivedHeaders(endsStream: Bool) {
-    guard let head = connection?.takeHead() else { return }
-    if head.isInformational || isFinished { return }
+    guard !isFinished, let head = connection?.head, !head.isInformational else { return }
     guard let outcome = head.outcome else { return receivedInitial(head) }
     concluded(head, stream, endsStream: endsStream)
     if case .success = outcome, deframer.holdsPartOfAMessage {

@@ -7,7 +7,8 @@ final class ClientConnection: HTTP2ConnectionOwner {
   private unowned let channel: Channel
   private unowned let endpoint: Endpoint
   private var http2: HTTP2Connection?
-  private var head = ResponseHead()
+  /// The header block that was received last.
+  let head = ResponseHead()
   private var timer: LoopTimer?
   private var readyAt: Instant?
   private var calls = 0
@@ -57,13 +58,6 @@ final class ClientConnection: HTTP2ConnectionOwner {
     guard let session = http2?.session else { throw HTTP2Error.refused("not connected") }
     try session.submitRequest(fields, for: stream, endsStream: false)
     calls += 1
-  }
-
-  /// The header block that has just been received.
-  func takeHead() -> ResponseHead {
-    defer { head = ResponseHead() }
-    hasAnswered = true
-    return head
   }
 
   /// Whether it has made no call yet.
@@ -134,7 +128,10 @@ final class ClientConnection: HTTP2ConnectionOwner {
 
   func receivedPingAnswer() { scheduleKeepalive() }
 
-  func beganHeaders() { head = ResponseHead() }
+  func beganHeaders() {
+    head.reset()
+    hasAnswered = true
+  }
 
   func received(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) {
     head.add(name, value)

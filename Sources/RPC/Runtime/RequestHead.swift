@@ -68,11 +68,11 @@ struct RequestHead {
       || equal(name, "connection")
   }
 
-  private static func equal(_ bytes: UnsafeBufferPointer<UInt8>, _ text: StaticString) -> Bool {
+  static func equal(_ bytes: UnsafeBufferPointer<UInt8>, _ text: StaticString) -> Bool {
     bytes.count == text.utf8CodeUnitCount && hasPrefix(bytes, text)
   }
 
-  private static func hasPrefix(_ bytes: UnsafeBufferPointer<UInt8>, _ text: StaticString) -> Bool {
+  static func hasPrefix(_ bytes: UnsafeBufferPointer<UInt8>, _ text: StaticString) -> Bool {
     text.withUTF8Buffer { prefix in bytes.count >= prefix.count && bytes.starts(with: prefix) }
   }
 }

@@ -1,7 +1,7 @@
 import RPCCore
 
 /// The header blocks of a response as they come in; one is reused for all of a connection.
-struct ResponseHead {
+final class ResponseHead {
   private(set) var httpStatus: Int?
   private(set) var contentTypeIsGRPC = false
   private(set) var grpcStatus: Int?
@@ -12,13 +12,33 @@ struct ResponseHead {
   private(set) var details: [UInt8] = []
   private(set) var metadata = Metadata()
 
-  mutating func add(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
-    let text = String(decoding: value, as: UTF8.self)
-    switch String(decoding: name, as: UTF8.self) {
-    case ":status": httpStatus = Int(text)
-    case "content-type": contentTypeIsGRPC = text.hasPrefix("application/grpc")
-    case "grpc-status": grpcStatus = Int(text) ?? StatusCode.unknown.rawValue
-    case "grpc-encoding": encoding = MessageEncoding(rawValue: text)
+  func reset() {
+    httpStatus = nil
+    contentTypeIsGRPC = false
+    grpcStatus = nil
+    encoding = .identity
+    pushback = nil
+    message = ""
+    details = []
+    metadata = Metadata()
+  }
+
+  func add(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
+    if RequestHead.equal(name, ":status") {
+      httpStatus = ResponseHead.number(value)
+    } else if RequestHead.equal(name, "content-type") {
+      contentTypeIsGRPC = RequestHead.hasPrefix(value, "application/grpc")
+    } else if RequestHead.equal(name, "grpc-status") {
+      grpcStatus = ResponseHead.number(value) ?? StatusCode.unknown.rawValue
+    } else if RequestHead.equal(name, "grpc-encoding") {
+      encoding = MessageEncoding(name: value)
+    } else {
+      addText(String(decoding: name, as: UTF8.self), String(decoding: value, as: UTF8.self))
+    }
+  }
+
+  private func addText(_ name: String, _ text: String) {
+    switch name {
     case "grpc-retry-pushback-ms": pushback = Pushback(text)
     case "grpc-message": message = GRPCMessageText.decode(text)
     case "grpc-status-details-bin": details = Base64.decode(Array(text.utf8)) ?? []
@@ -27,6 +47,17 @@ struct ResponseHead {
       _ = metadata.appendReceived(name: name, value: text)
     default: break
     }
+  }
+
+  /// A status of HTTP or gRPC: a few digits.
+  private static func number(_ text: UnsafeBufferPointer<UInt8>) -> Int? {
+    if text.isEmpty || text.count > 3 { return nil }
+    var number = 0
+    for character in text {
+      guard (0x30...0x39).contains(character) else { return nil }
+      number = number * 10 + Int(character - 0x30)
+    }
+    return number
   }
 
   /// Of HTTP 1xx, before the response.
