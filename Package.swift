@@ -206,7 +206,9 @@ let targets: [Target] = [
   executable(
     "EchoServer", path: "Benchmarks/EchoServer",
     ["Contracts", "Observability", "RPC", "Reactor", "ServiceRuntime", "TestKit", logging]),
-  executable("LoadClient", path: "Benchmarks/LoadClient", ["Contracts", "RPC", "Reactor"]),
+  executable(
+    "LoadClient", path: "Benchmarks/LoadClient",
+    ["Contracts", "Observability", "RPC", "Reactor", "ServiceRuntime"]),
 
   // What the attacks on the RPC server are aimed at.
   executable(

@@ -1,10 +1,13 @@
 import Contracts
 import Glibc
+import Observability
 import RPC
 import Reactor
+import ServiceRuntime
 
 // Keeps unary echo calls in flight against a server on the loopback, and prints the CPU microseconds
-// that a call costs this process.
+// that a call costs this process. Its channels have the interceptors of a service's, and each of its
+// tasks the context of a request of its own to pass on.
 
 let arguments = CommandLine.arguments
 guard arguments.count == 3, let port = UInt16(arguments[1]), let calls = Int(arguments[2]),
@@ -22,6 +25,15 @@ let connections = 10
   return [usage.ru_utime, usage.ru_stime].reduce(0) { $0 + $1.tv_sec * 1_000_000 + $1.tv_usec }
 }
 
+/// What each of the calls in flight passes on.
+let scopes = {
+  var generator = SystemRandomNumberGenerator()
+  return (0..<1000).map { _ in
+    let trace = TraceContext.root(isSampled: true, using: &generator)
+    return RequestContext(requestID: RequestID(using: &generator), trace: trace).scope
+  }
+}()
+
 final class Load {
   private static let callsInFlight = 100
   private let reactor: Reactor
@@ -38,7 +50,10 @@ final class Load {
     for client in clients {
       for _ in 0..<Load.callsInFlight {
         running += 1
-        reactor.loop.spawn(on: reactor) { await self.call(client) }
+        let scope = scopes[running % scopes.count]
+        reactor.loop.spawn(on: reactor) {
+          await RequestScope.$current.bound(to: scope) { await self.call(client) }
+        }
       }
     }
     await withCheckedContinuation { continuation in finished = { continuation.resume() } }
@@ -63,7 +78,12 @@ final class Load {
 let reactor = try Reactor()
 reactor.launch { reactor in
   let address = SocketAddress.ipv4(address: 0x7F00_0001, port: port)
-  let channels = (0..<connections).map { _ in Channel(reactor: reactor, address: address) }
+  let interceptors: [any ClientInterceptor] = [
+    RequestContextInterceptor(), ClientCallObserver(metrics: MetricsRegistry()),
+  ]
+  let channels = (0..<connections).map { _ in
+    Channel(reactor: reactor, interceptors: interceptors, address: address)
+  }
   let clients = channels.map { TestingV1.EchoServiceClient(channel: $0) }
   await Load(reactor, calls: calls / 10).run(clients)
   let before = cpuMicroseconds()

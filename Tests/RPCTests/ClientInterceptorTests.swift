@@ -75,6 +75,21 @@ import Testing
     }
   }
 
+  @Test func whatOneCallCarriesStaysOutOfTheNext() async throws {
+    try await withReactor { reactor in
+      let recorder = Recorder()
+      let intercepted = try Intercepted(reactor, [recorder])
+      for carried in [["a", "b"], [], ["c"], ["c"]] {
+        var metadata = Metadata()
+        for text in carried { metadata.append("x-seen-by", text) }
+        let options = CallOptions(metadata: metadata)
+        _ = try await intercepted.client.echo(EchoServer.request("x"), options: options)
+        let saw = recorder.ends.last?.trailingMetadata.entries.map(\.value)
+        #expect(saw == (carried + ["recorder"]).map { .text($0) })
+      }
+    }
+  }
+
   @Test func aCallOfSeveralAttemptsIsOne() async throws {
     try await withReactor { reactor in
       let recorder = Recorder()

@@ -91,7 +91,17 @@ package struct TraceContext: Sendable, Hashable {
 
   /// The header to send: version 00, 55 characters.
   package var traceparent: String {
-    "00-\(traceID)-\(Hex.text(parentID))-\(isSampled ? "01" : "00")"
+    // In one piece: every call that is made has it written.
+    String(unsafeUninitializedCapacity: Self.versionZeroLength) { text in
+      let dash = UInt8(ascii: "-")
+      text.initialize(repeating: UInt8(ascii: "0"))
+      (text[2], text[35], text[52]) = (dash, dash, dash)
+      Hex.write(traceID.high, into: text, at: 3)
+      Hex.write(traceID.low, into: text, at: 19)
+      Hex.write(parentID, into: text, at: 36)
+      if isSampled { text[54] = UInt8(ascii: "1") }
+      return text.count
+    }
   }
 
   private static let versionZeroLength = 55
@@ -119,11 +129,16 @@ enum Hex {
 
   /// 16 digits.
   static func text(_ value: UInt64) -> String {
-    String(unsafeUninitializedCapacity: 16) { buffer in
-      for index in 0..<16 {
-        buffer[index] = digit(UInt8(truncatingIfNeeded: value >> UInt64(60 - 4 * index)) & 15)
-      }
+    String(unsafeUninitializedCapacity: 16) { text in
+      write(value, into: text, at: 0)
       return 16
+    }
+  }
+
+  /// Writes 16 digits from `start` on.
+  static func write(_ value: UInt64, into text: UnsafeMutableBufferPointer<UInt8>, at start: Int) {
+    for index in 0..<16 {
+      text[start + index] = digit(UInt8(truncatingIfNeeded: value >> UInt64(60 - 4 * index)) & 15)
     }
   }
 }
