@@ -109,6 +109,7 @@ package final class Service {
       reactor: reactor, configuration: configuration,
       interceptors: [RequestContextInterceptor(), clientObserver],
       resolve: { try await resolver.resolve(address.host, port: address.port) })
+    channel.observer = ServerHealthLog(of: service, logger: logger)
     channels.append(channel)
     return channel
   }

@@ -74,6 +74,18 @@ import Testing
     #expect(least.defaults.hedging?.codes == [])
   }
 
+  @Test func healthIsAskedForWhereAServiceIsNamed() throws {
+    #expect(
+      try ServiceConfig(json: #"{"healthCheckConfig": {"serviceName": "a.B"}}"#)
+        .healthCheckService == "a.B")
+    #expect(
+      try ServiceConfig(json: #"{"healthCheckConfig": {"serviceName": ""}}"#)
+        .healthCheckService == "")
+    for json in [#"{"healthCheckConfig": {}}"#, "{}"] {
+      #expect(try ServiceConfig(json: json).healthCheckService == nil)
+    }
+  }
+
   @Test func anEmptyConfigIsTheDefault() throws {
     let config = try ServiceConfig(json: "{}")
     #expect(config.loadBalancing == .pickFirst)
@@ -102,6 +114,12 @@ import Testing
     ("[]", "$: expected an object, found an array"),
     ("{", "$, byte 1"),
     (#"{"methodConfg": []}"#, "$.methodConfg: unknown field"),
+    (#"{"healthCheckConfig": "a.B"}"#, "$.healthCheckConfig: expected an object, found a string"),
+    (#"{"healthCheckConfig": {"service": "a.B"}}"#, "$.healthCheckConfig.service: unknown field"),
+    (
+      #"{"healthCheckConfig": {"serviceName": 1}}"#,
+      "$.healthCheckConfig.serviceName: expected a string"
+    ),
     (#"{"methodConfig": {}}"#, "$.methodConfig: expected an array, found an object"),
     (#"{"methodConfig": [{"timeout": "1s"}]}"#, "$.methodConfig[0].name: at least one"),
     (#"{"methodConfig": [{"name": []}]}"#, "$.methodConfig[0].name: at least one"),

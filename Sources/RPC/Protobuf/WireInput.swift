@@ -1,22 +1,24 @@
 /// A field's wire type: three bits, of which some have no meaning here.
-struct WireType: RawRepresentable, Equatable {
-  let rawValue: UInt8
+package struct WireType: RawRepresentable, Equatable {
+  package let rawValue: UInt8
 
-  static let varint = WireType(rawValue: 0)
-  static let fixed64 = WireType(rawValue: 1)
-  static let lengthPrefixed = WireType(rawValue: 2)
-  static let fixed32 = WireType(rawValue: 5)
+  package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+  package static let varint = WireType(rawValue: 0)
+  package static let fixed64 = WireType(rawValue: 1)
+  package static let lengthPrefixed = WireType(rawValue: 2)
+  package static let fixed32 = WireType(rawValue: 5)
 
   var isSupported: Bool {
     self == .varint || self == .fixed64 || self == .lengthPrefixed || self == .fixed32
   }
 }
 
-/// Bytes that are read from their beginning. The memory must outlive it.
-struct WireInput {
-  struct Tag {
-    let number: UInt32
-    let wireType: WireType
+/// Bytes of the wire format that are read from their beginning. The memory must outlive it.
+package struct WireInput {
+  package struct Tag {
+    package let number: UInt32
+    package let wireType: WireType
   }
 
   /// The most bytes that a tag or a length may take.
@@ -27,7 +29,7 @@ struct WireInput {
   private(set) var cursor: UnsafePointer<UInt8>
   private let end: UnsafePointer<UInt8>
 
-  init(_ bytes: UnsafeRawBufferPointer) {
+  package init(_ bytes: UnsafeRawBufferPointer) {
     // The memory of an empty buffer need not exist; any address will do, since nothing is read.
     let start = bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 8).unsafelyUnwrapped
     cursor = start.assumingMemoryBound(to: UInt8.self)
@@ -39,12 +41,12 @@ struct WireInput {
     self.end = end
   }
 
-  var isAtEnd: Bool { cursor == end }
+  package var isAtEnd: Bool { cursor == end }
 
   /// How many bytes are left.
   var count: Int { end - cursor }
 
-  mutating func readTag() throws(ProtobufError) -> Tag {
+  package mutating func readTag() throws(ProtobufError) -> Tag {
     let value = try readVarint(bytesMax: Self.lengthBytesMax, otherwise: .malformedTag)
     let number = value >> 3
     guard number >= 1, number <= Self.fieldNumberMax else { throw ProtobufError(.malformedTag) }
@@ -60,17 +62,21 @@ struct WireInput {
   }
 
   /// Passes over a field's value and returns how many bytes it took, the length not counted.
-  mutating func skip(_ wireType: WireType) throws(ProtobufError) -> Int {
+  package mutating func skip(_ wireType: WireType) throws(ProtobufError) -> Int {
     switch wireType {
     case .varint:
       let start = cursor
-      _ = try readVarint(bytesMax: Self.varintBytesMax, otherwise: .malformedVarint)
+      _ = try readVarint()
       return cursor - start
     case .fixed64: return try skip(bytes: 8)
     case .fixed32: return try skip(bytes: 4)
     case .lengthPrefixed: return try readLengthPrefixed().count
     default: throw ProtobufError(.unsupportedWireType(wireType.rawValue))
     }
+  }
+
+  package mutating func readVarint() throws(ProtobufError) -> UInt64 {
+    try readVarint(bytesMax: Self.varintBytesMax, otherwise: .malformedVarint)
   }
 
   private mutating func skip(bytes size: Int) throws(ProtobufError) -> Int {

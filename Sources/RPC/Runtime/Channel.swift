@@ -13,6 +13,7 @@ package final class Channel {
   private let resolve: () async throws -> [SocketAddress]
   private var isClosed = false
 
+  package var observer: (any ChannelObserver)?
   /// Those of every call, the first outermost.
   let interceptors: [any ClientInterceptor]
   var retryTokens: RetryTokens
@@ -249,30 +250,31 @@ package final class Channel {
     isSeeking = true
     defer { isSeeking = false }
     let now = Instant.now()
-    let isUsable = endpoints.contains(where: \.isUsable)
+    let isReady = endpoints.contains(where: \.isReady)
     if addressesAreStale, now >= nextResolution {
       resolveAddresses()
       // What we have may be of no use: the answer comes first, unless calls can go on.
-      if !isUsable { return }
+      if !isReady { return }
     }
     switch configuration.service.loadBalancing {
-    case .pickFirst: connectToFirst(isUsable)
+    case .pickFirst: connectToFirst(isReady)
     case .roundRobin:
       let full = endpoints.allSatisfy { $0.connectionWithRoom == nil }
-      for endpoint in endpoints where !endpoint.isUsable || (full && !waiting.isEmpty) {
+      let needsMore = full && !waiting.isEmpty
+      for endpoint in endpoints where !endpoint.isUsable || (needsMore && endpoint.isReady) {
         if endpoint.mayConnect { endpoint.connect() }
       }
     }
-    if !isUsable, !endpoints.contains(where: \.isConnecting), !isResolving {
+    if !isReady, !endpoints.contains(where: \.isConnecting), !isResolving {
       failWaiting(RPCError(.unavailable, lastFailure), all: false)
     }
     scheduleWakeUp()
   }
 
-  private func connectToFirst(_ isUsable: Bool) {
+  private func connectToFirst(_ isReady: Bool) {
     if endpoints.contains(where: \.isConnecting) { return }
-    if isUsable {
-      if let full = endpoints.first(where: \.isUsable), full.mayConnect { full.connect() }
+    if isReady {
+      if let full = endpoints.first(where: \.isReady), full.mayConnect { full.connect() }
       return
     }
     // An address that fails at once leaves it to the next.
@@ -332,6 +334,15 @@ package final class Channel {
   }
 
   // MARK: For endpoints
+
+  /// A server says how it is: calls go to others, or to it again.
+  func healthChanged(_ address: SocketAddress, _ health: ServerHealth) {
+    observer?.healthChanged(address, health)
+    if case .notServing(let reason) = health {
+      lastFailure = "\(address) is not healthy: \(reason)"
+    }
+    roomMade()
+  }
 
   /// Why a connection is about to end.
   func note(_ reason: String) { lastFailure = reason }

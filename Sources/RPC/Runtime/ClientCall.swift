@@ -312,7 +312,7 @@ class ClientCall: HTTP2StreamHandler {
   // MARK: HTTP2StreamHandler
 
   func receivedHeaders(endsStream: Bool) {
-    guard !isFinished, let head = connection?.head, !head.isInformational else { return }
+    guard !isFinished, let head = connection?.takeHead(), !head.isInformational else { return }
     guard let outcome = head.outcome else { return receivedInitial(head) }
     concluded(head, stream, endsStream: endsStream)
     if case .success = outcome, deframer.holdsPartOfAMessage {

@@ -4,7 +4,7 @@ import Reactor
 
 /// One connection of a channel.
 final class ClientConnection: HTTP2ConnectionOwner {
-  private unowned let channel: Channel
+  unowned let channel: Channel
   private unowned let endpoint: Endpoint
   private var http2: HTTP2Connection?
   /// The header block that was received last.
@@ -13,6 +13,8 @@ final class ClientConnection: HTTP2ConnectionOwner {
   private var readyAt: Instant?
   private var calls = 0
   private var hasAnswered = false
+  /// Where the service config asks for it.
+  private var watch: HealthWatch?
   private(set) var isLeaving = false
   /// Why this side has closed it.
   private(set) var closeReason = "closed by this side"
@@ -40,6 +42,20 @@ final class ClientConnection: HTTP2ConnectionOwner {
     readyAt != nil && !isLeaving && !isUsedUp && http2?.isOpen == true
   }
 
+  /// Nil where nobody asks.
+  private var health: ServerHealth? { watch?.health }
+
+  /// Whether the server is to be given calls.
+  var isHealthy: Bool {
+    switch health {
+    case nil, .serving, .notTold: true
+    case .unknown, .notServing: false
+    }
+  }
+
+  /// Whether the server has yet to say how it is.
+  var awaitsHealth: Bool { isUsable && health == .unknown }
+
   private var isUsedUp: Bool { calls >= channel.configuration.callsPerConnection }
 
   /// Whether it was more than one of many that the server makes and drops.
@@ -50,7 +66,7 @@ final class ClientConnection: HTTP2ConnectionOwner {
 
   /// Whether a further stream can be opened now.
   var hasRoom: Bool {
-    guard isUsable, let session = http2?.session else { return false }
+    guard isUsable, isHealthy, let session = http2?.session else { return false }
     return session.streamCount < session.peerConcurrentStreams
   }
 
@@ -63,6 +79,16 @@ final class ClientConnection: HTTP2ConnectionOwner {
   /// Whether it has made no call yet.
   var isNew: Bool { calls == 0 }
 
+  /// `head`, of a call: a server must do more than tell of its health to have been of use.
+  func takeHead() -> ResponseHead {
+    hasAnswered = true
+    return head
+  }
+
+  func healthChanged(_ health: ServerHealth) {
+    if !isLeaving { channel.healthChanged(endpoint.address, health) }
+  }
+
   func streamClosed() {
     if isUsedUp, !isLeaving { leave() }
     channel.roomMade()
@@ -73,6 +99,7 @@ final class ClientConnection: HTTP2ConnectionOwner {
   /// Takes no more calls; closes when those it has are over.
   func leave() {
     isLeaving = true
+    watch?.end()
     http2?.session?.shutdown()
   }
 
@@ -123,15 +150,24 @@ final class ClientConnection: HTTP2ConnectionOwner {
     readyAt = Instant.now()
     stopWaiting()
     scheduleKeepalive()
+    watchHealth()
     endpoint.connected(self)
+  }
+
+  /// With `pickFirst` it would not be of use: there is no other server to take (gRFC A17).
+  private func watchHealth() {
+    let service = channel.configuration.service
+    guard service.loadBalancing == .roundRobin, let name = service.healthCheckService else {
+      return
+    }
+    let watch = HealthWatch(of: name, on: self)
+    self.watch = watch
+    watch.begin()
   }
 
   func receivedPingAnswer() { scheduleKeepalive() }
 
-  func beganHeaders() {
-    head.reset()
-    hasAnswered = true
-  }
+  func beganHeaders() { head.reset() }
 
   func received(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) {
     head.add(name, value)
@@ -142,11 +178,13 @@ final class ClientConnection: HTTP2ConnectionOwner {
   func receivedGoaway(lastStream: Int32, _ code: HTTP2ErrorCode) {
     if isLeaving { return }
     isLeaving = true
+    watch?.end()
     endpoint.leaving(self)
   }
 
   func ended(_ connection: HTTP2Connection, _ end: ConnectionEnd) {
     stopWaiting()
+    watch?.end()
     http2 = nil
     endpoint.ended(self, end)
   }

@@ -16,8 +16,11 @@ final class Endpoint {
     self.address = address
   }
 
-  var isConnecting: Bool { attempt != nil }
+  /// Whether what will become of a connection is not known yet.
+  var isConnecting: Bool { attempt != nil || connections.contains(where: \.awaitsHealth) }
   var isUsable: Bool { connections.contains(where: \.isUsable) }
+  /// Whether calls may go to it, now or when others have ended.
+  var isReady: Bool { connections.contains { $0.isUsable && $0.isHealthy } }
   var isEmpty: Bool { connections.isEmpty && attempt == nil }
   var isBackingOff: Bool { nextAttempt > Instant.now() }
 
@@ -25,7 +28,7 @@ final class Endpoint {
 
   /// Whether a further connection is allowed.
   var mayConnect: Bool {
-    attempt == nil && !isBackingOff
+    !isConnecting && !isBackingOff
       && connections.count(where: \.isUsable) < channel.configuration.connectionsMax
   }
 

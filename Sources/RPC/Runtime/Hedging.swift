@@ -211,7 +211,7 @@ final class Attempt: HTTP2StreamHandler {
   // MARK: HTTP2StreamHandler
 
   func receivedHeaders(endsStream: Bool) {
-    guard let head = connection?.head, !head.isInformational,
+    guard let head = connection?.takeHead(), !head.isInformational,
       let call, let hedging = call.hedging, let stream
     else { return }
     guard let outcome = head.outcome else { return hedging.began(self, head) }

@@ -106,6 +106,9 @@ package struct ServiceConfig: Sendable {
   package var methods: [String: Method] = [:]
   package var throttling: RetryThrottling?
   package var loadBalancing = LoadBalancing.pickFirst
+  /// With `roundRobin`: calls go only to servers that say of this service that it is serving (gRFC
+  /// A17); empty for the server as a whole. Nobody is asked when nil.
+  package var healthCheckService: String?
 
   package init() {}
 

@@ -7,7 +7,7 @@ package struct ServiceConfigError: Error, Equatable, CustomStringConvertible {
 }
 
 extension ServiceConfig {
-  /// Parses gRPC's `service_config.json` (gRFC A2, A6, A21).
+  /// Parses gRPC's `service_config.json` (gRFC A2, A6, A17, A21).
   ///
   /// Stricter than the specification: unknown fields are refused too, since a name that is mistyped
   /// would else go unnoticed. Of the policies in `loadBalancingConfig` the first that is known counts.
@@ -21,7 +21,10 @@ extension ServiceConfig {
     }
     let fields = try ConfigFields(
       root, at: JSONPath(),
-      allowing: ["methodConfig", "retryThrottling", "loadBalancingConfig", "loadBalancingPolicy"])
+      allowing: [
+        "methodConfig", "retryThrottling", "loadBalancingConfig", "loadBalancingPolicy",
+        "healthCheckConfig",
+      ])
     var seen: Set<String> = []
     for entry in try fields.objects(
       "methodConfig",
@@ -38,6 +41,8 @@ extension ServiceConfig {
         tokenRatio: try entry.number("tokenRatio", above: 0, upTo: 1000))
     }
     if let balancing = try ServiceConfig.loadBalancing(fields) { loadBalancing = balancing }
+    let health = try fields.object("healthCheckConfig", allowing: ["serviceName"])
+    healthCheckService = try health?.string("serviceName")
   }
 
   private mutating func add(
