@@ -239,9 +239,8 @@ let targets: [Target] = [
   tests(
     "ServiceRuntimeTests",
     [
-      "ServiceRuntime", "Contracts", "JSON", "Observability", "Postgres", "Protobuf", "RPC",
-      "RPCCore",
-      "Reactor", "Resilience", "TestKit", logging,
+      "ServiceRuntime", "Configuration", "Contracts", "JSON", "Observability", "Postgres",
+      "Protobuf", "RPC", "RPCCore", "Reactor", "Resilience", "TestKit", logging,
     ]),
   tests(
     "AuditServiceTests",

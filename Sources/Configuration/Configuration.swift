@@ -29,6 +29,15 @@ package struct Configuration: Sendable {
     origins[key] ?? .absent
   }
 
+  /// What is wrong with a value by the rules of those who use it.
+  package func error<Value>(
+    _ setting: Setting<Value>, _ reason: String, remedy: String
+  ) -> ConfigurationError {
+    let problem = ConfigurationProblem(
+      key: setting.key, origin: origin(of: setting.key), reason: reason, remedy: remedy)
+    return ConfigurationError(service: schema.service, problems: [problem])
+  }
+
   /// Reads and checks everything before anything is started.
   /// - Parameters:
   ///   - environment: it wins over the file. A variable that is set to nothing counts as not set.

@@ -38,6 +38,31 @@ extension Setting where Value == String {
   }
 }
 
+/// A file that was read with the settings.
+package struct TextFile: Sendable, Equatable {
+  package let path: String
+  package let text: String
+}
+
+extension Setting where Value == TextFile {
+  static var textFileBytesMaximum: Int { 256 * 1024 }
+
+  /// The path of a file of text, whose contents are the value.
+  package static func textFile(_ key: String, _ summary: String, example: String) -> Setting {
+    make(
+      key, kind: "file", summary, example: example
+    ) { path throws(Rejection) in
+      do throws(BoundedFile.Failure) {
+        let file = try BoundedFile.read(path, bytesMaximum: textFileBytesMaximum)
+        return TextFile(path: path, text: file.text)
+      } catch {
+        throw Rejection(
+          reason: "names \(Shown.text(path)), which \(error.reason)", remedy: error.remedy)
+      }
+    }
+  }
+}
+
 package enum PathKind: String, Sendable {
   /// It need not be there yet.
   case any = "path"

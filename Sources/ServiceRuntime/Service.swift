@@ -22,6 +22,7 @@ package final class Service {
   package let health = HealthRegistry()
   package let blocking = BlockingPool()
   private let clientObserver: ClientCallObserver
+  private let clientConfig: ServiceConfig
   private let grpcHealth = HealthService()
   private let admin: AdminServer
   private let started: ReadinessCheck
@@ -45,6 +46,7 @@ package final class Service {
     self.reactor = reactor
     metrics.collectProcessMetrics()
     clientObserver = ClientCallObserver(metrics: metrics)
+    clientConfig = try configuration.rpcServiceConfig()
     admin = AdminServer(reactor: reactor, metrics: metrics, health: health)
     started = health.addCheck("start")
     certificates = try Service.tlsConfiguration(configuration).map { [metrics] tls in
@@ -99,6 +101,7 @@ package final class Service {
   /// A channel to another service, over mutual TLS where certificates are configured.
   package func channel(to service: ServiceIdentity, at address: HostPort) throws -> Channel {
     var configuration = ChannelConfiguration()
+    configuration.service = clientConfig
     configuration.authority = address.description
     if let certificates {
       configuration.tls = certificates.client

@@ -114,6 +114,7 @@ package enum ServiceProcess {
       let configuration = try Configuration.load(
         isMigration ? service.migrationSchema : service.schema,
         environment: ProcessInfo.processInfo.environment, filePath: file)
+      if !isMigration { _ = try configuration.rpcServiceConfig() }
       if isCheck {
         print("the configuration is good")
         exit(EXIT_SUCCESS)

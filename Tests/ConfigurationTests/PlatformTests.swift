@@ -61,6 +61,7 @@ import Testing
     ] {
       #expect(takers[key] == [.gateway], "\(key)")
     }
+    #expect(takers["RPC_SERVICE_CONFIG_FILE"] == [.gateway, .provisioner, .config])
     for key in [
       "TRIGGER_DEV_API_KEY", "TRIGGER_DEV_API_URL", "STORE_DOMAIN_SUFFIX", "RECOVERY",
       "STORE_URL", "INGRESS_ADDRESS", "KUBECONFIG", "HELM_WORKER_PATH", "HELM_LIBRARY_PATH",

@@ -146,6 +146,23 @@ import Testing
     #expect(try outcome(any, "/does/not/exist").get() == "/does/not/exist")
   }
 
+  @Test func filesOfText() throws {
+    let file = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+    defer { try? FileManager.default.removeItem(at: file) }
+    let setting = Setting.textFile("F", "Which.", example: "/x")
+    try Data("é\n".utf8).write(to: file)
+    #expect(try outcome(setting, file.path).get() == TextFile(path: file.path, text: "é\n"))
+    let most = Setting<TextFile>.textFileBytesMaximum
+    try Data(repeating: 0x20, count: most).write(to: file)
+    #expect(try outcome(setting, file.path).get().text.utf8.count == most)
+    try Data(repeating: 0x20, count: most + 1).write(to: file)
+    #expect(isRejected(setting, file.path))
+    try Data([0xFF]).write(to: file)
+    for bad in [file.path, "/does/not/exist", "/tmp"] {
+      #expect(isRejected(setting, bad), "\(bad)")
+    }
+  }
+
   @Test func secrets() throws {
     let key = PlatformSettings.platformEncryptionKey
     let good = String(repeating: "aF", count: 32)

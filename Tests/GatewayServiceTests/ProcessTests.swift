@@ -137,6 +137,26 @@ extension GatewayTests {
       #expect(outcome.errors.contains("neither TOKEN_SIGNING_KEY nor JWT_SECRET is set"))
     }
 
+    @Test func aServiceConfigIsCheckedBeforeTheStart() async throws {
+      let file = FileManager.default.temporaryDirectory
+        .appendingPathComponent("service-config-\(UUID().uuidString).json")
+      defer { try? FileManager.default.removeItem(at: file) }
+      var environment = try await environment()
+      environment["RPC_SERVICE_CONFIG_FILE"] = file.path
+      try Data(#"{"loadBalancingConfig": [{"round_robin": {}}]}"#.utf8).write(to: file)
+      #expect(try run(["--check"], environment).status == 0)
+      try Data(#"{"methodConfig": [{"name": [{}], "timeout": "1m"}]}"#.utf8).write(to: file)
+      for arguments in [["--check"], []] {
+        let outcome = try run(arguments, environment)
+        #expect(outcome.status == 78)
+        let reason =
+          "RPC_SERVICE_CONFIG_FILE names \(file.path), which is no service config: "
+          + "$.methodConfig[0].timeout: expected a duration"
+        #expect(outcome.errors.contains(reason))
+        #expect(outcome.errors.contains("remedy: correct it, or leave the setting out"))
+      }
+    }
+
     private func port(_ key: String, _ environment: [String: String]) throws -> UInt16 {
       try #require(UInt16(environment[key]?.split(separator: ":").last ?? ""))
     }

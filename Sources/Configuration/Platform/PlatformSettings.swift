@@ -89,6 +89,13 @@ package enum PlatformSettings {
     "AUDIT_ADDRESS", default: "127.0.0.1:9404", "Where the audit service takes calls.",
     example: "storeplane-audit:9404")
 
+  package static let rpcServiceConfigFile = Setting.textFile(
+    "RPC_SERVICE_CONFIG_FILE",
+    "gRPC's service config, in JSON, for the calls to other services: timeouts, retries, load "
+      + "balancing, health checks. Read at the start.",
+    example: "/etc/storeplane/service_config.json"
+  ).optional
+
   // MARK: Gateway
 
   package static let jwtSecret = Setting.secret(

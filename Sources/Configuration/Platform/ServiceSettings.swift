@@ -57,6 +57,7 @@ package enum PlatformService: String, Sendable, CaseIterable {
         AnySetting(Platform.provisionerAddress),
         AnySetting(Platform.configAddress),
         AnySetting(Platform.auditAddress),
+        AnySetting(Platform.rpcServiceConfigFile),
         AnySetting(Platform.tokenSigningKey),
         AnySetting(Platform.jwtSecret),
         AnySetting(Platform.sessionSecret),
@@ -72,6 +73,7 @@ package enum PlatformService: String, Sendable, CaseIterable {
         AnySetting(Platform.callerKeysFile),
         AnySetting(Platform.configAddress),
         AnySetting(Platform.auditAddress),
+        AnySetting(Platform.rpcServiceConfigFile),
         AnySetting(Platform.recovery),
         AnySetting(Platform.storeDomainSuffix),
         AnySetting(Platform.storeURL),
@@ -97,6 +99,7 @@ package enum PlatformService: String, Sendable, CaseIterable {
       [
         AnySetting(Platform.callerKeysFile),
         AnySetting(Platform.auditAddress),
+        AnySetting(Platform.rpcServiceConfigFile),
         AnySetting(Platform.platformEncryptionKey),
       ]
     case .audit:
