@@ -18,6 +18,8 @@ package struct InteropTarget {
   /// A channel of its own for each call.
   package let makeChannel: () -> Channel
   package var soak = SoakOptions()
+  /// For the large calls made all at once.
+  package var concurrentCallsTimeout: Duration = .seconds(60)
 
   package init(reactor: Reactor, makeChannel: @escaping () -> Channel) {
     self.reactor = reactor
@@ -89,7 +91,8 @@ package enum InteropCase: String, CaseIterable {
     case .cancelAfterBegin: try await calls.cancelAfterBegin()
     case .cancelAfterFirstResponse: try await calls.cancelAfterFirstResponse()
     case .timeoutOnSleepingServer: try await calls.timeoutOnSleepingServer()
-    case .concurrentLargeUnary: try await calls.concurrentLargeUnary()
+    case .concurrentLargeUnary:
+      try await calls.concurrentLargeUnary(within: target.concurrentCallsTimeout)
     case .rpcSoak, .channelSoak: break
     }
   }

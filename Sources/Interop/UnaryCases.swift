@@ -11,14 +11,14 @@ extension InteropCalls {
     try InteropCalls.check(response.payload, is: InteropCalls.largeResponse)
   }
 
-  func concurrentLargeUnary() async throws {
+  func concurrentLargeUnary(within timeout: Duration) async throws {
     final class Tally {
       var left = 200
       var failure: (any Error)?
       var whenDone: CheckedContinuation<Void, Never>?
     }
     let tally = Tally()
-    let options = CallOptions(timeout: .seconds(60))
+    let options = CallOptions(timeout: timeout)
     for _ in 0..<tally.left {
       reactor.loop.spawn(on: reactor) {
         do {

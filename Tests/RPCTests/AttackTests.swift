@@ -6,14 +6,13 @@ import Testing
 
 /// Attacks on a server in a process of its own, each beside a client that behaves and must go on
 /// unharmed. The limits are the defaults but where a time would make the test long or an amount large.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct AttackTests {
+@Suite(.serialized, .timeLimit(.minutes(5 * Sanitized.timeFactor))) struct AttackTests {
   /// Every call of the client at the side is answered within this, on a machine with other work.
-  static let callTimeout: Duration = .seconds(3)
-  /// No attack makes the server's memory grow by more. Sanitizers keep what was freed for a while.
-  static let growthBytesMax =
-    (ProcessInfo.processInfo.environment["TEST_SANITIZED"] == nil ? 24 : 512) << 20
+  static let callTimeout: Duration = .seconds(3 * Sanitized.timeFactor)
+  /// No attack makes the server's memory grow by more.
+  static let growthBytesMax = (24 << 20) * Sanitized.memoryFactor
   /// How much later than its limit an end may be seen, on such a machine.
-  static let delayMax = 2.0
+  static let delayMax = 2.0 * Double(Sanitized.timeFactor)
 
   struct Attack: Sendable, CustomTestStringConvertible {
     let name: String
@@ -45,6 +44,7 @@ import Testing
     #expect(attack.accepts(outcome.verdict))
     #expect(outcome.growthBytes < Self.growthBytesMax)
     #expect(outcome.calls > 0)
+    #expect(server.stop() == 0)
     if let after = attack.after {
       let seconds = try #require(outcome.seconds)
       #expect((after * 0.9...after + Self.delayMax).contains(seconds))
@@ -154,7 +154,7 @@ import Testing
     // refused, and these end by their deadline.
     _ = try await endure(
       Attack(
-        "zero_window", "unaryCall=1", "heldBytesPerConnection=4000000",
+        "zero_window", "unaryCall=\(Sanitized.timeFactor)", "heldBytesPerConnection=4000000",
         is: "([1-5].|6[01]) x reset 8, 1[3-9]. x status 8"))
   }
 
@@ -213,9 +213,10 @@ import Testing
     let quiet = try await server.endure(
       attack.name, callTimeout: Self.callTimeout, isQuiet: true)
     #expect(attack.accepts(quiet.verdict))
-    #expect(quiet.cpuSeconds < 0.5)
+    #expect(quiet.cpuSeconds < 0.5 * Double(Sanitized.timeFactor))
     let busy = try await server.endure(attack.name, callTimeout: Self.callTimeout)
     #expect(attack.accepts(busy.verdict))
     #expect(busy.growthBytes < Self.growthBytesMax)
+    #expect(server.stop() == 0)
   }
 }

@@ -36,6 +36,7 @@ final class AttackedServer {
     process.executableURL = AttackedServer.binary
     process.arguments = arguments
     process.standardOutput = output
+    process.environment = Sanitized.serverEnvironment
     try process.run()
     let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
     guard let port = UInt16(line.trimmingCharacters(in: .newlines)) else {
@@ -44,9 +45,13 @@ final class AttackedServer {
     self.port = port
   }
 
-  deinit {
-    // Not SIGTERM, which the process may have inherited blocked.
-    kill(process.processIdentifier, SIGKILL)
+  deinit { kill(process.processIdentifier, SIGKILL) }
+
+  /// Has the server end; 0 where neither it nor a sanitizer has found fault with itself.
+  func stop() -> Int32 {
+    process.terminate()
+    process.waitUntilExit()
+    return process.terminationReason == .exit ? process.terminationStatus : -1
   }
 
   /// Attacks while calls go on from here, one after another, each with a deadline; with `isQuiet`

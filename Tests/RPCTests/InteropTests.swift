@@ -8,7 +8,7 @@ import TestKit
 import Testing
 
 /// gRPC's interoperability tests, each side of ours against grpcio (the C core).
-@Suite(.serialized, .timeLimit(.minutes(3))) struct InteropTests {
+@Suite(.serialized, .timeLimit(.minutes(3 * Sanitized.timeFactor))) struct InteropTests {
   /// A script of ours, as `PythonServer` wants it.
   static func path(_ name: String) -> String { "Tests/RPCTests/Peers/\(name)" }
 
@@ -38,9 +38,17 @@ import Testing
   }
 
   private static func target(_ reactor: Reactor, _ port: UInt16) -> InteropTarget {
-    InteropTarget(reactor: reactor) {
-      Channel(reactor: reactor, address: .ipv4(address: 0x7F00_0001, port: port))
-    }
+    target(reactor) { Channel(reactor: reactor, address: .ipv4(address: 0x7F00_0001, port: port)) }
+  }
+
+  private static func target(
+    _ reactor: Reactor, _ makeChannel: @escaping () -> Channel
+  ) -> InteropTarget {
+    var target = InteropTarget(reactor: reactor, makeChannel: makeChannel)
+    target.concurrentCallsTimeout *= Sanitized.timeFactor
+    target.soak.perIterationMaxAcceptableLatency *= Sanitized.timeFactor
+    target.soak.overallTimeout *= Sanitized.timeFactor
+    return target
   }
 
   @Test func grpcioCallsOurServer() async throws {
@@ -87,7 +95,7 @@ import Testing
       configuration.tls = try TLSContext.client(
         TLSConfiguration(authoritiesFile: authority, applicationProtocols: ["h2"]))
       configuration.expectedServer = .hostName("localhost")
-      let target = InteropTarget(reactor: reactor) { [configuration] in
+      let target = Self.target(reactor) { [configuration] in
         Channel(
           reactor: reactor, configuration: configuration,
           address: .ipv4(address: 0x7F00_0001, port: server.port))

@@ -92,7 +92,8 @@ import Testing
     await second.drain()
     while await third.calls < 20 {}
     calling.cancel()
-    #expect(try await calling.value > 40)
+    // The last one may have been cancelled.
+    #expect(try await calling.value >= 39)
   }
 
   /// Binds a socket there and closes it.
