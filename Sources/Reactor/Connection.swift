@@ -140,7 +140,7 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
     setNeedsFlush()
   }
 
-  package func close() { end(.closedHere) }
+  package func close() { end(state == .lingering ? lingeringEnd : .closedHere) }
 
   /// Gives up on a peer that kept us waiting for `what`.
   package func close(timedOut what: String) { end(.timedOut(what)) }

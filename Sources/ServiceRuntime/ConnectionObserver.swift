@@ -78,7 +78,7 @@ package final class ConnectionObserver: ServerObserver {
       handshakeFailures.with(reason).increment()
       return log("handshake failed", end.peer, end.peerIdentity, reason, detail)
     }
-    open.add(-1)
+    if end.wasOpened { open.add(-1) }
     if case .cutOff(let reason) = end.cause {
       cutOffs.with(reason).increment()
       log("connection cut off", end.peer, end.peerIdentity, reason)

@@ -74,6 +74,25 @@ import Testing
     withExtendedLifetime((ours, theirs)) {}
   }
 
+  @Test func aConnectionThatIsShakingHandsAtTheEndIsNone() async throws {
+    let certificates = try TestCertificates()
+    let tls = try certificates.configuration(for: "config")
+    let seen = try await withReactor { reactor in
+      let metrics = MetricsRegistry()
+      let server = Server(reactor: reactor)
+      server.observer = ConnectionObserver(server, logger: LogLines().logger, metrics: metrics)
+      let address = try server.listen(
+        on: .ipv4(address: 0x7F00_0001, port: 0), tls: TLSContext.server(tls))
+      let client = try RawClient(port: address.port ?? 0)
+      while server.connectionCount == 0 { await Task.yield() }
+      await server.drain(until: .now() + .seconds(20))
+      withExtendedLifetime(client) {}
+      return String(decoding: metrics.exposition(), as: UTF8.self)
+    }
+    #expect(seen.contains("\ngrpc_server_connections 0\n"), "\(seen)")
+    #expect(seen.contains("\ngrpc_server_connections_total 0\n"))
+  }
+
   @Test func trafficIsCounted() async throws {
     let certificates = try TestCertificates()
     let seen = try await call(

@@ -40,16 +40,19 @@ package struct ServerConnectionEnd: Sendable {
   }
 
   package let cause: Cause
+  /// Whether `connectionOpened` was called for it.
+  package let wasOpened: Bool
   package let peer: SocketAddress?
   package let peerIdentity: PeerIdentity?
 
   init(_ connection: HTTP2Connection?, _ end: ConnectionEnd) {
     peer = connection?.peer
     peerIdentity = connection?.peerIdentity
+    wasOpened = connection?.session != nil
     cause =
-      connection?.session == nil
-      ? ServerConnectionEnd.cause(beforeOpening: end)
-      : ServerConnectionEnd.cause(end, cutOff: connection?.cutOffReason)
+      wasOpened
+      ? ServerConnectionEnd.cause(end, cutOff: connection?.cutOffReason)
+      : ServerConnectionEnd.cause(beforeOpening: end)
   }
 
   private static func cause(beforeOpening end: ConnectionEnd) -> Cause {
