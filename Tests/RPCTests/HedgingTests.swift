@@ -433,8 +433,10 @@ import Testing
   @Test func aRequestThatIsTooLargeToKeepHasOneAttempt() async throws {
     try await withReactor { reactor in
       let hedged = try Hedged(
-        reactor, [.hang, .hang], HedgingPolicy(attempts: 2, delay: Self.soon)
+        reactor, [.answer, .hang, .hang], HedgingPolicy(attempts: 2, delay: Self.soon)
       ) { $0.replayBytes = 1000 }
+      // To be connected may take longer than the calls may.
+      _ = try await hedged.client.echo(EchoServer.request("connect"))
       let large = EchoServer.request("x", payload: [UInt8](repeating: 1, count: 2000))
       let options = CallOptions(timeout: .milliseconds(200))
       let unary = await rpcError { _ = try await hedged.client.echo(large, options: options) }
@@ -443,7 +445,7 @@ import Testing
         _ = try await hedged.client.collect(options: options) { try await $0.write(large) }
       }
       #expect(streamed?.code == .deadlineExceeded)
-      #expect(hedged.counter.ends.map(\.attempts) == [1, 1])
+      #expect(hedged.counter.ends.dropFirst().map(\.attempts) == [1, 1])
     }
   }
 
