@@ -9,6 +9,7 @@ package struct FieldViolation: Error, Sendable, Equatable {
 
   /// The field's path as the contract writes it, such as `credentials[2].name`.
   package let field: String
+  var textBytes: Int { field.utf8.count + description.utf8.count }
   /// What is wrong with it and what would do. Never the value where it may be a secret.
   package let description: String
 
@@ -30,6 +31,8 @@ extension RPCError {
   package static let errorDomain = "storeplane"
   /// Violations told in one error; more are no help, and errors travel in bounded headers.
   package static let fieldViolationsMax = 16
+  /// Bytes of their texts, at most; the first is told whatever it has.
+  package static let fieldViolationsBytesMax = 2 * 1024
 
   /// - Parameters:
   ///   - reason: UPPER_SNAKE_CASE, unique in the platform and stable.
@@ -53,7 +56,11 @@ extension RPCError {
 
   /// INVALID_ARGUMENT: these fields of the request are not as they must be.
   package static func invalidArgument(_ violations: [FieldViolation]) -> RPCError {
-    let told = violations.prefix(fieldViolationsMax)
+    var told = violations.prefix(fieldViolationsMax)
+    // Details that are too large would be left out as a whole.
+    while told.count > 1, told.reduce(0, { $0 + $1.textBytes }) > fieldViolationsBytesMax {
+      told = told.dropLast()
+    }
     let request = GoogleRPC.BadRequest(
       fieldViolations: told.map {
         GoogleRPC.BadRequest.FieldViolation(field: $0.field, description: $0.description)

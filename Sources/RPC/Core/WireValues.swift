@@ -39,6 +39,25 @@ package enum GRPCTimeout {
 package enum GRPCMessageText {
   private static let digits = Array("0123456789ABCDEF".utf8)
 
+  /// No more of `text` than makes `bytesMax` bytes: characters that do not fit are left out.
+  package static func encode(_ text: String, bytesMax: Int) -> String {
+    let encoded = encode(text)
+    if encoded.utf8.count <= bytesMax { return encoded }
+    // An escape takes three bytes, so a third of them fits whatever they are.
+    var end =
+      text.unicodeScalars.index(
+        text.unicodeScalars.startIndex, offsetBy: bytesMax / 12,
+        limitedBy: text.unicodeScalars.endIndex)
+      ?? text.unicodeScalars.endIndex
+    var count = encode(String(text.unicodeScalars[..<end])).utf8.count
+    while end < text.unicodeScalars.endIndex {
+      count += encode(String(text.unicodeScalars[end])).utf8.count
+      if count > bytesMax { break }
+      end = text.unicodeScalars.index(after: end)
+    }
+    return encode(String(text.unicodeScalars[..<end]))
+  }
+
   package static func encode(_ text: String) -> String {
     if text.utf8.allSatisfy({ (0x20...0x7E).contains($0) && $0 != 0x25 }) { return text }
     var bytes: [UInt8] = []

@@ -62,6 +62,11 @@ extension HTTP2Session {
       if let frame { HTTP2Session.with(context) { $0.frameSent(frame.pointee) } }
       return 0
     }
+    nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks) {
+      _, frame, _, context in
+      if let frame { HTTP2Session.with(context) { $0.frameNotSent(frame.pointee) } }
+      return 0
+    }
     return Callbacks(pointer: callbacks)
   }()
 
@@ -101,7 +106,9 @@ extension HTTP2Session {
 
   private func streamClosed(_ id: Int32, _ code: HTTP2ErrorCode) {
     if headerStream == id { headerStream = nil }
-    if let stream = stream(id), stream.session != nil { close(stream, code) }
+    if let stream = stream(id), stream.session != nil {
+      close(stream, stream.headersOverflowed ? .headersTooLarge : code)
+    }
   }
 
   private func beginHeaders(_ stream: Int32) {
@@ -116,7 +123,9 @@ extension HTTP2Session {
     headerBytes += name.count + value.count + 32
     headerCount += 1
     if headerBytes > limits.headerListBytes || headerCount > limits.headerFields {
-      if !headersOverflowed, let misconduct = conduct.provokedError(now: now) { fail(misconduct) }
+      if !headersOverflowed, role == .server, let misconduct = conduct.provokedError(now: now) {
+        fail(misconduct)
+      }
       headersOverflowed = true
       if headerBytes > limits.headerBombBytes { fail(.largeHeaders) }
     }
@@ -152,7 +161,11 @@ extension HTTP2Session {
 
   private func headersReceived(_ id: Int32, endsStream: Bool) {
     if let stream = stream(id) {
-      if headersOverflowed { return reset(stream, .enhanceYourCalm) }
+      if headersOverflowed {
+        // The stream may be over before the reset goes out.
+        stream.headersOverflowed = role == .client
+        return reset(stream, .enhanceYourCalm)
+      }
       stream.handler?.receivedHeaders(endsStream: endsStream)
       if endsStream, stream.session != nil { stream.handler?.receivedEnd() }
       return
@@ -170,6 +183,15 @@ extension HTTP2Session {
     nghttp2_session_set_stream_user_data(session, id, Unmanaged.passUnretained(opened).toOpaque())
     opened.handler?.receivedHeaders(endsStream: endsStream)
     if endsStream, opened.session != nil { opened.handler?.receivedEnd() }
+  }
+
+  /// nghttp2 gives up a header block that is larger than it sends, and says no more: without a reset
+  /// the peer would wait.
+  private func frameNotSent(_ frame: nghttp2_frame) {
+    guard UInt32(frame.hd.type) == NGHTTP2_HEADERS.rawValue,
+      let stream = stream(frame.hd.stream_id), stream.session != nil
+    else { return }
+    reset(stream, .internalError)
   }
 
   private func frameSent(_ frame: nghttp2_frame) {

@@ -83,6 +83,8 @@ package struct HTTP2ErrorCode: RawRepresentable, Equatable, Sendable {
   package static let cancel = HTTP2ErrorCode(rawValue: 8)
   package static let enhanceYourCalm = HTTP2ErrorCode(rawValue: 11)
   package static let inadequateSecurity = HTTP2ErrorCode(rawValue: 12)
+  /// Never on the wire: a header block of the peer was larger than `HTTP2Limits.headerListBytes`.
+  package static let headersTooLarge = HTTP2ErrorCode(rawValue: .max - 1)
   /// Never on the wire: the connection went away under the stream.
   package static let connectionLost = HTTP2ErrorCode(rawValue: .max)
 }

@@ -44,6 +44,8 @@ package final class HTTP2Stream {
   }
 
   /// Whether the stream's header block has gone out (client): before that the peer cannot know of it.
+  /// A header block of the peer was larger than is taken.
+  var headersOverflowed = false
   package internal(set) var hasBegun = false
 
   /// Held until the stream is closed.

@@ -142,6 +142,8 @@ struct PeerConduct {
     switch code {
     // Ours: a deadline, a response that is complete before its request.
     case .noError, .cancel: return nil
+    // A client's calls are of its own making.
+    case _ where !isServer: return nil
     case .refusedStream:
       return refusedStreams.add(within: limits.refusedStreams, now: now) ? nil : .refusedStreams
     default: return provokedError(now: now)

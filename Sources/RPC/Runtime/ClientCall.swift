@@ -300,6 +300,11 @@ class ClientCall: HTTP2StreamHandler {
 
   /// Why, and how, an attempt failed whose stream was closed with `code`.
   func failure(_ code: HTTP2ErrorCode, hadBegun: Bool) -> (RPCError, Attempts.Fate) {
+    if code == .headersTooLarge {
+      let limit = channel.configuration.http2.headerListBytes
+      let reason = "the response has metadata of more than \(limit) bytes (headerListBytes)"
+      return (RPCError(.resourceExhausted, reason), .answered)
+    }
     let reason =
       code == .connectionLost
       ? "the connection was lost: \(channel.lastFailure)"

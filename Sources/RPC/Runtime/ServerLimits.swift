@@ -3,6 +3,9 @@ package import Reactor
 
 /// What a server takes on; each bound keeps one client, or all of them together, from taking it down.
 package struct ServerLimits: Sendable {
+  /// Bytes of an error's message, percent-encoded, and of its details, as clients get them.
+  package static let statusMessageBytesMax = 2 * 1024
+  package static let statusDetailsBytesMax = 3 * 1024
   package var http2 = HTTP2Limits()
   package var connection = ConnectionLimits()
   package var listener = Listener.Limits()
