@@ -27,13 +27,14 @@ enum HTTP2Target {
   }
 
   private final class Peer: HTTP2SessionDelegate {
-    func beganHeaders() {}
-    func received(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) {}
+    func received(_ fields: borrowing HeaderBlock) {}
     func receivedGoaway(lastStream: Int32, _ code: HTTP2ErrorCode) {}
     func receivedSettings() {}
     func sessionHasOutput() {}
 
-    func openedStream(_ id: Int32, endsStream: Bool, overflowed: Bool) -> HTTP2Stream? {
+    func openedStream(
+      _ id: Int32, _ fields: borrowing HeaderBlock, endsStream: Bool, overflowed: Bool
+    ) -> HTTP2Stream? {
       if overflowed { return nil }
       let echo = Echo()
       let stream = HTTP2Stream(echo)

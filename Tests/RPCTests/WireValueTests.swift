@@ -68,6 +68,23 @@ import Testing
     #expect(metadata["a"] == "1")
   }
 
+  @Test func metadataThatWereCopiedChangeAlone() {
+    var metadata = Metadata()
+    metadata.append("a", "1")
+    let copy = metadata
+    metadata.append("b", String(repeating: "2", count: 3000))
+    metadata.append("b-bin", bytes: [0, 255])
+    #expect(copy.entries.map(\.name) == ["a"])
+    #expect(copy != metadata)
+    #expect(metadata["b"]?.utf8.count == 3000)
+    #expect(metadata.bytes("b-bin") == [0, 255])
+    #expect(metadata["b-bin"] == nil)
+    var same = copy
+    same.append("b", String(repeating: "2", count: 3000))
+    same.append("b-bin", bytes: [0, 255])
+    #expect(same == metadata)
+  }
+
   private static func received(_ value: String) -> Metadata? {
     var metadata = Metadata()
     return metadata.appendReceived(name: "x-bin", value: value) ? metadata : nil

@@ -268,13 +268,14 @@ final class HTTP2TransportConnection: HTTP2ConnectionOwner {
     transport.ready(self)
   }
 
-  func beganHeaders() { head = ResponseFields() }
-
-  func received(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) {
-    head.add(name, value)
+  func received(_ fields: borrowing HeaderBlock) {
+    head = ResponseFields()
+    fields.readAll { head.add($0, $1) }
   }
 
-  func openedStream(_ id: Int32, endsStream: Bool, overflowed: Bool) -> HTTP2Stream? { nil }
+  func openedStream(
+    _ id: Int32, _ fields: borrowing HeaderBlock, endsStream: Bool, overflowed: Bool
+  ) -> HTTP2Stream? { nil }
 
   func receivedGoaway(lastStream: Int32, _ code: HTTP2ErrorCode) {
     ending = "the server is going away"

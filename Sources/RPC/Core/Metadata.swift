@@ -7,59 +7,127 @@ package struct Metadata: Sendable, Equatable {
     case bytes([UInt8])
   }
 
-  package private(set) var entries: [(name: String, value: Value)] = []
+  /// All fields in one piece, each behind the lengths of its name and its value; no base64. Most are
+  /// never looked at.
+  private var memory: [UInt8] = []
+
+  private typealias Lengths = (name: UInt32, value: UInt32)
 
   package init() {}
 
-  package var isEmpty: Bool { entries.isEmpty }
+  package var isEmpty: Bool { memory.isEmpty }
 
-  package static func == (left: Metadata, right: Metadata) -> Bool {
-    left.entries.elementsEqual(right.entries) { $0.name == $1.name && $0.value == $1.value }
+  package var entries: [(name: String, value: Value)] {
+    var entries: [(name: String, value: Value)] = []
+    readAll { name, value in
+      let value: Value =
+        Metadata.isBinary(name)
+        ? .bytes(Array(value)) : .text(String(decoding: value, as: UTF8.self))
+      entries.append((String(decoding: name, as: UTF8.self), value))
+    }
+    return entries
+  }
+
+  /// Gives each name and value to `body`, without making text of them: `-bin` values as they are, and
+  /// others in UTF-8 if the peer keeps to the rules.
+  package func readAll(
+    _ body: (_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) -> Void
+  ) {
+    memory.withUnsafeBytes { memory in
+      var reader = Reader(memory: memory)
+      while let field = reader.next() { body(field.name, field.value) }
+    }
+  }
+
+  private struct Reader {
+    let memory: UnsafeRawBufferPointer
+    var offset = 0
+
+    mutating func next() -> (name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>)? {
+      guard offset < memory.count, let base = memory.baseAddress else { return nil }
+      let lengths = (base + offset).loadUnaligned(as: Lengths.self)
+      let bytes = (base + offset + MemoryLayout<Lengths>.size).assumingMemoryBound(to: UInt8.self)
+      let name = UnsafeBufferPointer(start: bytes, count: Int(lengths.name))
+      let value = UnsafeBufferPointer(start: bytes + name.count, count: Int(lengths.value))
+      offset += MemoryLayout<Lengths>.size + name.count + value.count
+      return (name, value)
+    }
+  }
+
+  private mutating func add(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>)
+  {
+    let lengths = (UInt32(name.count), UInt32(value.count))
+    withUnsafeBytes(of: lengths) { memory.append(contentsOf: $0) }
+    memory.append(contentsOf: name)
+    memory.append(contentsOf: value)
   }
 
   /// Adds an ASCII field. A name or value that gRPC does not allow is a fault of the caller.
   package mutating func append(_ name: String, _ value: String) {
     precondition(Metadata.isName(name) && !name.hasSuffix("-bin"), "bad metadata name \(name)")
     precondition(Metadata.isText(value), "bad value of \(name)")
-    entries.append((name, .text(value)))
+    var (name, value) = (name, value)
+    name.withUTF8 { name in value.withUTF8 { add(name, $0) } }
   }
 
   package mutating func append(_ name: String, bytes: [UInt8]) {
     precondition(Metadata.isName(name) && name.hasSuffix("-bin"), "bad metadata name \(name)")
-    entries.append((name, .bytes(bytes)))
+    var name = name
+    name.withUTF8 { name in bytes.withUnsafeBufferPointer { add(name, $0) } }
   }
 
   /// The first text value of that name.
   package subscript(_ name: String) -> String? {
-    for entry in entries where entry.name == name {
-      if case .text(let text) = entry.value { return text }
-    }
-    return nil
+    name.hasSuffix("-bin") ? nil : withValue(of: name) { String(decoding: $0, as: UTF8.self) }
   }
 
   package func bytes(_ name: String) -> [UInt8]? {
-    for entry in entries where entry.name == name {
-      if case .bytes(let bytes) = entry.value { return bytes }
+    name.hasSuffix("-bin") ? withValue(of: name) { Array($0) } : nil
+  }
+
+  /// Gives the first value of that name to `body`, as `readAll` does; nil where there is none.
+  package func withValue<R>(
+    of name: String, _ body: (UnsafeBufferPointer<UInt8>) -> R
+  ) -> R? {
+    var name = name
+    return name.withUTF8 { wanted in
+      memory.withUnsafeBytes { memory in
+        var reader = Reader(memory: memory)
+        while let field = reader.next() {
+          if field.name.count == wanted.count, field.name.elementsEqual(wanted) {
+            return body(field.value)
+          }
+        }
+        return nil
+      }
     }
-    return nil
   }
 
   /// Takes a field off the wire. Binary values may be padded or not, and several may be joined by
   /// commas. False for one that cannot be decoded, which the caller rejects.
-  package mutating func appendReceived(name: String, value: String) -> Bool {
-    // A metadata field rarely comes alone.
-    if entries.isEmpty { entries.reserveCapacity(4) }
-    guard name.utf8.last == UInt8(ascii: "n"), name.hasSuffix("-bin") else {
-      entries.append((name, .text(value)))
+  package mutating func appendReceived(
+    name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>
+  ) -> Bool {
+    guard Metadata.isBinary(name) else {
+      add(name, value)
       return true
     }
-    for part in value.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
-      let trimmed = part.drop { $0 == 0x20 }
-      guard let bytes = Base64.decode(trimmed) else { return false }
-      entries.append((name, .bytes(bytes)))
+    for part in value.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
+      guard let bytes = Base64.decode(part.drop { $0 == 0x20 }) else { return false }
+      bytes.withUnsafeBufferPointer { add(name, $0) }
     }
     return true
   }
+
+  package mutating func appendReceived(name: String, value: String) -> Bool {
+    var (name, value) = (name, value)
+    return name.withUTF8 { name in
+      value.withUTF8 { appendReceived(name: name, value: $0) }
+    }
+  }
+
+  /// Makes room for fields that take `byteCount` with eight bytes for each.
+  package mutating func reserve(byteCount: Int) { memory.reserveCapacity(byteCount) }
 
   /// As it goes onto the wire.
   package static func wireValue(_ value: Value) -> String {
@@ -67,6 +135,10 @@ package struct Metadata: Sendable, Equatable {
     case .text(let text): text
     case .bytes(let bytes): Base64.encode(bytes)
     }
+  }
+
+  private static func isBinary(_ name: UnsafeBufferPointer<UInt8>) -> Bool {
+    name.last == UInt8(ascii: "n") && name.count >= 4 && name.suffix(4).elementsEqual("-bin".utf8)
   }
 
   /// Lower-case letters, digits, `_`, `-`, `.`; not the reserved `grpc-` prefix.

@@ -116,7 +116,7 @@ extension HTTP2Session {
     headerBytes = 0
     headerCount = 0
     headersOverflowed = false
-    delegate.beganHeaders()
+    headers.removeAll()
   }
 
   private func header(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
@@ -129,7 +129,7 @@ extension HTTP2Session {
       headersOverflowed = true
       if headerBytes > limits.headerBombBytes { fail(.largeHeaders) }
     }
-    if !headersOverflowed { delegate.received(name: name, value: value) }
+    if !headersOverflowed { headers.append(name, value) }
   }
 
   private func frameReceived(_ frame: nghttp2_frame) {
@@ -166,13 +166,14 @@ extension HTTP2Session {
         stream.headersOverflowed = role == .client
         return reset(stream, .enhanceYourCalm)
       }
+      delegate.received(headers)
       stream.handler?.receivedHeaders(endsStream: endsStream)
       if endsStream, stream.session != nil { stream.handler?.receivedEnd() }
       return
     }
     if role == .client { return }
     let opened = delegate.openedStream(
-      id, endsStream: endsStream, overflowed: headersOverflowed)
+      id, headers, endsStream: endsStream, overflowed: headersOverflowed)
     guard let opened else {
       nghttp2_submit_rst_stream(
         session, UInt8(NGHTTP2_FLAG_NONE.rawValue), id, HTTP2ErrorCode.refusedStream.rawValue)

@@ -6,12 +6,12 @@ package protocol HTTP2ConnectionOwner: AnyObject {
   func ready(_ connection: HTTP2Connection)
   /// The peer's SETTINGS have come: a client knows how many streams it may open.
   func receivedSettings()
-  /// A header block begins; see `HTTP2SessionDelegate.beganHeaders`.
-  func beganHeaders()
-  /// One field of the header block being received.
-  func received(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>)
   /// See `HTTP2SessionDelegate.openedStream`.
-  func openedStream(_ id: Int32, endsStream: Bool, overflowed: Bool) -> HTTP2Stream?
+  func openedStream(
+    _ id: Int32, _ fields: borrowing HeaderBlock, endsStream: Bool, overflowed: Bool
+  ) -> HTTP2Stream?
+  /// See `HTTP2SessionDelegate.received`.
+  func received(_ fields: borrowing HeaderBlock)
   func receivedGoaway(lastStream: Int32, _ code: HTTP2ErrorCode)
   func receivedPingAnswer()
   /// All streams have been closed before.
@@ -25,7 +25,7 @@ extension HTTP2ConnectionOwner {
 /// An HTTP/2 session on a connection of the reactor.
 package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
   private let connection: Connection
-  /// Not weak, which would cost at every header field: an owner that goes first says so (`disown`).
+  /// Not weak, which would cost at every call: an owner that goes first says so (`disown`).
   private unowned var owner: (any HTTP2ConnectionOwner)?
   private let role: HTTP2Session.Role
   private let limits: HTTP2Limits
@@ -180,17 +180,13 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
 
   // MARK: HTTP2SessionDelegate
 
-  package func beganHeaders() { owner?.beganHeaders() }
-
-  package func received(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) {
-    owner?.received(name: name, value: value)
-  }
-
   package func openedStream(
-    _ id: Int32, endsStream: Bool, overflowed: Bool
+    _ id: Int32, _ fields: borrowing HeaderBlock, endsStream: Bool, overflowed: Bool
   ) -> HTTP2Stream? {
-    owner?.openedStream(id, endsStream: endsStream, overflowed: overflowed)
+    owner?.openedStream(id, fields, endsStream: endsStream, overflowed: overflowed)
   }
+
+  package func received(_ fields: borrowing HeaderBlock) { owner?.received(fields) }
 
   package func receivedGoaway(lastStream: Int32, _ code: HTTP2ErrorCode) {
     owner?.receivedGoaway(lastStream: lastStream, code)

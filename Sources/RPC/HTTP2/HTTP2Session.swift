@@ -16,6 +16,7 @@ package final class HTTP2Session {
   package private(set) var streamCount = 0
 
   // The header block being received: there is only ever one on a connection.
+  var headers = HeaderBlock()
   var headerBytes = 0
   var headerCount = 0
   var headersOverflowed = false
@@ -108,6 +109,8 @@ package final class HTTP2Session {
     defer { isReceiving = false }
     let base = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
     let count = nghttp2_session_mem_recv(session, base, bytes.count)
+    // What is idle is to hold as little as may be.
+    if headerStream == nil { headers.release() }
     if let failure { throw failure }
     if count < 0 {
       let error = HTTP2Error.connection(String(cString: nghttp2_strerror(Int32(count))))

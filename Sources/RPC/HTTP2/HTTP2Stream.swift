@@ -1,7 +1,7 @@
 /// What a protocol does with a stream. Called on the thread that drives the session.
 package protocol HTTP2StreamHandler: AnyObject {
-  /// Response headers (client), trailers (either side). The fields have been handed to the session's
-  /// delegate before.
+  /// A header block has come: the one that opened the stream (server), response headers (client), or
+  /// trailers (either side). The session's delegate has been given its fields before.
   func receivedHeaders(endsStream: Bool)
   /// Part of the body. Its bytes count against the peer's window until `consume` is called for them.
   func received(_ bytes: UnsafeRawBufferPointer)

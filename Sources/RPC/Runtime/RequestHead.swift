@@ -1,9 +1,12 @@
+import Glibc
+import HTTP2
 import RPCCore
 
-/// The header block of a request as it comes in; one is reused for all requests of a connection.
+/// What a request's header block says.
 struct RequestHead {
   private(set) var isPost = false
-  private(set) var path: [UInt8] = []
+  /// Valid as long as the block.
+  private(set) var path = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
   private(set) var contentTypeIsGRPC = false
   private(set) var timeout: Duration?
   private(set) var hasBadField = false
@@ -12,39 +15,56 @@ struct RequestHead {
   private(set) var acceptsGzip = false
   private(set) var metadata = Metadata()
 
-  /// Keeps the room for the path.
-  mutating func reset() {
-    var path = path
-    self = RequestHead()
-    path.removeAll(keepingCapacity: true)
-    self.path = path
-  }
-
-  mutating func add(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
-    if name.first == UInt8(ascii: ":") {
-      addPseudoHeader(name, value)
-    } else if RequestHead.equal(name, "content-type") {
-      contentTypeIsGRPC = RequestHead.isGRPC(value)
-    } else if RequestHead.equal(name, "grpc-timeout") {
-      timeout = GRPCTimeout.decode(value)
-      if timeout == nil { hasBadField = true }
-    } else if RequestHead.equal(name, "grpc-encoding") {
-      encoding = MessageEncoding(name: value)
-    } else if RequestHead.equal(name, "grpc-accept-encoding") {
-      acceptsGzip = RequestHead.list(value, holds: MessageEncoding.gzip.rawValue)
-    } else if !RequestHead.isReserved(name) {
-      let text = String(decoding: value, as: UTF8.self)
-      if !metadata.appendReceived(name: String(decoding: name, as: UTF8.self), value: text) {
-        hasBadField = true
+  init(_ fields: borrowing HeaderBlock) {
+    let byteCount = fields.byteCount
+    fields.readAll { name, value in
+      if !addOwn(name, value) {
+        if metadata.isEmpty { metadata.reserve(byteCount: byteCount) }
+        if !metadata.appendReceived(name: name, value: value) { hasBadField = true }
       }
     }
+  }
+
+  /// Takes a field of the protocol itself; false for metadata. The names are told apart by their
+  /// lengths first.
+  private mutating func addOwn(
+    _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>
+  ) -> Bool {
+    if name.first == UInt8(ascii: ":") {
+      addPseudoHeader(name, value)
+      return true
+    }
+    switch name.count {
+    case 2: return RequestHead.equal(name, "te")
+    case 10: return RequestHead.equal(name, "connection")
+    case 12:
+      if RequestHead.equal(name, "content-type") {
+        contentTypeIsGRPC = RequestHead.isGRPC(value)
+        return true
+      }
+      if RequestHead.equal(name, "grpc-timeout") {
+        timeout = GRPCTimeout.decode(value)
+        if timeout == nil { hasBadField = true }
+        return true
+      }
+    case 13 where RequestHead.equal(name, "grpc-encoding"):
+      encoding = MessageEncoding(name: value)
+      return true
+    case 14: if RequestHead.equal(name, "content-length") { return true }
+    case 20 where RequestHead.equal(name, "grpc-accept-encoding"):
+      acceptsGzip = RequestHead.list(value, holds: MessageEncoding.gzip.rawValue)
+      return true
+    default: break
+    }
+    // Reserved for what is to come.
+    return RequestHead.hasPrefix(name, "grpc-")
   }
 
   private mutating func addPseudoHeader(
     _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>
   ) {
     if RequestHead.equal(name, ":path") {
-      path.append(contentsOf: value)
+      path = value
     } else if RequestHead.equal(name, ":method") {
       isPost = RequestHead.equal(value, "POST")
     }
@@ -62,17 +82,12 @@ struct RequestHead {
     }
   }
 
-  /// Fields of the protocol itself, which are no metadata.
-  private static func isReserved(_ name: UnsafeBufferPointer<UInt8>) -> Bool {
-    hasPrefix(name, "grpc-") || equal(name, "te") || equal(name, "content-length")
-      || equal(name, "connection")
-  }
-
   static func equal(_ bytes: UnsafeBufferPointer<UInt8>, _ text: StaticString) -> Bool {
     bytes.count == text.utf8CodeUnitCount && hasPrefix(bytes, text)
   }
 
   static func hasPrefix(_ bytes: UnsafeBufferPointer<UInt8>, _ text: StaticString) -> Bool {
-    text.withUTF8Buffer { prefix in bytes.count >= prefix.count && bytes.starts(with: prefix) }
+    guard let start = bytes.baseAddress, bytes.count >= text.utf8CodeUnitCount else { return false }
+    return memcmp(start, text.utf8Start, text.utf8CodeUnitCount) == 0
   }
 }

@@ -53,7 +53,7 @@ package class ServerCall: HTTP2StreamHandler {
   }
 
   /// The stream that this call serves, to be handed to the session.
-  func open(_ head: borrowing RequestHead) -> HTTP2Stream {
+  func open(_ head: RequestHead) -> HTTP2Stream {
     metadata = head.metadata
     deframer.encoding = head.encoding ?? .identity
     clientAcceptsGzip = head.acceptsGzip

@@ -6,7 +6,6 @@ package import Reactor
 package final class ServerConnection: HTTP2ConnectionOwner {
   /// Held until the connection has ended: its calls need it to the last.
   let server: Server
-  private var head = RequestHead()
   private var http2: HTTP2Connection?
   weak var listener: Listener?
   private lazy var life = ConnectionLife(self)
@@ -15,8 +14,7 @@ package final class ServerConnection: HTTP2ConnectionOwner {
   private var heldBytes = 0
   private var abandonedCalls = 0
 
-  /// The method called last and its path: most clients call one again and again.
-  private var lastPath: [UInt8] = []
+  /// The method called last: most clients call one again and again.
   private var lastMethod: ServerMethod?
 
   init(_ server: Server, _ share: AddressShare) {
@@ -110,22 +108,19 @@ package final class ServerConnection: HTTP2ConnectionOwner {
 
   package func receivedSettings() {}
 
-  package func beganHeaders() { head.reset() }
-
-  package func received(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) {
-    head.add(name, value)
-  }
+  /// The client's trailers say nothing to a server.
+  package func received(_ fields: borrowing HeaderBlock) {}
 
   package func openedStream(
-    _ id: Int32, endsStream: Bool, overflowed: Bool
+    _ id: Int32, _ fields: borrowing HeaderBlock, endsStream: Bool, overflowed: Bool
   ) -> HTTP2Stream? {
-    defer { head.reset() }
     life.touch()
     if overflowed { return refuse(.headersTooLarge, 431) }
+    let head = RequestHead(fields)
     if !head.isPost { return refuse(.notGRPC, 405) }
     if !head.contentTypeIsGRPC { return refuse(.notGRPC, 415) }
     if head.hasBadField { return refuse(.malformedField, 400) }
-    guard let method = route() else {
+    guard let method = method(at: head.path) else {
       let path = String(decoding: head.path, as: UTF8.self)
       return refuse(
         .unknownMethod, 200, RPCError(.unimplemented, "no such method: \(path.prefix(200))"))
@@ -148,12 +143,9 @@ package final class ServerConnection: HTTP2ConnectionOwner {
     http2 = nil
   }
 
-  private func route() -> ServerMethod? {
-    if head.path == lastPath { return lastMethod }
-    guard let method = server.method(at: String(decoding: head.path, as: UTF8.self)) else {
-      return nil
-    }
-    lastPath = head.path
+  private func method(at path: UnsafeBufferPointer<UInt8>) -> ServerMethod? {
+    if let lastMethod, lastMethod.isAt(path) { return lastMethod }
+    guard let method = server.method(at: String(decoding: path, as: UTF8.self)) else { return nil }
     lastMethod = method
     return method
   }

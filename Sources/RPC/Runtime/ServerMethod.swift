@@ -1,3 +1,4 @@
+import Glibc
 package import Protobuf
 import RPCCore
 
@@ -5,12 +6,19 @@ import RPCCore
 package final class ServerMethod {
   package let descriptor: MethodDescriptor
   let makeCall: (ServerMethod, ServerConnection) -> ServerCall
+  private let path: [UInt8]
 
   private init(
     descriptor: MethodDescriptor, makeCall: @escaping (ServerMethod, ServerConnection) -> ServerCall
   ) {
     self.descriptor = descriptor
     self.makeCall = makeCall
+    path = Array(descriptor.path.utf8)
+  }
+
+  func isAt(_ path: UnsafeBufferPointer<UInt8>) -> Bool {
+    guard path.count == self.path.count, let start = path.baseAddress else { return false }
+    return memcmp(start, self.path, path.count) == 0
   }
 
   package static func unary<Request: ProtobufMessage, Response: ProtobufMessage>(

@@ -73,15 +73,15 @@ package final class HTTP2ServerProtocol: HTTPServerProtocol, HTTP2ConnectionOwne
 
   package func receivedSettings() {}
 
-  package func beganHeaders() { head.reset() }
-
-  package func received(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) {
-    head.add(name, value)
+  package func received(_ fields: borrowing HeaderBlock) {
+    head.reset()
+    fields.readAll { head.add($0, $1) }
   }
 
   package func openedStream(
-    _ id: Int32, endsStream: Bool, overflowed: Bool
+    _ id: Int32, _ fields: borrowing HeaderBlock, endsStream: Bool, overflowed: Bool
   ) -> HTTP2Stream? {
+    received(fields)
     requests += 1
     if requests >= limits.requestsPerConnection { leave(by: .distantFuture) }
     let handler = HTTP2ServerStream(self)
