@@ -157,7 +157,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
     let ready = wait()
     now = .now()
     for index in 0..<ready { dispatch(events[index]) }
-    while let action = timers.popDue(now) { action() }
+    while let timer = timers.popDue(now) { timer.fire() }
   }
 
   private func runJobs() {
@@ -261,6 +261,13 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
   package func schedule(at deadline: Instant, _ action: @escaping () -> Void) -> LoopTimer {
     checkIsolated()
     return timers.insert(at: deadline, action: action)
+  }
+
+  /// The same without the allocation of a closure. `handler` is not held: it cancels the timer before it
+  /// goes.
+  package func schedule(at deadline: Instant, for handler: any TimerHandler) -> LoopTimer {
+    checkIsolated()
+    return timers.insert(at: deadline, handler: handler)
   }
 
   @discardableResult

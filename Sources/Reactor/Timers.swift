@@ -1,15 +1,30 @@
+/// Told when its timer fires, on the loop's thread.
+package protocol TimerHandler: AnyObject {
+  func timerFired()
+}
+
 /// One timer of an event loop; cancelled and fired at most once.
 ///
 /// Confined to the loop that made it.
 package final class LoopTimer {
   let deadline: Instant
   fileprivate var position: Int
-  fileprivate var action: (() -> Void)?
+  fileprivate var isWaiting = true
+  private let action: (() -> Void)?
+  private unowned(unsafe) let handler: (any TimerHandler)?
 
-  fileprivate init(deadline: Instant, position: Int, action: @escaping () -> Void) {
+  fileprivate init(
+    deadline: Instant, position: Int, action: (() -> Void)?, handler: (any TimerHandler)?
+  ) {
     self.deadline = deadline
     self.position = position
     self.action = action
+    self.handler = handler
+  }
+
+  func fire() {
+    action?()
+    handler?.timerFired()
   }
 }
 
@@ -21,25 +36,28 @@ struct TimerHeap {
   var count: Int { heap.count }
   var earliest: Instant? { heap.first?.deadline }
 
-  mutating func insert(at deadline: Instant, action: @escaping () -> Void) -> LoopTimer {
-    let timer = LoopTimer(deadline: deadline, position: heap.count, action: action)
+  mutating func insert(
+    at deadline: Instant, action: (() -> Void)? = nil, handler: (any TimerHandler)? = nil
+  ) -> LoopTimer {
+    let timer = LoopTimer(
+      deadline: deadline, position: heap.count, action: action, handler: handler)
     heap.append(timer)
     siftUp(timer.position)
     return timer
   }
 
   mutating func cancel(_ timer: LoopTimer) {
-    guard timer.action != nil else { return }
-    timer.action = nil
+    if !timer.isWaiting { return }
+    timer.isWaiting = false
     remove(at: timer.position)
   }
 
-  /// The action of the earliest timer that is due at `now`, taken out of the heap.
-  mutating func popDue(_ now: Instant) -> (() -> Void)? {
+  /// The earliest timer that is due at `now`, taken out of the heap.
+  mutating func popDue(_ now: Instant) -> LoopTimer? {
     guard let first = heap.first, first.deadline <= now else { return nil }
+    first.isWaiting = false
     remove(at: 0)
-    defer { first.action = nil }
-    return first.action
+    return first
   }
 
   private mutating func remove(at position: Int) {

@@ -1,4 +1,5 @@
 import Observability
+import RPC
 import RPCCore
 import Reactor
 
@@ -15,7 +16,7 @@ final class CallMetrics {
   private var latest: Instruments?
 
   private final class Instruments {
-    let path: String
+    let method: MethodDescriptor
     let started: Counter
     let duration: Histogram
     let inProgress: Gauge
@@ -24,8 +25,9 @@ final class CallMetrics {
     /// By the number of their status.
     var finished = [Counter?](repeating: nil, count: StatusCode.allCases.count)
 
-    init(_ path: String, _ metrics: CallMetrics) {
-      self.path = path
+    init(_ method: MethodDescriptor, _ metrics: CallMetrics) {
+      self.method = method
+      let path = method.path
       started = metrics.started.with(path)
       duration = metrics.duration.with(path)
       inProgress = metrics.inProgress.with(path)
@@ -54,34 +56,36 @@ final class CallMetrics {
       labels: ["method"])
   }
 
-  func began(_ path: String) {
-    let instruments = instruments(for: path)
+  func began(_ method: MethodDescriptor) {
+    let instruments = instruments(for: method)
     instruments.started.increment()
     instruments.inProgress.add(1)
   }
 
   func ended(
-    _ path: String, _ code: StatusCode, after elapsed: Duration, receivedBytes: Int, sentBytes: Int
+    _ method: MethodDescriptor, _ code: StatusCode, since begun: Instant, receivedBytes: Int,
+    sentBytes: Int
   ) {
-    let instruments = instruments(for: path)
+    let instruments = instruments(for: method)
     instruments.inProgress.add(-1)
-    instruments.duration.observe(elapsed)
+    let now = Instant.now()
+    instruments.duration.observe(now > begun ? now.nanoseconds - begun.nanoseconds : 0)
     instruments.receivedBytes.increment(by: UInt64(receivedBytes))
     instruments.sentBytes.increment(by: UInt64(sentBytes))
     handled(instruments, code).increment()
   }
 
-  private func instruments(for path: String) -> Instruments {
-    if let latest, latest.path == path { return latest }
-    let known = instruments[path] ?? Instruments(path, self)
-    instruments[path] = known
+  private func instruments(for method: MethodDescriptor) -> Instruments {
+    if let latest, latest.method === method { return latest }
+    let known = instruments[method.path] ?? Instruments(method, self)
+    instruments[method.path] = known
     latest = known
     return known
   }
 
   private func handled(_ instruments: Instruments, _ code: StatusCode) -> Counter {
     if let known = instruments.finished[code.rawValue] { return known }
-    let made = finished.with(instruments.path, code.name)
+    let made = finished.with(instruments.method.path, code.name)
     instruments.finished[code.rawValue] = made
     return made
   }

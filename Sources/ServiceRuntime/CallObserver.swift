@@ -14,7 +14,7 @@ package final class CallObserver: ServerInterceptor {
     calls = CallMetrics(metrics, prefix: "grpc_server")
   }
 
-  package func begin(_ context: ServerContext) { calls.began(context.method.path) }
+  package func begin(_ context: ServerContext) { calls.began(context.method) }
 
   package func end(_ context: ServerContext, _ error: (any Error)?) {
     if let error, !(error is RPCError), !(error is CancellationError) {
@@ -26,11 +26,10 @@ package final class CallObserver: ServerInterceptor {
       }
     }
     let failure = error.map { RPCError($0) }
-    let elapsed = Instant.now() - context.received
     calls.ended(
-      context.method.path, failure?.code ?? .ok, after: elapsed,
+      context.method, failure?.code ?? .ok, since: context.received,
       receivedBytes: context.receivedBytes, sentBytes: context.sentBytes)
-    if logger.logLevel <= .info { log(context, failure, elapsed) }
+    if logger.logLevel <= .info { log(context, failure) }
   }
 
   package func refused(_ context: ServerContext, _ error: RPCError) {
@@ -38,7 +37,8 @@ package final class CallObserver: ServerInterceptor {
     end(context, error)
   }
 
-  private func log(_ context: ServerContext, _ error: RPCError?, _ elapsed: Duration) {
+  private func log(_ context: ServerContext, _ error: RPCError?) {
+    let elapsed = Instant.now() - context.received
     var metadata: Logger.Metadata = [
       "method": "\(context.method.path)",
       "code": "\((error?.code ?? .ok).name)",

@@ -12,11 +12,11 @@ package final class ClientCallObserver: ClientInterceptor {
     calls = CallMetrics(metrics, prefix: "grpc_client")
   }
 
-  package func began(_ call: inout OutgoingCall) { calls.began(call.method.path) }
+  package func began(_ call: inout OutgoingCall) { calls.began(call.method) }
 
   package func ended(_ call: OutgoingCall, _ end: CallEnd) {
     calls.ended(
-      call.method.path, end.status.code, after: Instant.now() - call.begun,
-      receivedBytes: end.receivedBytes, sentBytes: end.sentBytes)
+      call.method, end.status.code, since: call.begun, receivedBytes: end.receivedBytes,
+      sentBytes: end.sentBytes)
   }
 }

@@ -15,12 +15,14 @@ package final class RequestContextInterceptor: ServerInterceptor, ClientIntercep
 
   package func begin(_ context: ServerContext) {
     let metadata = context.metadata
-    let received = metadata["traceparent"].flatMap {
-      TraceContext(traceparent: $0, tracestate: metadata["tracestate"])
+    var received: TraceContext?
+    metadata.withValue(of: "traceparent") {
+      received = TraceContext(traceparent: $0, tracestate: metadata["tracestate"])
     }
     let trace =
       received?.child(using: &generator) ?? TraceContext.root(isSampled: true, using: &generator)
-    let sent = metadata[Self.requestIDName].flatMap { RequestID($0) }
+    var sent: RequestID?
+    metadata.withValue(of: Self.requestIDName) { sent = RequestID($0) }
     let requestID = sent ?? RequestID(using: &generator)
     // Who sent one knows it.
     if sent == nil { context.responseMetadata.append(Self.requestIDName, requestID.text) }

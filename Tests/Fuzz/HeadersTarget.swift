@@ -32,12 +32,8 @@ enum HeadersTarget {
   /// A timeout is never shortened by being written again.
   private static func readTimeout(_ value: [UInt8]) {
     guard let timeout = value.withUnsafeBufferPointer({ GRPCTimeout.decode($0) }) else { return }
-    precondition(value.count <= 9 && timeout >= .zero, "a timeout that is none")
-    let (seconds, attoseconds) = timeout.components
-    let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-    if overflow { return }
-    let nanoseconds = product + attoseconds / 1_000_000_000
-    let written = Array(GRPCTimeout.encode(nanoseconds: nanoseconds).utf8)
+    precondition(value.count <= 9 && timeout >= 0, "a timeout that is none")
+    let written = Array(GRPCTimeout.encode(nanoseconds: timeout).utf8)
     let again = written.withUnsafeBufferPointer { GRPCTimeout.decode($0) }
     precondition(again.map { $0 >= timeout } == true, "a timeout was cut short")
   }

@@ -4,7 +4,7 @@ import Testing
 @Suite struct WireValueTests {
   private func decode(_ text: String) -> Duration? {
     var text = text
-    return text.withUTF8 { GRPCTimeout.decode($0) }
+    return text.withUTF8 { GRPCTimeout.decode($0) }.map { .nanoseconds($0) }
   }
 
   @Test func decodesTimeouts() {
@@ -14,6 +14,7 @@ import Testing
     #expect(decode("99999999m") == .milliseconds(99_999_999))
     #expect(decode("5u") == .microseconds(5))
     #expect(decode("6n") == .nanoseconds(6))
+    #expect(decode("99999999H") == .nanoseconds(Int64.max))
   }
 
   @Test(arguments: ["", "1", "S", "123456789S", "-1S", "1.5S", "1s", "1 S", "0x1S"])

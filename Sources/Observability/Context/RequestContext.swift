@@ -7,6 +7,7 @@ package final class RequestScope: Sendable {
   /// When whoever asked gives up, in nanoseconds of the reactor's clock.
   package let deadline: UInt64
 
+  @inlinable
   package init(context: RequestContext?, deadline: UInt64) {
     self.context = context
     self.deadline = deadline
@@ -24,6 +25,7 @@ package struct RequestContext: Sendable, Hashable {
   /// Who asked, as the audit trail names them: `user:…`, `key:…` or `service:…`.
   package var principal: String?
 
+  @inlinable
   package init(
     requestID: RequestID, trace: TraceContext? = nil, tenant: String? = nil, store: String? = nil,
     operation: String? = nil, principal: String? = nil
@@ -84,13 +86,17 @@ package struct RequestID: Sendable, Hashable, CustomStringConvertible {
 
   /// An id that came from outside: letters, digits and `._-`, 1 to 128 of them. nil otherwise: the
   /// receiver then makes one of its own, so that nothing strange reaches logs and headers.
+  package init?(_ bytes: UnsafeBufferPointer<UInt8>) {
+    guard (1...Self.bytesMaximum).contains(bytes.count), bytes.allSatisfy(Self.isAllowed) else {
+      return nil
+    }
+    text = String(decoding: bytes, as: UTF8.self)
+  }
+
   package init?(_ text: String) {
     var text = text
-    let isValid = text.withUTF8 { bytes in
-      (1...Self.bytesMaximum).contains(bytes.count) && bytes.allSatisfy { Self.isAllowed($0) }
-    }
-    if !isValid { return nil }
-    self.text = text
+    guard let id = text.withUTF8({ RequestID($0) }) else { return nil }
+    self = id
   }
 
   /// 32 lowercase hex digits.
@@ -101,12 +107,8 @@ package struct RequestID: Sendable, Hashable, CustomStringConvertible {
   package var description: String { text }
 
   private static func isAllowed(_ byte: UInt8) -> Bool {
-    switch byte {
-    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"),
-      UInt8(ascii: "-"):
-      true
-    default: false
-    }
+    // A bit for each ASCII character, from 0 and from 64 on.
+    let allowed: UInt64 = byte < 64 ? 0x03FF_6000_0000_0000 : 0x07FF_FFFE_87FF_FFFE
+    return byte < 128 && allowed >> UInt64(byte & 63) & 1 == 1
   }
 }

@@ -64,12 +64,17 @@ package struct TraceContext: Sendable, Hashable {
   ///
   /// A version above 00 is read as far as 00 goes, and goes on as 00.
   /// - Parameter tracestate: the header, several joined by commas in their order.
-  package init?(traceparent: String, tracestate: String? = nil) {
-    var text = traceparent
-    let parsed = text.withUTF8 { Self.parse($0) }
-    guard let (traceID, parentID, flags) = parsed else { return nil }
+  package init?(traceparent: UnsafeBufferPointer<UInt8>, tracestate: String? = nil) {
+    guard let (traceID, parentID, flags) = Self.parse(traceparent) else { return nil }
     let state = tracestate.flatMap { TraceState($0) } ?? .empty
     self.init(traceID: traceID, parentID: parentID, isSampled: flags & 1 == 1, state: state)
+  }
+
+  package init?(traceparent: String, tracestate: String? = nil) {
+    var text = traceparent
+    guard let trace = text.withUTF8({ TraceContext(traceparent: $0, tracestate: tracestate) })
+    else { return nil }
+    self = trace
   }
 
   private static func parse(
@@ -78,9 +83,9 @@ package struct TraceContext: Sendable, Hashable {
     let dash = UInt8(ascii: "-")
     guard bytes.count >= versionZeroLength, bytes.count <= traceparentBytesMaximum,
       let version = Hex.value(bytes[0..<2]), version != 0xff,
-      let high = Hex.value(bytes[3..<19]), let low = Hex.value(bytes[19..<35]),
+      let high = Hex.value16(bytes, at: 3), let low = Hex.value16(bytes, at: 19),
       let traceID = TraceID(high: high, low: low),
-      let parentID = Hex.value(bytes[36..<52]), let flags = Hex.value(bytes[53..<55]),
+      let parentID = Hex.value16(bytes, at: 36), let flags = Hex.value(bytes[53..<55]),
       bytes[2] == dash, bytes[35] == dash, bytes[52] == dash
     else { return nil }
     if bytes.count > versionZeroLength {
@@ -121,6 +126,33 @@ enum Hex {
       }
     }
     return value
+  }
+
+  /// The value of the 16 digits from `start` on.
+  static func value16(_ bytes: UnsafeBufferPointer<UInt8>, at start: Int) -> UInt64? {
+    let bytes = UnsafeRawBufferPointer(bytes)
+    guard let high = value8(bytes.loadUnaligned(fromByteOffset: start, as: UInt64.self)),
+      let low = value8(bytes.loadUnaligned(fromByteOffset: start + 8, as: UInt64.self))
+    else { return nil }
+    return high << 32 | low
+  }
+
+  /// The value of eight digits at once, a byte each, the first lowest.
+  private static func value8(_ digits: UInt64) -> UInt64? {
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    let lowHalves: UInt64 = 0x0F0F_0F0F_0F0F_0F0F
+    // Bit 6 tells letters from figures.
+    let isLetter = digits >> 6 & ones
+    let values = (digits & lowHalves) &+ isLetter &* 9
+    // What writes as what was read is what it says.
+    let isOverNine = (values &+ 6 * ones) >> 4 & ones
+    guard values & ~lowHalves == 0, values &+ 0x30 * ones &+ isOverNine &* 39 == digits else {
+      return nil
+    }
+    var value = values.byteSwapped
+    value = (value | value >> 4) & 0x00FF_00FF_00FF_00FF
+    value = (value | value >> 8) & 0x0000_FFFF_0000_FFFF
+    return (value | value >> 16) & 0xFFFF_FFFF
   }
 
   static func digit(_ nibble: UInt8) -> UInt8 {

@@ -1,21 +1,29 @@
+import Glibc
+
 /// The custom fields of a call, in the order they were sent, duplicates included.
 ///
 /// Names are lower case. Those that end in `-bin` carry bytes, which travel as base64.
-package struct Metadata: Sendable, Equatable {
+package struct Metadata: @unchecked Sendable, Equatable {
   package enum Value: Sendable, Equatable {
     case text(String)
     case bytes([UInt8])
   }
 
-  /// All fields in one piece, each behind the lengths of its name and its value; no base64. Most are
-  /// never looked at.
-  private var memory: [UInt8] = []
+  /// All fields in one piece, each behind the lengths of its name and its value: most are never looked
+  /// at. No array, which costs more to make than to fill. Changed by its only holder, hence Sendable.
+  private var memory: ManagedBuffer<Void, UInt8>?
+  private var capacity = 0
+  private var usedBytes = 0
 
   private typealias Lengths = (name: UInt32, value: UInt32)
 
   package init() {}
 
-  package var isEmpty: Bool { memory.isEmpty }
+  package static func == (left: Metadata, right: Metadata) -> Bool {
+    left.withMemory { left in right.withMemory { left.elementsEqual($0) } }
+  }
+
+  package var isEmpty: Bool { usedBytes == 0 }
 
   package var entries: [(name: String, value: Value)] {
     var entries: [(name: String, value: Value)] = []
@@ -33,15 +41,24 @@ package struct Metadata: Sendable, Equatable {
   package func readAll(
     _ body: (_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) -> Void
   ) {
-    memory.withUnsafeBytes { memory in
-      var reader = Reader(memory: memory)
+    withMemory { memory in
+      var reader = Reader(memory)
       while let field = reader.next() { body(field.name, field.value) }
     }
   }
 
+  private func withMemory<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
+    guard let memory else { return body(UnsafeRawBufferPointer(start: nil, count: 0)) }
+    return memory.withUnsafeMutablePointerToElements {
+      body(UnsafeRawBufferPointer(start: $0, count: usedBytes))
+    }
+  }
+
   private struct Reader {
-    let memory: UnsafeRawBufferPointer
-    var offset = 0
+    private let memory: UnsafeRawBufferPointer
+    private var offset = 0
+
+    init(_ memory: UnsafeRawBufferPointer) { self.memory = memory }
 
     mutating func next() -> (name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>)? {
       guard offset < memory.count, let base = memory.baseAddress else { return nil }
@@ -56,10 +73,37 @@ package struct Metadata: Sendable, Equatable {
 
   private mutating func add(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>)
   {
-    let lengths = (UInt32(name.count), UInt32(value.count))
-    withUnsafeBytes(of: lengths) { memory.append(contentsOf: $0) }
-    memory.append(contentsOf: name)
-    memory.append(contentsOf: value)
+    let lengthsBytes = MemoryLayout<Lengths>.size
+    let end = usedBytes + lengthsBytes + name.count + value.count
+    if end > capacity || !isKnownUniquelyReferenced(&memory) {
+      reserve(byteCount: end > capacity ? max(2 * capacity, end) : capacity)
+    }
+    memory?.withUnsafeMutablePointerToElements { memory in
+      let field = UnsafeMutableRawPointer(memory + usedBytes)
+      field.storeBytes(of: (UInt32(name.count), UInt32(value.count)), as: Lengths.self)
+      if let bytes = name.baseAddress {
+        (field + lengthsBytes).copyMemory(from: bytes, byteCount: name.count)
+      }
+      if let bytes = value.baseAddress {
+        (field + lengthsBytes + name.count).copyMemory(from: bytes, byteCount: value.count)
+      }
+    }
+    usedBytes = end
+  }
+
+  /// Takes memory of its own, enough for fields that take `byteCount` with eight bytes for each.
+  package mutating func reserve(byteCount: Int) {
+    let byteCount = max(byteCount, usedBytes)
+    let larger = ManagedBuffer<Void, UInt8>.create(minimumCapacity: byteCount) { _ in }
+    larger.withUnsafeMutablePointerToElements { larger in
+      withMemory { memory in
+        if let bytes = memory.baseAddress {
+          UnsafeMutableRawPointer(larger).copyMemory(from: bytes, byteCount: memory.count)
+        }
+      }
+    }
+    memory = larger
+    capacity = byteCount
   }
 
   /// Adds an ASCII field. A name or value that gRPC does not allow is a fault of the caller.
@@ -78,27 +122,31 @@ package struct Metadata: Sendable, Equatable {
 
   /// The first text value of that name.
   package subscript(_ name: String) -> String? {
-    name.hasSuffix("-bin") ? nil : withValue(of: name) { String(decoding: $0, as: UTF8.self) }
+    var text: String?
+    withValue(of: name) {
+      if !name.hasSuffix("-bin") { text = String(decoding: $0, as: UTF8.self) }
+    }
+    return text
   }
 
   package func bytes(_ name: String) -> [UInt8]? {
-    name.hasSuffix("-bin") ? withValue(of: name) { Array($0) } : nil
+    var bytes: [UInt8]?
+    withValue(of: name) { if name.hasSuffix("-bin") { bytes = Array($0) } }
+    return bytes
   }
 
-  /// Gives the first value of that name to `body`, as `readAll` does; nil where there is none.
-  package func withValue<R>(
-    of name: String, _ body: (UnsafeBufferPointer<UInt8>) -> R
-  ) -> R? {
+  /// Gives the first value of that name to `body`, if there is one, as `readAll` does.
+  package func withValue(of name: String, _ body: (UnsafeBufferPointer<UInt8>) -> Void) {
     var name = name
-    return name.withUTF8 { wanted in
-      memory.withUnsafeBytes { memory in
-        var reader = Reader(memory: memory)
-        while let field = reader.next() {
-          if field.name.count == wanted.count, field.name.elementsEqual(wanted) {
-            return body(field.value)
-          }
+    name.withUTF8 { wanted in
+      withMemory { memory in
+        var reader = Reader(memory)
+        while let (name, value) = reader.next() {
+          guard name.count == wanted.count, let start = name.baseAddress,
+            let other = wanted.baseAddress, memcmp(start, other, name.count) == 0
+          else { continue }
+          return body(value)
         }
-        return nil
       }
     }
   }
@@ -126,9 +174,6 @@ package struct Metadata: Sendable, Equatable {
     }
   }
 
-  /// Makes room for fields that take `byteCount` with eight bytes for each.
-  package mutating func reserve(byteCount: Int) { memory.reserveCapacity(byteCount) }
-
   /// As it goes onto the wire.
   package static func wireValue(_ value: Value) -> String {
     switch value {
@@ -138,7 +183,7 @@ package struct Metadata: Sendable, Equatable {
   }
 
   private static func isBinary(_ name: UnsafeBufferPointer<UInt8>) -> Bool {
-    name.last == UInt8(ascii: "n") && name.count >= 4 && name.suffix(4).elementsEqual("-bin".utf8)
+    name.last == UInt8(ascii: "n") && name.suffix(4).elementsEqual("-bin".utf8)
   }
 
   /// Lower-case letters, digits, `_`, `-`, `.`; not the reserved `grpc-` prefix.

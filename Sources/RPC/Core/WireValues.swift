@@ -1,22 +1,26 @@
 /// `grpc-timeout`: at most eight digits and a unit.
 package enum GRPCTimeout {
-  /// Nil for anything the specification does not allow.
-  package static func decode(_ text: UnsafeBufferPointer<UInt8>) -> Duration? {
+  /// Nanoseconds, no more than an Int64 holds (292 years). Nil for anything the specification does not
+  /// allow.
+  package static func decode(_ text: UnsafeBufferPointer<UInt8>) -> Int64? {
     guard text.count >= 2, text.count <= 9, let unit = text.last else { return nil }
     var value: Int64 = 0
     for character in text.dropLast() {
       guard (0x30...0x39).contains(character) else { return nil }
       value = value * 10 + Int64(character - 0x30)
     }
+    let size: Int64
     switch unit {
-    case UInt8(ascii: "H"): return .seconds(value * 3600)
-    case UInt8(ascii: "M"): return .seconds(value * 60)
-    case UInt8(ascii: "S"): return .seconds(value)
-    case UInt8(ascii: "m"): return .milliseconds(value)
-    case UInt8(ascii: "u"): return .microseconds(value)
-    case UInt8(ascii: "n"): return .nanoseconds(value)
+    case UInt8(ascii: "H"): size = 3_600_000_000_000
+    case UInt8(ascii: "M"): size = 60_000_000_000
+    case UInt8(ascii: "S"): size = 1_000_000_000
+    case UInt8(ascii: "m"): size = 1_000_000
+    case UInt8(ascii: "u"): size = 1000
+    case UInt8(ascii: "n"): size = 1
     default: return nil
     }
+    let (nanoseconds, overflow) = value.multipliedReportingOverflow(by: size)
+    return overflow ? .max : nanoseconds
   }
 
   /// Rounded up to the finest unit that fits eight digits, so that a deadline is never cut short by

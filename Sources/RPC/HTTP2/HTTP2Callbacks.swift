@@ -2,12 +2,13 @@ import CNghttp2
 
 /// What nghttp2 calls while it reads and writes, and what becomes of it.
 extension HTTP2Session {
-  /// Gives `body` what nghttp2 is to read a stream's body with; nil for a stream without.
+  /// Gives `body` what nghttp2 is to read the body of `stream` with; nil where there is none.
   static func withProvider(
-    _ isBodiless: Bool, _ body: (UnsafePointer<nghttp2_data_provider>?) -> Int32
+    _ stream: HTTP2Stream?, _ body: (UnsafePointer<nghttp2_data_provider>?) -> Int32
   ) -> Int32 {
-    if isBodiless { return body(nil) }
-    let provider = nghttp2_data_provider(source: nghttp2_data_source(), read_callback: readData)
+    guard let stream else { return body(nil) }
+    let source = nghttp2_data_source(ptr: Unmanaged.passUnretained(stream).toOpaque())
+    let provider = nghttp2_data_provider(source: source, read_callback: readData)
     return withUnsafePointer(to: provider, body)
   }
 
@@ -122,14 +123,14 @@ extension HTTP2Session {
   private func header(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
     headerBytes += name.count + value.count + 32
     headerCount += 1
-    if headerBytes > limits.headerListBytes || headerCount > limits.headerFields {
-      if !headersOverflowed, role == .server, let misconduct = conduct.provokedError(now: now) {
-        fail(misconduct)
-      }
-      headersOverflowed = true
-      if headerBytes > limits.headerBombBytes { fail(.largeHeaders) }
+    if headerBytes <= conduct.limits.headerListBytes, headerCount <= conduct.limits.headerFields {
+      return headers.append(name, value)
     }
-    if !headersOverflowed { headers.append(name, value) }
+    if !headersOverflowed, role == .server, let misconduct = conduct.provokedError(now: now) {
+      fail(misconduct)
+    }
+    headersOverflowed = true
+    if headerBytes > limits.headerBombBytes { fail(.largeHeaders) }
   }
 
   private func frameReceived(_ frame: nghttp2_frame) {
@@ -216,7 +217,7 @@ extension HTTP2Session {
           session, UInt8(NGHTTP2_FLAG_NONE.rawValue), frame.hd.stream_id,
           HTTP2ErrorCode.noError.rawValue)
       }
-      if let stream = stream(frame.hd.stream_id) {
+      if !ends || role == .client, let stream = stream(frame.hd.stream_id) {
         stream.hasBegun = true
         if !ends, stream.queuedBytes == 0 { stream.handler?.outputDrained() }
       }
@@ -230,7 +231,7 @@ private func readData(
   _ flags: UnsafeMutablePointer<UInt32>?, _ source: UnsafeMutablePointer<nghttp2_data_source>?,
   _ context: UnsafeMutableRawPointer?
 ) -> Int {
-  guard let pointer = nghttp2_session_get_stream_user_data(session, id), let flags else {
+  guard let pointer = source?.pointee.ptr, let flags else {
     return Int(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue)
   }
   let stream = Unmanaged<HTTP2Stream>.fromOpaque(pointer).takeUnretainedValue()

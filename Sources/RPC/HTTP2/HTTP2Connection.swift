@@ -26,7 +26,7 @@ extension HTTP2ConnectionOwner {
 package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
   private let connection: Connection
   /// Not weak, which would cost at every call: an owner that goes first says so (`disown`).
-  private unowned var owner: (any HTTP2ConnectionOwner)?
+  private unowned(unsafe) var owner: (any HTTP2ConnectionOwner)?
   private let role: HTTP2Session.Role
   private let limits: HTTP2Limits
   private var established: HTTP2Session?

@@ -12,7 +12,7 @@ package final class HTTP2Session {
   var session: OpaquePointer?
   /// Owns the session.
   unowned(unsafe) let delegate: any HTTP2SessionDelegate
-  private var firstStream: HTTP2Stream?
+  private unowned(unsafe) var firstStream: HTTP2Stream?
   package private(set) var streamCount = 0
 
   // The header block being received: there is only ever one on a connection.
@@ -51,12 +51,10 @@ package final class HTTP2Session {
 
   deinit {
     nghttp2_session_del(session)
-    // Unlinked one by one: a long chain of last references would overflow the stack.
     while let stream = firstStream {
       firstStream = stream.next
-      stream.next = nil
-      stream.previous = nil
       stream.session = nil
+      Unmanaged.passUnretained(stream).release()
     }
   }
 
@@ -167,7 +165,7 @@ package final class HTTP2Session {
   ) throws(HTTP2Error) {
     let context = Unmanaged.passUnretained(stream).toOpaque()
     let id = fields.withNameValues { values, count in
-      HTTP2Session.withProvider(endsStream) {
+      HTTP2Session.withProvider(endsStream ? nil : stream) {
         nghttp2_submit_request(session, nil, values, count, $0, context)
       }
     }
@@ -194,7 +192,7 @@ package final class HTTP2Session {
     _ values: UnsafePointer<nghttp2_nv>?, _ count: Int, _ stream: HTTP2Stream, hasBody: Bool
   ) {
     if stream.session == nil { return }
-    let code = HTTP2Session.withProvider(!hasBody) {
+    let code = HTTP2Session.withProvider(hasBody ? stream : nil) {
       nghttp2_submit_response(session, stream.id, values, count, $0)
     }
     if code < 0 { reset(stream, .internalError) }
@@ -247,6 +245,7 @@ package final class HTTP2Session {
   func link(_ stream: HTTP2Stream, _ id: Int32) {
     stream.id = id
     stream.session = self
+    _ = Unmanaged.passRetained(stream)
     stream.next = firstStream
     firstStream?.previous = stream
     firstStream = stream
@@ -271,6 +270,7 @@ package final class HTTP2Session {
     let handler = stream.handler
     stream.handler = nil
     handler?.closed(code)
+    Unmanaged.passUnretained(stream).release()
   }
 
   func stream(_ id: Int32) -> HTTP2Stream? {

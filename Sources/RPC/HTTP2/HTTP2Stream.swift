@@ -31,8 +31,8 @@ package final class HTTP2Stream {
   /// would cost an allocation a stream.
   package internal(set) unowned(unsafe) var session: HTTP2Session?
 
-  // The session's list of open streams.
-  var next: HTTP2Stream?
+  // The session's list of open streams, each of which it holds.
+  unowned(unsafe) var next: HTTP2Stream?
   unowned(unsafe) var previous: HTTP2Stream?
 
   enum Trailers {

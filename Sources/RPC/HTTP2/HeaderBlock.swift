@@ -18,20 +18,20 @@ package struct HeaderBlock: ~Copyable {
 
   mutating func append(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
     let end = byteCount + HeaderBlock.lengthsBytes + name.count + value.count
-    let field = room(upTo: end) + byteCount
-    field.storeBytes(of: (UInt32(name.count), UInt32(value.count)), as: Lengths.self)
-    if let bytes = name.baseAddress {
-      (field + HeaderBlock.lengthsBytes).copyMemory(from: bytes, byteCount: name.count)
-    }
+    if end > capacity { grow(to: end) }
+    guard let memory else { return }
+    let field = memory + byteCount
+    let lengths = (UInt32(truncatingIfNeeded: name.count), UInt32(truncatingIfNeeded: value.count))
+    field.storeBytes(of: lengths, as: Lengths.self)
+    let content = field + HeaderBlock.lengthsBytes
+    if let bytes = name.baseAddress { content.copyMemory(from: bytes, byteCount: name.count) }
     if let bytes = value.baseAddress {
-      (field + HeaderBlock.lengthsBytes + name.count).copyMemory(
-        from: bytes, byteCount: value.count)
+      (content + name.count).copyMemory(from: bytes, byteCount: value.count)
     }
     byteCount = end
   }
 
-  private mutating func room(upTo end: Int) -> UnsafeMutableRawPointer {
-    if let memory, end <= capacity { return memory }
+  private mutating func grow(to end: Int) {
     capacity = max(2 * capacity, end, HeaderBlock.capacityMin)
     let larger = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 8)
     if let memory {
@@ -39,7 +39,6 @@ package struct HeaderBlock: ~Copyable {
       memory.deallocate()
     }
     memory = larger
-    return larger
   }
 
   mutating func removeAll() { byteCount = 0 }
@@ -58,15 +57,15 @@ package struct HeaderBlock: ~Copyable {
     _ body: (_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) -> Void
   ) {
     guard let memory else { return }
-    var offset = 0
-    while offset < byteCount {
-      let lengths = (memory + offset).loadUnaligned(as: Lengths.self)
-      let bytes = (memory + offset + HeaderBlock.lengthsBytes).assumingMemoryBound(to: UInt8.self)
-      let (nameCount, valueCount) = (Int(lengths.name), Int(lengths.value))
-      body(
-        UnsafeBufferPointer(start: bytes, count: nameCount),
-        UnsafeBufferPointer(start: bytes + nameCount, count: valueCount))
-      offset += HeaderBlock.lengthsBytes + nameCount + valueCount
+    var field = UnsafeRawPointer(memory)
+    let end = field + byteCount
+    while field < end {
+      let lengths = field.loadUnaligned(as: Lengths.self)
+      let bytes = (field + HeaderBlock.lengthsBytes).assumingMemoryBound(to: UInt8.self)
+      let name = UnsafeBufferPointer(start: bytes, count: Int(lengths.name))
+      let value = UnsafeBufferPointer(start: bytes + name.count, count: Int(lengths.value))
+      body(name, value)
+      field = UnsafeRawPointer(bytes + name.count + value.count)
     }
   }
 }

@@ -13,13 +13,31 @@ extension Arena {
       fill(structure, arena)
       let message = UnsafePointer(structure.assumingMemoryBound(to: ProtobufCMessage.self))
       let size = protobuf_c_message_get_packed_size(message)
-      return [UInt8](unsafeUninitializedCapacity: headroom + size) { buffer, count in
-        buffer.prefix(headroom).update(repeating: 0)
-        if let start = buffer.baseAddress {
-          count = headroom + protobuf_c_message_pack(message, start + headroom)
+      let count = headroom + size
+      if count > copiedBytesMax {
+        return [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+          if let start = buffer.baseAddress { pack(message, behind: headroom, at: start) }
+          initialized = count
         }
       }
+      // Less than what it costs to make an array that is not filled from another.
+      let memory = arena.allocate(byteCount: count).assumingMemoryBound(to: UInt8.self)
+      pack(message, behind: headroom, at: memory)
+      var bytes: [UInt8] = []
+      bytes.append(contentsOf: UnsafeBufferPointer(start: memory, count: count))
+      return bytes
     }
+  }
+
+  /// The longest message that is packed in the arena and copied.
+  private static var copiedBytesMax: Int { 512 }
+
+  private static func pack(
+    _ message: UnsafePointer<ProtobufCMessage>, behind headroom: Int,
+    at start: UnsafeMutablePointer<UInt8>
+  ) {
+    memset(start, 0, headroom)
+    protobuf_c_message_pack(message, start + headroom)
   }
 
   /// Text for a `string` field, never NULL: in a oneof or an array protobuf-c would drop or follow it.

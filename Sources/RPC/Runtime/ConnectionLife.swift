@@ -8,25 +8,17 @@ final class ConnectionLife {
   private unowned let connection: ServerConnection
   private var stage = Stage.serving
   private var oldAt = Instant.distantFuture
-  private var lastUsed: Instant
   private var timer: LoopTimer?
 
   private var limits: ServerLimits { connection.server.limits }
 
-  init(_ connection: ServerConnection) {
-    self.connection = connection
-    lastUsed = connection.loop.now
-  }
+  init(_ connection: ServerConnection) { self.connection = connection }
 
   func begin() {
     let jitter = limits.connectionAgeJitter
     oldAt = connection.loop.now + limits.connectionAge * Double.random(in: 1 - jitter...1 + jitter)
-    touch()
-    schedule(at: min(oldAt, lastUsed + limits.connectionIdle))
+    schedule(at: min(oldAt, connection.lastUsed + limits.connectionIdle))
   }
-
-  /// A call begins or ends.
-  func touch() { lastUsed = connection.loop.now }
 
   func end() {
     if let timer { connection.loop.cancel(timer) }
@@ -42,7 +34,7 @@ final class ConnectionLife {
     let now = connection.loop.now
     switch stage {
     case .serving:
-      if connection.streamCount > 0 { lastUsed = now }
+      let lastUsed = connection.streamCount > 0 ? now : connection.lastUsed
       let next = min(oldAt, lastUsed + limits.connectionIdle)
       if next > now { return schedule(at: next) }
       stage = .noticed

@@ -1,5 +1,5 @@
 /// One RPC of a contract, as the generated code declares it.
-package struct MethodDescriptor: Sendable, Hashable {
+package final class MethodDescriptor: Sendable {
   /// Full name, such as `storeplane.config.v1.SecretService`.
   package let service: String
   package let name: String
@@ -15,6 +15,12 @@ package struct MethodDescriptor: Sendable, Hashable {
     self.serverStreaming = serverStreaming
     path = "/\(service)/\(name)"
   }
+}
 
-  var streams: Bool { clientStreaming || serverStreaming }
+extension MethodDescriptor: Hashable {
+  package static func == (left: MethodDescriptor, right: MethodDescriptor) -> Bool {
+    left === right || left.path == right.path
+  }
+
+  package func hash(into hasher: inout Hasher) { hasher.combine(path) }
 }

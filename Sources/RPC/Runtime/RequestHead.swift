@@ -8,7 +8,8 @@ struct RequestHead {
   /// Valid as long as the block.
   private(set) var path = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
   private(set) var contentTypeIsGRPC = false
-  private(set) var timeout: Duration?
+  /// In nanoseconds.
+  private(set) var timeout: Int64?
   private(set) var hasBadField = false
   /// How messages are compressed, nil for an encoding that is not understood.
   private(set) var encoding: MessageEncoding? = .identity
@@ -17,9 +18,11 @@ struct RequestHead {
 
   init(_ fields: borrowing HeaderBlock) {
     let byteCount = fields.byteCount
+    var hasMetadata = false
     fields.readAll { name, value in
       if !addOwn(name, value) {
-        if metadata.isEmpty { metadata.reserve(byteCount: byteCount) }
+        if !hasMetadata { metadata.reserve(byteCount: byteCount) }
+        hasMetadata = true
         if !metadata.appendReceived(name: name, value: value) { hasBadField = true }
       }
     }

@@ -6,6 +6,9 @@ package import Reactor
 package final class Server {
   package let reactor: Reactor
   package let limits: ServerLimits
+  /// `ServerLimits.unaryCall` and `streamingCall` in nanoseconds, which are less to reckon with.
+  let longestUnaryCall: Int64
+  let longestStreamingCall: Int64
   let interceptors: [any ServerInterceptor]
   private var methods: [String: ServerMethod] = [:]
   private var listeners: [Listener] = []
@@ -34,6 +37,8 @@ package final class Server {
   ) {
     self.reactor = reactor
     self.limits = limits
+    longestUnaryCall = limits.unaryCall.nanosecondsSaturating
+    longestStreamingCall = limits.streamingCall.nanosecondsSaturating
     handlerTasks = HandlerTasks(reactor)
     self.interceptors = interceptors
   }

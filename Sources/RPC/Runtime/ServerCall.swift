@@ -7,7 +7,7 @@ import Reactor
 /// One call on the server's side: from the header block to the trailers.
 ///
 /// What depends on the messages' types is in the subclasses.
-package class ServerCall: HTTP2StreamHandler {
+package class ServerCall: HTTP2StreamHandler, TimerHandler {
   let method: ServerMethod
   let connection: ServerConnection
   private(set) var stream: HTTP2Stream?
@@ -15,7 +15,8 @@ package class ServerCall: HTTP2StreamHandler {
   private(set) var metadata = Metadata()
   private(set) var received = Instant.distantFuture
   private(set) var deadline = Instant.distantFuture
-  var requestContext: RequestContext?
+  /// What the handler inherits.
+  private var scope: RequestScope?
   var responseMetadata = Metadata()
   var trailingMetadata = Metadata()
   var values: [ObjectIdentifier: Any] = [:]
@@ -53,17 +54,23 @@ package class ServerCall: HTTP2StreamHandler {
   }
 
   /// The stream that this call serves, to be handed to the session.
-  func open(_ head: RequestHead) -> HTTP2Stream {
+  func open(_ head: consuming RequestHead) -> HTTP2Stream {
     metadata = head.metadata
     deframer.encoding = head.encoding ?? .identity
     clientAcceptsGzip = head.acceptsGzip
-    let limits = connection.server.limits
-    let longest = method.descriptor.streams ? limits.streamingCall : limits.unaryCall
-    received = connection.loop.now
-    deadline = received + min(head.timeout ?? longest, longest)
+    let server = connection.server
+    let longest = method.streams ? server.longestStreamingCall : server.longestUnaryCall
+    received = server.reactor.loop.now
+    deadline = Instant(
+      nanoseconds: received.nanoseconds + UInt64(min(head.timeout ?? longest, longest)))
     let stream = HTTP2Stream(self)
     self.stream = stream
     return stream
+  }
+
+  var requestContext: RequestContext? {
+    get { scope?.context }
+    set { scope = RequestScope(context: newValue, deadline: deadline.nanoseconds) }
   }
 
   // MARK: For subclasses
@@ -75,7 +82,8 @@ package class ServerCall: HTTP2StreamHandler {
   func failed(_ error: RPCError) {}
   func drained() {}
   func begin() {}
-  func invoke() async throws {}
+  /// Runs the handler with `scope` as its task-local value, which is bound there to spare a call.
+  func invoke(in scope: RequestScope, isolation: isolated (any Actor)? = #isolation) async throws {}
   /// Bytes of messages beside the one that is being received which wait here: for the handler, or for
   /// the client.
   var waitingBytes: Int { 0 }
@@ -86,7 +94,7 @@ package class ServerCall: HTTP2StreamHandler {
     // The client's trailers say nothing to a server.
     if hasBegun { return }
     hasBegun = true
-    timer = connection.loop.schedule(at: deadline) { [unowned self] in self.deadlinePassed() }
+    timer = connection.loop.schedule(at: deadline, for: self)
     begin()
   }
 
@@ -137,7 +145,7 @@ package class ServerCall: HTTP2StreamHandler {
   }
 
   /// Also bounds how long a client may take over a response that is complete.
-  private func deadlinePassed() {
+  package func timerFired() {
     timer = nil
     let error = RPCError(.deadlineExceeded, "the deadline passed")
     if isFinished {
@@ -152,9 +160,8 @@ package class ServerCall: HTTP2StreamHandler {
     } else {
       refuse(error)
       // Nor does it go out while the client's window is closed.
-      timer = connection.loop.schedule(after: connection.server.limits.statusGrace) {
-        [unowned self] in self.deadlinePassed()
-      }
+      let grace = connection.server.limits.statusGrace
+      timer = connection.loop.schedule(at: Instant.now() + grace, for: self)
     }
   }
 
@@ -214,21 +221,13 @@ package class ServerCall: HTTP2StreamHandler {
     handlerHasBegun = true
     do {
       try beginInterceptors()
-      try await serve()
+      try await invoke(
+        in: scope ?? RequestScope(context: nil, deadline: deadline.nanoseconds))
       endInterceptors(earlyEnd)
       succeed()
     } catch {
       endInterceptors(earlyEnd ?? error)
       respond(error: RPCError(error))
-    }
-  }
-
-  private func serve(isolation: isolated (any Actor)? = #isolation) async throws {
-    let scope = RequestScope(context: requestContext, deadline: deadline.nanoseconds)
-    // As `bound` does, with a call less.
-    try await RequestScope.$current.withValue(scope) {
-      _ = isolation
-      try await self.invoke()
     }
   }
 

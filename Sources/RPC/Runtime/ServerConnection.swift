@@ -9,6 +9,8 @@ package final class ServerConnection: HTTP2ConnectionOwner {
   private var http2: HTTP2Connection?
   weak var listener: Listener?
   private lazy var life = ConnectionLife(self)
+  /// When a call has begun or ended last.
+  private(set) var lastUsed = Instant.distantFuture
 
   let share: AddressShare
   private var heldBytes = 0
@@ -95,7 +97,7 @@ package final class ServerConnection: HTTP2ConnectionOwner {
     server.release(share)
   }
 
-  func callEnded() { life.touch() }
+  func callEnded() { lastUsed = loop.now }
 
   // MARK: HTTP2ConnectionOwner
 
@@ -103,6 +105,7 @@ package final class ServerConnection: HTTP2ConnectionOwner {
     peerIdentity = connection.peerIdentity
     server.observer?.connectionOpened()
     if server.isDraining { connection.session?.shutdown() }
+    lastUsed = loop.now
     life.begin()
   }
 
@@ -114,7 +117,7 @@ package final class ServerConnection: HTTP2ConnectionOwner {
   package func openedStream(
     _ id: Int32, _ fields: borrowing HeaderBlock, endsStream: Bool, overflowed: Bool
   ) -> HTTP2Stream? {
-    life.touch()
+    lastUsed = loop.now
     if overflowed { return refuse(.headersTooLarge, 431) }
     let head = RequestHead(fields)
     if !head.isPost { return refuse(.notGRPC, 405) }

@@ -6,6 +6,7 @@ import RPCCore
 package final class ServerMethod {
   package let descriptor: MethodDescriptor
   let makeCall: (ServerMethod, ServerConnection) -> ServerCall
+  let streams: Bool
   private let path: [UInt8]
 
   private init(
@@ -13,6 +14,7 @@ package final class ServerMethod {
   ) {
     self.descriptor = descriptor
     self.makeCall = makeCall
+    streams = descriptor.clientStreaming || descriptor.serverStreaming
     path = Array(descriptor.path.utf8)
   }
 
@@ -28,7 +30,8 @@ package final class ServerMethod {
     let decode: UnaryServerCall.Decoder = { message, memoryBytes throws(RPCError) in
       let request = try Request(received: message, memoryBytes: &memoryBytes)
       return { call in
-        try await handler(request, ServerContext(call: call)).framed(call.responseEncoding)
+        let response = try await handler(request, ServerContext(call: call))
+        try call.respond(response.framed(call.responseEncoding))
       }
     }
     return ServerMethod(descriptor: descriptor) { method, connection in

@@ -1,4 +1,5 @@
 import HTTP2
+import Observability
 package import Protobuf
 import RPCCore
 
@@ -53,9 +54,14 @@ final class StreamingServerCall<Request: ProtobufMessage, Response: ProtobufMess
     gate.drained()
   }
 
-  override func invoke() async throws {
-    try await handler(
-      RequestReader(queue: requests), ResponseWriter(call: self), ServerContext(call: self))
+  override func invoke(
+    in scope: RequestScope, isolation: isolated (any Actor)? = #isolation
+  ) async throws {
+    try await RequestScope.$current.withValue(scope) {
+      _ = isolation
+      try await self.handler(
+        RequestReader(queue: self.requests), ResponseWriter(call: self), ServerContext(call: self))
+    }
   }
 
   func write(_ message: Response, compressed: Bool) async throws {

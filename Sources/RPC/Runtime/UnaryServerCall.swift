@@ -1,4 +1,5 @@
 import HTTP2
+import Observability
 import RPCCore
 
 /// A call of one request and one response.
@@ -8,8 +9,8 @@ import RPCCore
 final class UnaryServerCall: ServerCall {
   /// Decodes a request, for the answer to it; says what the request takes in memory.
   typealias Decoder = (UnsafeRawBufferPointer, inout Int) throws(RPCError) -> Answer
-  /// Runs the handler, and returns its response behind the gRPC prefix.
-  typealias Answer = (UnaryServerCall) async throws -> [UInt8]
+  /// Runs the handler, and responds.
+  typealias Answer = (UnaryServerCall) async throws -> Void
 
   private let decode: Decoder
   private var answer: Answer?
@@ -52,9 +53,18 @@ final class UnaryServerCall: ServerCall {
     run()
   }
 
-  override func invoke() async throws {
+  override func invoke(
+    in scope: RequestScope, isolation: isolated (any Actor)? = #isolation
+  ) async throws {
     guard let answer = answer.take() else { return }
-    let message = try await answer(self)
+    try await RequestScope.$current.withValue(scope) {
+      _ = isolation
+      try await answer(self)
+    }
+  }
+
+  /// Sends the response, behind the gRPC prefix.
+  func respond(_ message: [UInt8]) throws(RPCError) {
     if isFinished { return }
     messageBytes = message.count
     try holdBytes()

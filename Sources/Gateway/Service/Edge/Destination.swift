@@ -43,7 +43,7 @@ extension Backend {
 }
 
 extension MethodDescriptor {
-  init(_ method: ServiceDescriptor.Method) {
+  convenience init(_ method: ServiceDescriptor.Method) {
     self.init(
       service: String(method.fullName.dropLast(method.name.count + 1)), name: method.name,
       clientStreaming: method.isClientStreaming, serverStreaming: method.isServerStreaming)
