@@ -157,7 +157,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
     let ready = wait()
     now = .now()
     for index in 0..<ready { dispatch(events[index]) }
-    while let timer = timers.popDue(now) { timer.fire() }
+    while let action = timers.popDue(now) { action() }
   }
 
   private func runJobs() {
@@ -267,7 +267,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
   /// goes.
   package func schedule(at deadline: Instant, for handler: any TimerHandler) -> LoopTimer {
     checkIsolated()
-    return timers.insert(at: deadline, handler: handler)
+    return timers.insert(at: deadline, for: handler)
   }
 
   @discardableResult

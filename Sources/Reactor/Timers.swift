@@ -4,99 +4,131 @@ package protocol TimerHandler: AnyObject {
 }
 
 /// One timer of an event loop; cancelled and fired at most once.
-///
-/// Confined to the loop that made it.
-package final class LoopTimer {
-  let deadline: Instant
-  fileprivate var position: Int
-  fileprivate var isWaiting = true
-  private let action: (() -> Void)?
-  private unowned(unsafe) let handler: (any TimerHandler)?
-
-  fileprivate init(
-    deadline: Instant, position: Int, action: (() -> Void)?, handler: (any TimerHandler)?
-  ) {
-    self.deadline = deadline
-    self.position = position
-    self.action = action
-    self.handler = handler
-  }
-
-  func fire() {
-    action?()
-    handler?.timerFired()
-  }
+package struct LoopTimer {
+  fileprivate let slot: Int
+  fileprivate let serial: UInt64
 }
 
-/// A binary heap of timers whose entries know their place, so that a cancelled timer leaves at once:
-/// most deadlines are cancelled long before they pass, and must not pile up.
+/// A binary heap of timers that are found by the slots they are kept in, so that a cancelled timer
+/// leaves at once: most deadlines are cancelled long before they pass, and must not pile up. No
+/// timer has an object of its own, and the heap is ordered without looking at anything beside it.
 struct TimerHeap {
-  private var heap: [LoopTimer] = []
+  /// What a timer does.
+  struct Action {
+    fileprivate let closure: (() -> Void)?
+    fileprivate unowned(unsafe) let handler: (any TimerHandler)?
+
+    func callAsFunction() {
+      closure?()
+      handler?.timerFired()
+    }
+  }
+
+  private struct Entry {
+    let deadline: Instant
+    let slot: Int
+  }
+
+  private struct Slot {
+    /// Of the timer that is kept here; 0 where none is.
+    var serial: UInt64
+    var position: Int
+    var action: Action?
+  }
+
+  /// The most slots that are kept when no timer is left.
+  private static let slotsKept = 1024
+
+  private var heap: [Entry] = []
+  private var slots: [Slot] = []
+  private var freeSlots: [Int] = []
+  private var lastSerial: UInt64 = 0
 
   var count: Int { heap.count }
+  var slotCount: Int { slots.count }
   var earliest: Instant? { heap.first?.deadline }
 
-  mutating func insert(
-    at deadline: Instant, action: (() -> Void)? = nil, handler: (any TimerHandler)? = nil
-  ) -> LoopTimer {
-    let timer = LoopTimer(
-      deadline: deadline, position: heap.count, action: action, handler: handler)
-    heap.append(timer)
-    siftUp(timer.position)
-    return timer
+  mutating func insert(at deadline: Instant, action: @escaping () -> Void) -> LoopTimer {
+    insert(at: deadline, Action(closure: action, handler: nil))
+  }
+
+  mutating func insert(at deadline: Instant, for handler: any TimerHandler) -> LoopTimer {
+    insert(at: deadline, Action(closure: nil, handler: handler))
+  }
+
+  private mutating func insert(at deadline: Instant, _ action: Action) -> LoopTimer {
+    lastSerial += 1
+    let slot = Slot(serial: lastSerial, position: heap.count, action: action)
+    let index: Int
+    if let free = freeSlots.popLast() {
+      index = free
+      slots[index] = slot
+    } else {
+      index = slots.count
+      slots.append(slot)
+    }
+    heap.append(Entry(deadline: deadline, slot: index))
+    siftUp(heap.count - 1)
+    return LoopTimer(slot: index, serial: lastSerial)
   }
 
   mutating func cancel(_ timer: LoopTimer) {
-    if !timer.isWaiting { return }
-    timer.isWaiting = false
-    remove(at: timer.position)
+    guard timer.slot < slots.count, slots[timer.slot].serial == timer.serial else { return }
+    _ = remove(at: slots[timer.slot].position)
   }
 
-  /// The earliest timer that is due at `now`, taken out of the heap.
-  mutating func popDue(_ now: Instant) -> LoopTimer? {
+  /// The action of the earliest timer that is due at `now`, taken out of the heap.
+  mutating func popDue(_ now: Instant) -> Action? {
     guard let first = heap.first, first.deadline <= now else { return nil }
-    first.isWaiting = false
-    remove(at: 0)
-    return first
+    return remove(at: 0)
   }
 
-  private mutating func remove(at position: Int) {
-    let last = heap.count - 1
-    if position != last { swapAt(position, last) }
-    heap.removeLast()
+  private mutating func remove(at position: Int) -> Action? {
+    let slot = heap[position].slot
+    let action = slots[slot].action
+    slots[slot].serial = 0
+    slots[slot].action = nil
+    freeSlots.append(slot)
+    let last = heap.removeLast()
     if position < heap.count {
+      place(last, at: position)
       siftDown(position)
       siftUp(position)
+    } else if heap.isEmpty, slots.count > TimerHeap.slotsKept {
+      slots = []
+      freeSlots = []
     }
+    return action
+  }
+
+  private mutating func place(_ entry: Entry, at position: Int) {
+    heap[position] = entry
+    slots[entry.slot].position = position
   }
 
   private mutating func siftUp(_ start: Int) {
+    let entry = heap[start]
     var child = start
     while child > 0 {
       let parent = (child - 1) / 2
-      if heap[parent].deadline <= heap[child].deadline { return }
-      swapAt(child, parent)
+      if heap[parent].deadline <= entry.deadline { break }
+      place(heap[parent], at: child)
       child = parent
     }
+    if child != start { place(entry, at: child) }
   }
 
   private mutating func siftDown(_ start: Int) {
+    let entry = heap[start]
     var parent = start
     while true {
-      var smallest = parent
-      for child in (2 * parent + 1)...(2 * parent + 2)
-      where child < heap.count && heap[child].deadline < heap[smallest].deadline {
-        smallest = child
-      }
-      if smallest == parent { return }
-      swapAt(parent, smallest)
-      parent = smallest
+      var child = 2 * parent + 1
+      if child >= heap.count { break }
+      if child + 1 < heap.count, heap[child + 1].deadline < heap[child].deadline { child += 1 }
+      if heap[child].deadline >= entry.deadline { break }
+      place(heap[child], at: parent)
+      parent = child
     }
-  }
-
-  private mutating func swapAt(_ left: Int, _ right: Int) {
-    heap.swapAt(left, right)
-    heap[left].position = left
-    heap[right].position = right
+    if parent != start { place(entry, at: parent) }
   }
 }
