@@ -178,6 +178,11 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
     }
   }
 
+  /// What the peer has asked for is answered before others have their turn.
+  package func readinessServed() {
+    if flushAsked, !readsAgain { turnDidEnd() }
+  }
+
   private func finishConnect() {
     do {
       let code = try System.pendingError(socket.descriptor)
@@ -280,6 +285,7 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
   // MARK: Output
 
   package func turnDidEnd() {
+    if !flushAsked { return }
     flushAsked = false
     if readsAgain {
       readsAgain = false

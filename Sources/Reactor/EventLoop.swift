@@ -19,6 +19,12 @@ package struct Readiness: OptionSet, Sendable {
 /// Told when a registered descriptor is ready. Called on the loop's thread.
 package protocol ReadinessHandler: AnyObject {
   func ready(_ readiness: Readiness)
+  /// The jobs that came of it have run.
+  func readinessServed()
+}
+
+extension ReadinessHandler {
+  package func readinessServed() {}
 }
 
 /// Told once at the end of each turn in which it asked to be: the place for the one write of a turn.
@@ -29,7 +35,9 @@ package protocol TurnEndHandler: AnyObject {
 /// An epoll loop on one thread that is also the serial executor of the `Reactor` actor, and the
 /// preferred executor of the tasks that run on it.
 ///
-/// A turn is: run the jobs that are ready, let everyone flush, wait, dispatch readiness, fire timers.
+/// A turn is: run the jobs that are ready, let everyone flush, wait, dispatch readiness, fire timers. What a
+/// descriptor has brought is worked off before the next one is looked at, while the processor has it in
+/// its caches.
 /// All but `enqueue`, `execute`, `stop` and `isCurrent` may be called on the loop's thread only, which is checked.
 package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
   /// Jobs run before the loop looks at its descriptors again, so that a chatty task starves no socket.
@@ -57,6 +65,8 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
   private let thread = Atomic<UInt>(0)
 
   private var jobs = JobQueue()
+  /// How many may still run in this turn.
+  private var jobsLeft = 0
   private var registrations: [Registration] = []
   private var timers = TimerHeap()
   private var turnEnd: [any TurnEndHandler] = []
@@ -152,6 +162,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
   }
 
   private func turn() {
+    jobsLeft = EventLoop.jobsPerTurn
     runJobs()
     endTurn()
     let ready = wait()
@@ -161,12 +172,11 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
   }
 
   private func runJobs() {
-    var budget = EventLoop.jobsPerTurn
-    while budget > 0, let job = jobs.popFirst() {
+    while jobsLeft > 0, let job = jobs.popFirst() {
       // As both executors at once: neither an isolated nor another part of a task leaves its turn.
       job.runSynchronously(
         isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
-      budget -= 1
+      jobsLeft -= 1
     }
   }
 
@@ -238,8 +248,12 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
     let token = event.data.u64
     if token == EventLoop.wakeupToken { return takeForeignJobs() }
     let registration = registrations[Int(UInt32(truncatingIfNeeded: token))]
-    guard registration.generation == UInt32(token >> 32) else { return }
-    registration.handler?.ready(Readiness(rawValue: event.events))
+    guard registration.generation == UInt32(token >> 32), let handler = registration.handler else {
+      return
+    }
+    handler.ready(Readiness(rawValue: event.events))
+    runJobs()
+    handler.readinessServed()
   }
 
   private func takeForeignJobs() {
