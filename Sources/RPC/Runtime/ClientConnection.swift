@@ -76,8 +76,8 @@ final class ClientConnection: HTTP2ConnectionOwner {
     calls += 1
   }
 
-  /// Whether it has made no call yet.
-  var isNew: Bool { calls == 0 }
+  /// Whether it has made no call yet, beside asking for the server's health.
+  var isNew: Bool { calls <= (watch == nil ? 0 : 1) }
 
   /// `head`, of a call: a server must do more than tell of its health to have been of use.
   func takeHead() -> ResponseHead {
