@@ -157,6 +157,8 @@ package struct Metadata: @unchecked Sendable, Equatable {
     name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>
   ) -> Bool {
     guard Metadata.isBinary(name) else {
+      // What is passed on must be what may be sent.
+      guard value.allSatisfy({ (0x20...0x7E).contains($0) }) else { return false }
       add(name, value)
       return true
     }
