@@ -426,7 +426,9 @@ import Testing
         await install.value
         #expect(cancelled.failure.withLock { $0?.code } == .cancelled)
         #expect(innocent.failure.withLock { $0 } == nil)
-        #expect(try await statuses(parts.kubernetes, other.namespace) == ["deployed"])
+        // Its first install may have been done by the time the worker was ended.
+        let left = try await statuses(parts.kubernetes, other.namespace)
+        #expect(left.filter { $0 != "superseded" } == ["deployed"], "\(left)")
       } catch {
         try? await parts.kubernetes.delete(.namespaces, name: other.namespace, deadline: .soon)
         throw error
