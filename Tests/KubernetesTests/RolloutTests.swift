@@ -212,6 +212,29 @@ private func event(
     #expect(scene.failure(after: 301)?.code == .unschedulable)
   }
 
+  /// Between two ends it runs, and is ready if nothing probes it.
+  @Test func aContainerThatEndsAgainAndAgainIsNotReadyForAMoment() throws {
+    let running = #""running":{"startedAt":"\#(startText)"}"#
+    func scene(restarts: Int, exitCode: Int) throws -> Scene {
+      let last = #"{"terminated":{"reason":"Error","exitCode":\#(exitCode)}}"#
+      return Scene(
+        workloads: [try deployment(ready: 1)],
+        pods: [try pod(container(running, restarts: restarts, last: last))])
+    }
+    let restarted = try scene(restarts: 1, exitCode: 3)
+    #expect(restarted.words(after: 7) == "container app of pod web-1 ended and was started again")
+    #expect(restarted.state(after: 8) == .ready)
+    #expect(try scene(restarts: 0, exitCode: 3).state(after: 1) == .ready)
+    #expect(try scene(restarts: 1, exitCode: 0).state(after: 1) == .ready)
+    var waits = restarted
+    waits.pods = [
+      try pod(
+        container(
+          waiting("CrashLoopBackOff"), restarts: 1, last: #"{"terminated":{"exitCode":3}}"#))
+    ]
+    #expect(waits.words(after: 100)?.contains("was started again") == true)
+  }
+
   @Test func seesTheDeploymentsDeadline() throws {
     let condition = """
       {"type":"Progressing","status":"False","reason":"ProgressDeadlineExceeded","message":"late"}

@@ -38,6 +38,8 @@ package struct PodView: Sendable {
     package let image: String
     package let isReady: Bool
     package let restarts: Int64
+    /// Seconds since 1970; nil for one that does not run.
+    package let runningSince: Int64?
     /// Why it waits, such as "ImagePullBackOff"; nil for one that runs or has ended.
     package let waitingReason: String?
     package let waitingMessage: String
@@ -51,6 +53,7 @@ package struct PodView: Sendable {
       image = json["image"]?.string ?? ""
       isReady = json["ready"]?.bool ?? false
       restarts = json["restartCount"]?.int64 ?? 0
+      runningSince = json["state", "running", "startedAt"]?.string.flatMap(KubernetesTime.seconds)
       waitingReason = json["state", "waiting", "reason"]?.string
       waitingMessage = json["state", "waiting", "message"]?.string ?? ""
       let ended = json["state", "terminated"] ?? json["lastState", "terminated"]

@@ -59,6 +59,9 @@ package struct RolloutPatience: Sendable {
   package var claimPendingSeconds: Int64 = 300
   /// Restarts of a container after which it is a crash loop.
   package var restartsMax: Int64 = 3
+  /// How long a container that has ended runs before it counts as ready: one that ends again and again
+  /// is so for a moment each time. Less than the first pause between restarts, which is 10 s.
+  package var steadySeconds: Int64 = 8
 
   package init() {}
 }

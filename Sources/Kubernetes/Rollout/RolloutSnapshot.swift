@@ -24,13 +24,15 @@ package struct RolloutSnapshot: Sendable {
   /// Ready, or failed for the first reason of: creation refused (quota, admission), claims, images,
   /// containers, scheduling, the Deployment's deadline; else progressing.
   package func state(_ patience: RolloutPatience = RolloutPatience()) -> RolloutState {
-    if !workloads.isEmpty, workloads.allSatisfy(\.isReady) { return .ready }
+    let unsteady = unsteadyContainer(patience)
+    if unsteady == nil, !workloads.isEmpty, workloads.allSatisfy(\.isReady) { return .ready }
     let failure =
       creationFailure() ?? claimFailure(patience) ?? podFailure(patience)
       ?? schedulingFailure(patience) ?? deadlineFailure()
     if let failure { return .failed(failure) }
     return .progressing(
-      words, readyReplicas: workloads.reduce(0) { $0 + min($1.readyReplicas, $1.wantedReplicas) },
+      unsteady ?? words,
+      readyReplicas: workloads.reduce(0) { $0 + min($1.readyReplicas, $1.wantedReplicas) },
       wantedReplicas: workloads.reduce(0) { $0 + $1.wantedReplicas })
   }
 
@@ -176,6 +178,18 @@ package struct RolloutSnapshot: Sendable {
     return RolloutFailure(
       .crashLoop, "\(place) ended\(code) and was restarted \(container.restarts) times",
       isRetryable: true, container: reference)
+  }
+
+  /// What is told of a container that was restarted and has not shown yet that it runs on.
+  private func unsteadyContainer(_ patience: RolloutPatience) -> String? {
+    for pod in pods {
+      for container in pod.containers
+      where !container.isInitial && container.restarts > 0 && container.lastExitCode ?? 0 != 0 {
+        if let since = container.runningSince, now - since >= patience.steadySeconds { continue }
+        return "container \(container.name) of pod \(pod.name) ended and was started again"
+      }
+    }
+    return nil
   }
 
   // MARK: Scheduling and deadlines
