@@ -31,7 +31,8 @@ import Testing
       self.database = database
       self.certificates = certificates
       files = try certificates.files(for: "audit")
-      (port, adminPort) = (try freePort(), try freePort())
+      let ports = try freePorts(2)
+      (port, adminPort) = (ports[0], ports[1])
       process.executableURL = URL(fileURLWithPath: CommandLine.arguments[0])
         .deletingLastPathComponent().appendingPathComponent("audit")
       process.environment = [
@@ -216,6 +217,8 @@ import Testing
         let call = try await PendingAppend(audit, client, on: reactor)
         call.task?.cancel()
         await call.task?.value
+        // Let go earlier, the append could be done before the service hears of it.
+        while try !audit.shows("grpc_server_resets_received_total 1") { await Task.yield() }
         return call.error
       }
       #expect(cancelled?.code == .cancelled)

@@ -96,8 +96,9 @@ extension GatewayTests {
 
     @Test func theServiceServesAndStops() async throws {
       var environment = try await environment()
-      environment["LISTEN_ADDRESS"] = "127.0.0.1:\(try freePort())"
-      environment["ADMIN_ADDRESS"] = "127.0.0.1:\(try freePort())"
+      let ports = try freePorts(2)
+      environment["LISTEN_ADDRESS"] = "127.0.0.1:\(ports[0])"
+      environment["ADMIN_ADDRESS"] = "127.0.0.1:\(ports[1])"
       let servicePort = try port("LISTEN_ADDRESS", environment)
       let adminPort = try port("ADMIN_ADDRESS", environment)
       let process = Process()

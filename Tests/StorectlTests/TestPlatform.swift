@@ -196,7 +196,7 @@ private final class PlatformSetup: Sendable {
       }
     }
     self.databases = databases
-    let ports = try Self.freePorts(2 * PlatformService.allCases.count)
+    let ports = try freePorts(2 * PlatformService.allCases.count)
     self.ports = Dictionary(uniqueKeysWithValues: zip(PlatformService.allCases, ports))
     let keysFile = FileManager.default.temporaryDirectory.appendingPathComponent(
       "storeplane-keys-\(UUID().uuidString).json")
@@ -258,25 +258,4 @@ private final class PlatformSetup: Sendable {
 
   /// Services live as long as the process.
   private static let running = Mutex<[Confined<Service>]>([])
-
-  /// Ports that nobody listens on; held all at once, so that they differ.
-  private static func freePorts(_ count: Int) throws -> [UInt16] {
-    var sockets: [Int32] = []
-    defer { for descriptor in sockets { close(descriptor) } }
-    return try (0..<count).map { _ in
-      let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-      sockets.append(descriptor)
-      var address = sockaddr_in()
-      address.sin_family = sa_family_t(AF_INET)
-      address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-      var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-      let code = withUnsafeMutablePointer(to: &address) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-          bind(descriptor, $0, size) + getsockname(descriptor, $0, &size)
-        }
-      }
-      guard code == 0 else { throw StartError("no port is free") }
-      return UInt16(bigEndian: address.sin_port)
-    }
-  }
 }

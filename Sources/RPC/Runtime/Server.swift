@@ -77,6 +77,7 @@ package final class Server {
         try accepted.start(connection)
         self.connections[ObjectIdentifier(accepted)] = accepted
       } catch {
+        self.leave(accepted.share, of: connection.peer)
         listener?.connectionEnded(connection.peer)
       }
     }
@@ -119,6 +120,11 @@ package final class Server {
     return share
   }
 
+  private func leave(_ share: AddressShare, of peer: SocketAddress?) {
+    share.connections -= 1
+    if let host = peer?.host, share.connections == 0 { shares[host] = nil }
+  }
+
   func admit(_ share: AddressShare) -> Bool {
     guard callsInProgress < limits.callsInProgress,
       share.callsInProgress < limits.callsInProgressPerAddress
@@ -147,8 +153,7 @@ package final class Server {
 
   func connectionEnded(_ connection: ServerConnection) {
     connections[ObjectIdentifier(connection)] = nil
-    connection.share.connections -= 1
-    if let host = connection.peer?.host, connection.share.connections == 0 { shares[host] = nil }
+    leave(connection.share, of: connection.peer)
     pastTraffic += connection.traffic
     connection.listener?.connectionEnded(connection.peer)
     if connections.isEmpty {
