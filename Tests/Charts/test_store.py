@@ -26,6 +26,7 @@ VARIANTS = {
     "local": values_file(STORE_CHART / "values-local.yaml"),
     "vps": values_file(STORE_CHART / "values-vps.yaml"),
     "environment": {"credentials": {"delivery": "env"}},
+    "suspended": merged(EVERYTHING, {"suspended": True}),
     "no volumes": {
         "wordpress": {"persistence": {"enabled": False}},
         "mariadb": {"persistence": {"enabled": False}},
@@ -387,3 +388,21 @@ def test_the_defaults_are_in_the_schema():
 
     walk(yaml.safe_load((STORE_CHART / "values.yaml").read_text()), schema, "values")
     assert schema["additionalProperties"] is False
+
+
+def test_nothing_of_a_suspended_store_runs(store, everything):
+    values = merged(everything, {"suspended": True})
+    rendered, running = store(values), store(everything)
+    workloads = rendered.all("Deployment") + rendered.all("StatefulSet")
+    assert len(workloads) >= 2
+    for workload in workloads:
+        assert workload["spec"]["replicas"] == 0, workload["metadata"]["name"]
+    for job in rendered.all("CronJob"):
+        assert job["spec"]["suspend"] is True
+    assert not rendered.all("HorizontalPodAutoscaler")
+    # What it has stays, and so does what its pods are made from: they come back as they were.
+    for kind in ("PersistentVolumeClaim", "Service", "Ingress", "Secret"):
+        assert rendered.all(kind) == running.all(kind), kind
+    assert list(rendered.pod_templates()) == list(running.pod_templates())
+    for job in running.all("CronJob"):
+        assert job["spec"]["suspend"] is False
