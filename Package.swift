@@ -141,6 +141,7 @@ let targets: [Target] = [
     resources: [
       .embedInCode("Store/Migrations/v0001_init.sql"),
       .embedInCode("Store/Migrations/v0003_limits.sql"),
+      .embedInCode("Store/Migrations/v0004_changes.sql"),
     ],
     [
       "ServiceRuntime", "Configuration", "Contracts", "Cryptography", "JSON", "Observability",

@@ -112,6 +112,41 @@ final class FakeProvisioner: ProvisionerV1.StoreServiceHandler {
     return ProvisionerV1.Operation(id: "retry", store: request.store)
   }
 
+  func upgradeStore(
+    _ request: ProvisionerV1.UpgradeStoreRequest, context: ServerContext
+  ) async throws -> ProvisionerV1.Operation {
+    sightings.see(context)
+    return ProvisionerV1.Operation(id: "upgrade", store: request.store)
+  }
+
+  func rollbackStore(
+    _ request: ProvisionerV1.RollbackStoreRequest, context: ServerContext
+  ) async throws -> ProvisionerV1.Operation {
+    sightings.see(context)
+    return ProvisionerV1.Operation(id: "rollback", store: request.store)
+  }
+
+  func suspendStore(
+    _ request: ProvisionerV1.SuspendStoreRequest, context: ServerContext
+  ) async throws -> ProvisionerV1.Operation {
+    sightings.see(context)
+    return ProvisionerV1.Operation(id: "suspend", store: request.store)
+  }
+
+  func resumeStore(
+    _ request: ProvisionerV1.ResumeStoreRequest, context: ServerContext
+  ) async throws -> ProvisionerV1.Operation {
+    sightings.see(context)
+    return ProvisionerV1.Operation(id: "resume", store: request.store)
+  }
+
+  func listReleases(
+    _ request: ProvisionerV1.ListReleasesRequest, context: ServerContext
+  ) async throws -> ProvisionerV1.ListReleasesResponse {
+    sightings.see(context)
+    return ProvisionerV1.ListReleasesResponse(releases: [.init(number: 1, current: true)])
+  }
+
   func deleteStore(
     _ request: ProvisionerV1.DeleteStoreRequest, context: ServerContext
   ) async throws -> ProvisionerV1.Operation {

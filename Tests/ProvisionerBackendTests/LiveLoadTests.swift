@@ -188,8 +188,12 @@ private final class PodlessBackend: StoreBackend {
     try await counted { () async throws(ProvisionFailure) in try await real.applyCredentials(site) }
   }
 
-  func installRelease(_ site: StoreSite) async throws(ProvisionFailure) {
+  func installRelease(_ site: StoreSite) async throws(ProvisionFailure) -> InstalledRelease {
     try await counted { () async throws(ProvisionFailure) in try await real.installRelease(site) }
+  }
+
+  func rollBackRelease(_ site: StoreSite) async throws(ProvisionFailure) -> InstalledRelease {
+    try await counted { () async throws(ProvisionFailure) in try await real.rollBackRelease(site) }
   }
 
   func rolloutStatus(
@@ -202,6 +206,7 @@ private final class PodlessBackend: StoreBackend {
 
   func setUp(_ site: StoreSite) async throws(ProvisionFailure) {}
   func verify(_ site: StoreSite) async throws(ProvisionFailure) {}
+  func check(_ site: StoreSite) async throws(ProvisionFailure) {}
 
   func uninstallRelease(_ site: StoreSite) async throws(ProvisionFailure) {
     try await counted { () async throws(ProvisionFailure) in try await real.uninstallRelease(site) }

@@ -65,10 +65,10 @@ import Testing
     #expect(last == 100)
   }
 
-  @Test func eachStepBelongsToOneKindOfWork() {
-    let steps = OperationKind.allCases.flatMap(\.steps)
-    #expect(steps.count == OperationStep.allCases.count)
-    #expect(Set(steps).count == steps.count)
+  @Test func everyStepIsOfSomeWorkAndOfEachOnce() {
+    for kind in OperationKind.allCases { #expect(Set(kind.steps).count == kind.steps.count) }
+    #expect(
+      Set(OperationKind.allCases.flatMap(\.steps)) == Set(OperationStep.allCases))
   }
 }
 

@@ -28,7 +28,8 @@ import Testing
       #expect(try await desk.store(store.id).state == .deleted)
       #expect(cluster.parts(of: store.id).isEmpty)
       #expect(await refusal { try await desk.store("demo") } == .notFound)
-      #expect(cluster.calls.map(\.step) == OperationKind.allCases.flatMap(\.steps))
+      #expect(
+        cluster.calls.map(\.step) == OperationKind.provision.steps + OperationKind.delete.steps)
 
       let events = try await desk.events(of: store.id)
       #expect(
@@ -42,108 +43,6 @@ import Testing
       #expect(events.allSatisfy { $0.traceID == "0af7651916cd43dd8448eb211c80319c" })
       #expect(events.map { $0.actor?.kind } == [.user, .service, .service, .user, .service])
       #expect(events[1].details?["requested_by"]?.string == "user:ada")
-      await engine.stop()
-    }
-  }
-
-  /// Makes a store that is ready to be deleted.
-  private static func ready(_ name: String, _ desk: Desk) async throws {
-    #expect(try await desk.wait(for: desk.create(name).id).state == .succeeded)
-  }
-
-  /// A store for each step, whose work comes to the step once `start` was called; by the step's name.
-  private struct EachStep {
-    let desk: Desk
-
-    static func name(_ step: OperationStep) -> String { "at-\(step.rawValue)" }
-
-    /// Brings the stores of deletion steps to ready.
-    func prepare() async throws {
-      for step in OperationKind.delete.steps { try await EngineTests.ready(Self.name(step), desk) }
-    }
-
-    func start() async throws -> [OperationStep: OperationRecord] {
-      var operations: [OperationStep: OperationRecord] = [:]
-      for step in OperationStep.allCases {
-        operations[step] =
-          OperationKind.provision.steps.contains(step)
-          ? try await desk.create(Self.name(step)) : try await desk.delete(Self.name(step))
-      }
-      return operations
-    }
-
-    func script(
-      _ cluster: FakeCluster, _ behaviours: [FakeCluster.Behaviour]
-    ) {
-      for step in OperationStep.allCases {
-        cluster.script(step, of: Self.name(step), behaviours)
-      }
-    }
-
-    /// The states of a store whose work went through whatever came at `step`.
-    func expected(_ step: OperationStep) -> [String] {
-      let provisioned = ["requested", "provisioning", "ready"]
-      return OperationKind.provision.steps.contains(step)
-        ? provisioned : provisioned + ["deleting", "deleted"]
-    }
-
-    func store(_ operation: OperationRecord) -> String { operation.store }
-  }
-
-  @Test(arguments: [true, false])
-  func everyStepFailsOnceBeforeOrAfterItsWork(_ isBefore: Bool) async throws {
-    try await atDesk { desk, database in
-      let cluster = FakeCluster()
-      let each = EachStep(desk: desk)
-      let engine = try await Engine.start(database, cluster)
-      try await each.prepare()
-      let failure = ProvisionFailure(.helmFailed, "this once")
-      each.script(cluster, [isBefore ? .fail(failure) : .failAfterwards(failure)])
-      for (step, operation) in try await each.start() {
-        let ended = try await desk.wait(for: operation.id)
-        #expect(ended.state == .succeeded, "\(step)")
-        let record = try #require(ended.steps.first { $0.step == step })
-        #expect(record.attempts == 2 && record.failures == 1, "\(step)")
-        #expect(record.problem == nil)
-        #expect(try await desk.states(of: operation.store) == each.expected(step), "\(step)")
-      }
-      #expect(cluster.violations.isEmpty)
-      await engine.stop()
-    }
-  }
-
-  @Test func everyStepFailsForGoodAndIsTriedAgainByHand() async throws {
-    try await atDesk { desk, database in
-      let cluster = FakeCluster()
-      let each = EachStep(desk: desk)
-      let engine = try await Engine.start(database, cluster)
-      try await each.prepare()
-      each.script(cluster, [.fail(ProvisionFailure(.quotaExceeded, "cpu"))])
-      for (step, operation) in try await each.start() {
-        let ended = try await desk.wait(for: operation.id)
-        #expect(ended.state == .failed, "\(step)")
-        #expect(ended.problem?.code == "QUOTA_EXCEEDED")
-        let index = try #require(ended.steps.firstIndex { $0.step == step })
-        #expect(ended.steps[index].state == .failed)
-        #expect(ended.steps[..<index].allSatisfy { $0.state == .succeeded })
-        #expect(ended.steps[(index + 1)...].allSatisfy { $0.state == .skipped })
-        let store = try await desk.store(operation.store)
-        #expect(store.state == .failed)
-        #expect(store.problem == ProvisionFailure(.quotaExceeded, "cpu").problem)
-        if ended.kind == .provision {
-          #expect(try await desk.wait(for: desk.retry(store.id).id).state == .succeeded)
-          #expect(try await desk.store(store.id).state == .ready)
-          #expect(try await desk.store(store.id).problem == nil)
-        } else {
-          // Its data may be gone: it can only be deleted.
-          let refused = await refusal { try await desk.retry(store.id) }
-          if case .wrongState(.failed, _) = refused {} else { Issue.record("\(step): \(refused)") }
-          #expect(
-            await refusal { try await desk.create(store.name) } == .conflict(.deletionFailed))
-          #expect(try await desk.wait(for: desk.delete(store.id).id).state == .succeeded)
-          #expect(try await desk.store(store.id).state == .deleted)
-        }
-      }
       await engine.stop()
     }
   }
@@ -169,36 +68,6 @@ import Testing
         try await desk.states(of: ended.store)
           == ["requested", "provisioning", "failed", "requested", "provisioning", "ready"])
       await engine.stop()
-    }
-  }
-
-  /// Kills an engine while every step there is hangs in a store of its own, and has another go on.
-  @Test(arguments: [true, false])
-  func killedInEveryStepBeforeOrAfterItsWork(_ isBefore: Bool) async throws {
-    try await atDesk { desk, database in
-      let cluster = FakeCluster()
-      let each = EachStep(desk: desk)
-      var settings = EngineSettings.quick
-      settings.workers = OperationStep.allCases.count
-      settings.lease = EngineSettings.shortLived.lease
-      let first = try await Engine.start(database, cluster, settings)
-      try await each.prepare()
-      each.script(cluster, [isBefore ? .hang : .hangAfterwards])
-      let operations = try await each.start()
-      for step in OperationStep.allCases { await cluster.reached(step, of: EachStep.name(step)) }
-      first.kill()
-      let second = try await Engine.start(database, cluster, settings)
-      for (step, operation) in operations {
-        let ended = try await desk.wait(for: operation.id)
-        #expect(ended.state == .succeeded, "\(step)")
-        #expect(try await desk.states(of: operation.store) == each.expected(step), "\(step)")
-        // What was finished before is not done again.
-        let earlier = ended.steps.prefix { $0.step != step }
-        #expect(earlier.allSatisfy { $0.attempts == 1 }, "\(step)")
-        #expect(ended.steps.first { $0.step == step }?.failures == 0)
-      }
-      #expect(cluster.violations.isEmpty)
-      await second.stop()
     }
   }
 
@@ -233,14 +102,14 @@ import Testing
       let steps = OperationKind.provision.steps
       var provisionings: [OperationStep: OperationRecord] = [:]
       for step in steps {
-        cluster.script(step, of: EachStep.name(step), [.hang])
-        provisionings[step] = try await desk.create(EachStep.name(step))
+        cluster.script(step, of: "at-\(step.rawValue)", [.hang])
+        provisionings[step] = try await desk.create("at-\(step.rawValue)")
       }
-      for step in steps { await cluster.reached(step, of: EachStep.name(step)) }
+      for step in steps { await cluster.reached(step, of: "at-\(step.rawValue)") }
       for (step, provisioning) in provisionings {
-        let deletion = try await desk.delete(EachStep.name(step))
+        let deletion = try await desk.delete("at-\(step.rawValue)")
         // The same intent, not another one.
-        #expect(try await desk.delete(EachStep.name(step)).id == deletion.id)
+        #expect(try await desk.delete("at-\(step.rawValue)").id == deletion.id)
         #expect(try await desk.wait(for: deletion.id).state == .succeeded)
         let cancelled = try await desk.operation(provisioning.id)
         #expect(cancelled.state == .cancelled && cancelled.problem == nil)

@@ -1,4 +1,5 @@
 import Contracts
+import JSON
 import Logging
 import Observability
 import Postgres
@@ -124,6 +125,40 @@ final class Desk {
   func retry(_ store: String, tenant: String = Desk.tenant) async throws -> OperationRecord {
     try await catalog.retry(
       StoreReference(store), tenant: tenant, origin: Desk.origin("request-3"), deadline: .soon)
+  }
+
+  @discardableResult
+  func change(
+    _ store: String, _ change: StoreChange, key: PostgresUUID? = nil,
+    tenant: String = Desk.tenant
+  ) async throws -> OperationRecord {
+    try await catalog.change(
+      StoreReference(store), change, key: key, tenant: tenant, origin: Desk.origin("request-5"),
+      deadline: .soon)
+  }
+
+  /// Asks for an upgrade that sets a value.
+  @discardableResult
+  func upgrade(_ store: String, size: String = "64M") async throws -> OperationRecord {
+    try await change(store, .upgrade(patch: Desk.patch(size)))
+  }
+
+  static func patch(_ size: String) -> JSONObject {
+    let patch: JSON = ["wordpress": ["php": ["ini": ["post_max_size": .string(size)]]]]
+    return patch.object ?? JSONObject()
+  }
+
+  /// Makes a store that is ready.
+  func ready(_ name: String) async throws {
+    let operation = try await wait(for: create(name).id)
+    guard operation.state == .succeeded else { throw StoreRefusal.stale }
+  }
+
+  /// The release that a store runs, and those that it can go back to.
+  func releases(_ store: String) async throws -> (
+    store: StoreRecord, releases: [StoreReleaseRecord]
+  ) {
+    try await catalog.releases(of: StoreReference(store), tenant: Desk.tenant, deadline: .soon)
   }
 
   func store(_ id: String, tenant: String = Desk.tenant) async throws -> StoreRecord {

@@ -34,6 +34,11 @@ extension ProvisionerV1 {
     package var endTime: GoogleProtobuf.Timestamp? = nil
     /// Whether it was asked to stop: by CancelOperation, or since its store is to be deleted.
     package var cancelRequested: Bool = false
+    /// Of a rollback or resumption: the number of the release that the store is brought to.
+    package var release: Int32 = 0
+    /// The id of the operation that failed, or was stopped, whose changes this one takes back; empty
+    /// when somebody asked for the work itself.
+    package var remedies: String = ""
 
     package init() {}
 
@@ -52,7 +57,9 @@ extension ProvisionerV1 {
       startTime: GoogleProtobuf.Timestamp? = nil,
       updateTime: GoogleProtobuf.Timestamp? = nil,
       endTime: GoogleProtobuf.Timestamp? = nil,
-      cancelRequested: Bool = false
+      cancelRequested: Bool = false,
+      release: Int32 = 0,
+      remedies: String = ""
     ) {
       self.id = id
       self.store = store
@@ -69,6 +76,8 @@ extension ProvisionerV1 {
       self.updateTime = updateTime
       self.endTime = endTime
       self.cancelRequested = cancelRequested
+      self.release = release
+      self.remedies = remedies
     }
 
     package static var fullName: String { "storeplane.provisioner.v1.Operation" }
@@ -80,6 +89,14 @@ extension ProvisionerV1 {
       case provision
       /// Removes a store and everything it has.
       case delete
+      /// Brings a ready store to the platform's chart and to other values.
+      case upgrade
+      /// Brings a ready store back to one of its releases.
+      case rollback
+      /// Stops everything that runs of a ready store; its data stays.
+      case suspend
+      /// Starts a suspended store as it was.
+      case resume
       /// A value that is not in these contracts.
       case unrecognized(Int32)
 
@@ -90,6 +107,10 @@ extension ProvisionerV1 {
         case 0: self = .unspecified
         case 1: self = .provision
         case 2: self = .delete
+        case 3: self = .upgrade
+        case 4: self = .rollback
+        case 5: self = .suspend
+        case 6: self = .resume
         default: self = .unrecognized(rawValue)
         }
       }
@@ -99,6 +120,10 @@ extension ProvisionerV1 {
         case .unspecified: 0
         case .provision: 1
         case .delete: 2
+        case .upgrade: 3
+        case .rollback: 4
+        case .suspend: 5
+        case .resume: 6
         case .unrecognized(let value): value
         }
       }
@@ -109,11 +134,15 @@ extension ProvisionerV1 {
         case .unspecified: "KIND_UNSPECIFIED"
         case .provision: "KIND_PROVISION"
         case .delete: "KIND_DELETE"
+        case .upgrade: "KIND_UPGRADE"
+        case .rollback: "KIND_ROLLBACK"
+        case .suspend: "KIND_SUSPEND"
+        case .resume: "KIND_RESUME"
         case .unrecognized: nil
         }
       }
 
-      package static var known: [Self] { [.unspecified, .provision, .delete] }
+      package static var known: [Self] { [.unspecified, .provision, .delete, .upgrade, .rollback, .suspend, .resume] }
     }
 
     /// Where the work stands.
@@ -197,6 +226,8 @@ extension ProvisionerV1 {
       self.updateTime = c.pointee.update_time.map { GoogleProtobuf.Timestamp(unpacking: $0) }
       self.endTime = c.pointee.end_time.map { GoogleProtobuf.Timestamp(unpacking: $0) }
       self.cancelRequested = c.pointee.cancel_requested != 0
+      self.release = c.pointee.release
+      self.remedies = Unpack.string(c.pointee.remedies)
     }
 
     package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
@@ -247,6 +278,8 @@ extension ProvisionerV1 {
         c.pointee.end_time = pointer.assumingMemoryBound(to: Google__Protobuf__Timestamp.self)
       }
       c.pointee.cancel_requested = self.cancelRequested ? 1 : 0
+      c.pointee.release = self.release
+      c.pointee.remedies = arena.string(self.remedies)
     }
   }
 

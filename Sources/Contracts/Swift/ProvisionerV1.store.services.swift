@@ -27,13 +27,38 @@ extension ProvisionerV1 {
       service: "storeplane.provisioner.v1.StoreService", name: "RetryStore",
       clientStreaming: false, serverStreaming: false
     )
+    package static let upgradeStore = MethodDescriptor(
+      service: "storeplane.provisioner.v1.StoreService", name: "UpgradeStore",
+      clientStreaming: false, serverStreaming: false
+    )
+    package static let rollbackStore = MethodDescriptor(
+      service: "storeplane.provisioner.v1.StoreService", name: "RollbackStore",
+      clientStreaming: false, serverStreaming: false
+    )
+    package static let suspendStore = MethodDescriptor(
+      service: "storeplane.provisioner.v1.StoreService", name: "SuspendStore",
+      clientStreaming: false, serverStreaming: false
+    )
+    package static let resumeStore = MethodDescriptor(
+      service: "storeplane.provisioner.v1.StoreService", name: "ResumeStore",
+      clientStreaming: false, serverStreaming: false
+    )
+    package static let listReleases = MethodDescriptor(
+      service: "storeplane.provisioner.v1.StoreService", name: "ListReleases",
+      clientStreaming: false, serverStreaming: false
+    )
     package static let deleteStore = MethodDescriptor(
       service: "storeplane.provisioner.v1.StoreService", name: "DeleteStore",
       clientStreaming: false, serverStreaming: false
     )
   }
 
-  /// Creates, shows and deletes the stores of the caller's tenant.
+  /// Creates, shows, changes and deletes the stores of the caller's tenant.
+  ///
+  /// UpgradeStore, RollbackStore, SuspendStore and ResumeStore work on a ready store, which stays ready
+  /// meanwhile: its conditions tell what came of them. One goes on at a time. While another does they
+  /// fail with FAILED_PRECONDITION, except that asking for the same kind of work once more gives the
+  /// operation that is at it.
   package protocol StoreServiceHandler {
     /// Asks for a store and returns at once with the operation that makes it. Asking again with the
     /// same name and parameters while the store is failed is a retry; with other parameters, or while
@@ -64,8 +89,33 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.RetryStoreRequest, context: ServerContext
     ) async throws -> ProvisionerV1.Operation
 
-    /// Deletes a store with everything it has. While the store is being provisioned, that is stopped
-    /// first.
+    /// Brings the store to the platform's present chart, with other values where some are given. When
+    /// that fails, or is stopped, the store goes back to its release by an operation of its own.
+    func upgradeStore(
+      _ request: ProvisionerV1.UpgradeStoreRequest, context: ServerContext
+    ) async throws -> ProvisionerV1.Operation
+
+    /// Brings the store back to one of its releases, chart and values both; its data stays as it is.
+    func rollbackStore(
+      _ request: ProvisionerV1.RollbackStoreRequest, context: ServerContext
+    ) async throws -> ProvisionerV1.Operation
+
+    /// Stops everything that runs of the store. Its data, its address and its settings stay.
+    func suspendStore(
+      _ request: ProvisionerV1.SuspendStoreRequest, context: ServerContext
+    ) async throws -> ProvisionerV1.Operation
+
+    /// Starts a suspended store again as it was.
+    func resumeStore(
+      _ request: ProvisionerV1.ResumeStoreRequest, context: ServerContext
+    ) async throws -> ProvisionerV1.Operation
+
+    /// Lists the releases that the store can go back to, the newest first: the last ten.
+    func listReleases(
+      _ request: ProvisionerV1.ListReleasesRequest, context: ServerContext
+    ) async throws -> ProvisionerV1.ListReleasesResponse
+
+    /// Deletes a store with everything it has. Other work on the store is stopped first.
     func deleteStore(
       _ request: ProvisionerV1.DeleteStoreRequest, context: ServerContext
     ) async throws -> ProvisionerV1.Operation
@@ -116,8 +166,43 @@ extension ProvisionerV1 {
       try await channel.unary(StoreServiceMethods.retryStore, request, options)
     }
 
-    /// Deletes a store with everything it has. While the store is being provisioned, that is stopped
-    /// first.
+    /// Brings the store to the platform's present chart, with other values where some are given. When
+    /// that fails, or is stopped, the store goes back to its release by an operation of its own.
+    package func upgradeStore(
+      _ request: ProvisionerV1.UpgradeStoreRequest, options: CallOptions = CallOptions()
+    ) async throws -> ProvisionerV1.Operation {
+      try await channel.unary(StoreServiceMethods.upgradeStore, request, options)
+    }
+
+    /// Brings the store back to one of its releases, chart and values both; its data stays as it is.
+    package func rollbackStore(
+      _ request: ProvisionerV1.RollbackStoreRequest, options: CallOptions = CallOptions()
+    ) async throws -> ProvisionerV1.Operation {
+      try await channel.unary(StoreServiceMethods.rollbackStore, request, options)
+    }
+
+    /// Stops everything that runs of the store. Its data, its address and its settings stay.
+    package func suspendStore(
+      _ request: ProvisionerV1.SuspendStoreRequest, options: CallOptions = CallOptions()
+    ) async throws -> ProvisionerV1.Operation {
+      try await channel.unary(StoreServiceMethods.suspendStore, request, options)
+    }
+
+    /// Starts a suspended store again as it was.
+    package func resumeStore(
+      _ request: ProvisionerV1.ResumeStoreRequest, options: CallOptions = CallOptions()
+    ) async throws -> ProvisionerV1.Operation {
+      try await channel.unary(StoreServiceMethods.resumeStore, request, options)
+    }
+
+    /// Lists the releases that the store can go back to, the newest first: the last ten.
+    package func listReleases(
+      _ request: ProvisionerV1.ListReleasesRequest, options: CallOptions = CallOptions()
+    ) async throws -> ProvisionerV1.ListReleasesResponse {
+      try await channel.unary(StoreServiceMethods.listReleases, request, options)
+    }
+
+    /// Deletes a store with everything it has. Other work on the store is stopped first.
     package func deleteStore(
       _ request: ProvisionerV1.DeleteStoreRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Operation {
@@ -149,6 +234,26 @@ extension ProvisionerV1.StoreServiceHandler {
       .unary(ProvisionerV1.StoreServiceMethods.retryStore) {
         (request: ProvisionerV1.RetryStoreRequest, context: ServerContext) in
         try await self.retryStore(request, context: context)
+      },
+      .unary(ProvisionerV1.StoreServiceMethods.upgradeStore) {
+        (request: ProvisionerV1.UpgradeStoreRequest, context: ServerContext) in
+        try await self.upgradeStore(request, context: context)
+      },
+      .unary(ProvisionerV1.StoreServiceMethods.rollbackStore) {
+        (request: ProvisionerV1.RollbackStoreRequest, context: ServerContext) in
+        try await self.rollbackStore(request, context: context)
+      },
+      .unary(ProvisionerV1.StoreServiceMethods.suspendStore) {
+        (request: ProvisionerV1.SuspendStoreRequest, context: ServerContext) in
+        try await self.suspendStore(request, context: context)
+      },
+      .unary(ProvisionerV1.StoreServiceMethods.resumeStore) {
+        (request: ProvisionerV1.ResumeStoreRequest, context: ServerContext) in
+        try await self.resumeStore(request, context: context)
+      },
+      .unary(ProvisionerV1.StoreServiceMethods.listReleases) {
+        (request: ProvisionerV1.ListReleasesRequest, context: ServerContext) in
+        try await self.listReleases(request, context: context)
       },
       .unary(ProvisionerV1.StoreServiceMethods.deleteStore) {
         (request: ProvisionerV1.DeleteStoreRequest, context: ServerContext) in

@@ -83,6 +83,10 @@ extension ProvisionerV1 {
     package var deleteTime: GoogleProtobuf.Timestamp? = nil
     /// Changes with every change of the store.
     package var etag: String = ""
+    /// The number of the release that the store runs; 0 before its first.
+    package var release: Int32 = 0
+    /// Whether nothing of it runs, because somebody asked for that.
+    package var suspended: Bool = false
 
     package init() {}
 
@@ -104,7 +108,9 @@ extension ProvisionerV1 {
       updateTime: GoogleProtobuf.Timestamp? = nil,
       readyTime: GoogleProtobuf.Timestamp? = nil,
       deleteTime: GoogleProtobuf.Timestamp? = nil,
-      etag: String = ""
+      etag: String = "",
+      release: Int32 = 0,
+      suspended: Bool = false
     ) {
       self.id = id
       self.name = name
@@ -124,6 +130,8 @@ extension ProvisionerV1 {
       self.readyTime = readyTime
       self.deleteTime = deleteTime
       self.etag = etag
+      self.release = release
+      self.suspended = suspended
     }
 
     package static var fullName: String { "storeplane.provisioner.v1.Store" }
@@ -217,6 +225,8 @@ extension ProvisionerV1 {
       self.readyTime = c.pointee.ready_time.map { GoogleProtobuf.Timestamp(unpacking: $0) }
       self.deleteTime = c.pointee.delete_time.map { GoogleProtobuf.Timestamp(unpacking: $0) }
       self.etag = Unpack.string(c.pointee.etag)
+      self.release = c.pointee.release
+      self.suspended = c.pointee.suspended != 0
     }
 
     package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
@@ -274,6 +284,8 @@ extension ProvisionerV1 {
         c.pointee.delete_time = pointer.assumingMemoryBound(to: Google__Protobuf__Timestamp.self)
       }
       c.pointee.etag = arena.string(self.etag)
+      c.pointee.release = self.release
+      c.pointee.suspended = self.suspended ? 1 : 0
     }
   }
 
@@ -429,6 +441,73 @@ extension ProvisionerV1 {
         value.pack(into: pointer, in: arena)
         c.pointee.transition_time = pointer.assumingMemoryBound(to: Google__Protobuf__Timestamp.self)
       }
+    }
+  }
+
+  /// A chart and values that a store was brought to.
+  package struct Release: ProtobufMessage {
+    /// Counts the releases of the store, from 1.
+    package var number: Int32 = 0
+    /// The chart and its version, such as `ecommerce-store-0.1.0`.
+    package var chart: String = ""
+    /// What the store was asked to be.
+    package var parameters: ProvisionerV1.StoreParameters? = nil
+    /// The id of the operation that made it.
+    package var operation: String = ""
+    package var createTime: GoogleProtobuf.Timestamp? = nil
+    /// Whether the store runs it.
+    package var current: Bool = false
+
+    package init() {}
+
+    package init(
+      number: Int32 = 0,
+      chart: String = "",
+      parameters: ProvisionerV1.StoreParameters? = nil,
+      operation: String = "",
+      createTime: GoogleProtobuf.Timestamp? = nil,
+      current: Bool = false
+    ) {
+      self.number = number
+      self.chart = chart
+      self.parameters = parameters
+      self.operation = operation
+      self.createTime = createTime
+      self.current = current
+    }
+
+    package static var fullName: String { "storeplane.provisioner.v1.Release" }
+
+    package static var layout: MessageLayout {
+      MessageLayout(contracts__storeplane__provisioner__v1__release())
+    }
+
+    package init(unpacking pointer: UnsafeRawPointer) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__Release.self)
+      self.number = c.pointee.number
+      self.chart = Unpack.string(c.pointee.chart)
+      self.parameters = c.pointee.parameters.map { ProvisionerV1.StoreParameters(unpacking: $0) }
+      self.operation = Unpack.string(c.pointee.operation)
+      self.createTime = c.pointee.create_time.map { GoogleProtobuf.Timestamp(unpacking: $0) }
+      self.current = c.pointee.current != 0
+    }
+
+    package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__Release.self)
+      c.pointee.number = self.number
+      c.pointee.chart = arena.string(self.chart)
+      if let value = self.parameters {
+        let pointer = arena.structure(ProvisionerV1.StoreParameters.layout)
+        value.pack(into: pointer, in: arena)
+        c.pointee.parameters = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__StoreParameters.self)
+      }
+      c.pointee.operation = arena.string(self.operation)
+      if let value = self.createTime {
+        let pointer = arena.structure(GoogleProtobuf.Timestamp.layout)
+        value.pack(into: pointer, in: arena)
+        c.pointee.create_time = pointer.assumingMemoryBound(to: Google__Protobuf__Timestamp.self)
+      }
+      c.pointee.current = self.current ? 1 : 0
     }
   }
 
@@ -674,6 +753,240 @@ extension ProvisionerV1 {
       let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__RetryStoreRequest.self)
       c.pointee.store = arena.string(self.store)
       c.pointee.request_id = arena.string(self.requestID)
+    }
+  }
+
+  package struct UpgradeStoreRequest: ProtobufMessage {
+    /// The store's id or name.
+    package var store: String = ""
+    /// Changes of the store's values, as a JSON merge patch (RFC 7396): members replace those of the
+    /// same name, null removes one. The values stay as they are when absent.
+    package var values: GoogleProtobuf.Struct? = nil
+    /// A UUID that makes the call safe to repeat: the same request with the same id is done once.
+    package var requestID: String = ""
+    /// Upgrade the store only if this is its current etag.
+    package var etag: String = ""
+
+    package init() {}
+
+    package init(
+      store: String = "",
+      values: GoogleProtobuf.Struct? = nil,
+      requestID: String = "",
+      etag: String = ""
+    ) {
+      self.store = store
+      self.values = values
+      self.requestID = requestID
+      self.etag = etag
+    }
+
+    package static var fullName: String { "storeplane.provisioner.v1.UpgradeStoreRequest" }
+
+    package static var layout: MessageLayout {
+      MessageLayout(contracts__storeplane__provisioner__v1__upgrade_store_request())
+    }
+
+    package init(unpacking pointer: UnsafeRawPointer) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__UpgradeStoreRequest.self)
+      self.store = Unpack.string(c.pointee.store)
+      self.values = c.pointee.values.map { GoogleProtobuf.Struct(unpacking: $0) }
+      self.requestID = Unpack.string(c.pointee.request_id)
+      self.etag = Unpack.string(c.pointee.etag)
+    }
+
+    package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__UpgradeStoreRequest.self)
+      c.pointee.store = arena.string(self.store)
+      if let value = self.values {
+        let pointer = arena.structure(GoogleProtobuf.Struct.layout)
+        value.pack(into: pointer, in: arena)
+        c.pointee.values = pointer.assumingMemoryBound(to: Google__Protobuf__Struct.self)
+      }
+      c.pointee.request_id = arena.string(self.requestID)
+      c.pointee.etag = arena.string(self.etag)
+    }
+  }
+
+  package struct RollbackStoreRequest: ProtobufMessage {
+    /// The store's id or name.
+    package var store: String = ""
+    /// The number of the release to go back to; the one before the current when 0. That of the current
+    /// one makes it anew.
+    package var release: Int32 = 0
+    /// A UUID that makes the call safe to repeat: the same request with the same id is done once.
+    package var requestID: String = ""
+
+    package init() {}
+
+    package init(
+      store: String = "",
+      release: Int32 = 0,
+      requestID: String = ""
+    ) {
+      self.store = store
+      self.release = release
+      self.requestID = requestID
+    }
+
+    package static var fullName: String { "storeplane.provisioner.v1.RollbackStoreRequest" }
+
+    package static var layout: MessageLayout {
+      MessageLayout(contracts__storeplane__provisioner__v1__rollback_store_request())
+    }
+
+    package init(unpacking pointer: UnsafeRawPointer) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__RollbackStoreRequest.self)
+      self.store = Unpack.string(c.pointee.store)
+      self.release = c.pointee.release
+      self.requestID = Unpack.string(c.pointee.request_id)
+    }
+
+    package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__RollbackStoreRequest.self)
+      c.pointee.store = arena.string(self.store)
+      c.pointee.release = self.release
+      c.pointee.request_id = arena.string(self.requestID)
+    }
+  }
+
+  package struct SuspendStoreRequest: ProtobufMessage {
+    /// The store's id or name.
+    package var store: String = ""
+    /// A UUID that makes the call safe to repeat: the same request with the same id is done once.
+    package var requestID: String = ""
+
+    package init() {}
+
+    package init(
+      store: String = "",
+      requestID: String = ""
+    ) {
+      self.store = store
+      self.requestID = requestID
+    }
+
+    package static var fullName: String { "storeplane.provisioner.v1.SuspendStoreRequest" }
+
+    package static var layout: MessageLayout {
+      MessageLayout(contracts__storeplane__provisioner__v1__suspend_store_request())
+    }
+
+    package init(unpacking pointer: UnsafeRawPointer) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__SuspendStoreRequest.self)
+      self.store = Unpack.string(c.pointee.store)
+      self.requestID = Unpack.string(c.pointee.request_id)
+    }
+
+    package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__SuspendStoreRequest.self)
+      c.pointee.store = arena.string(self.store)
+      c.pointee.request_id = arena.string(self.requestID)
+    }
+  }
+
+  package struct ResumeStoreRequest: ProtobufMessage {
+    /// The store's id or name.
+    package var store: String = ""
+    /// A UUID that makes the call safe to repeat: the same request with the same id is done once.
+    package var requestID: String = ""
+
+    package init() {}
+
+    package init(
+      store: String = "",
+      requestID: String = ""
+    ) {
+      self.store = store
+      self.requestID = requestID
+    }
+
+    package static var fullName: String { "storeplane.provisioner.v1.ResumeStoreRequest" }
+
+    package static var layout: MessageLayout {
+      MessageLayout(contracts__storeplane__provisioner__v1__resume_store_request())
+    }
+
+    package init(unpacking pointer: UnsafeRawPointer) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__ResumeStoreRequest.self)
+      self.store = Unpack.string(c.pointee.store)
+      self.requestID = Unpack.string(c.pointee.request_id)
+    }
+
+    package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__ResumeStoreRequest.self)
+      c.pointee.store = arena.string(self.store)
+      c.pointee.request_id = arena.string(self.requestID)
+    }
+  }
+
+  package struct ListReleasesRequest: ProtobufMessage {
+    /// The store's id or name.
+    package var store: String = ""
+
+    package init() {}
+
+    package init(
+      store: String = ""
+    ) {
+      self.store = store
+    }
+
+    package static var fullName: String { "storeplane.provisioner.v1.ListReleasesRequest" }
+
+    package static var layout: MessageLayout {
+      MessageLayout(contracts__storeplane__provisioner__v1__list_releases_request())
+    }
+
+    package init(unpacking pointer: UnsafeRawPointer) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__ListReleasesRequest.self)
+      self.store = Unpack.string(c.pointee.store)
+    }
+
+    package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__ListReleasesRequest.self)
+      c.pointee.store = arena.string(self.store)
+    }
+  }
+
+  package struct ListReleasesResponse: ProtobufMessage {
+    package var releases: [ProvisionerV1.Release] = []
+
+    package init() {}
+
+    package init(
+      releases: [ProvisionerV1.Release] = []
+    ) {
+      self.releases = releases
+    }
+
+    package static var fullName: String { "storeplane.provisioner.v1.ListReleasesResponse" }
+
+    package static var layout: MessageLayout {
+      MessageLayout(contracts__storeplane__provisioner__v1__list_releases_response())
+    }
+
+    package init(unpacking pointer: UnsafeRawPointer) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__ListReleasesResponse.self)
+      self.releases = UnsafeBufferPointer(start: c.pointee.releases, count: c.pointee.n_releases).compactMap {
+        $0.map { ProvisionerV1.Release(unpacking: $0) }
+      }
+    }
+
+    package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__ListReleasesResponse.self)
+      if !self.releases.isEmpty {
+        let count = self.releases.count
+        let memory = arena.allocate(byteCount: count * MemoryLayout<UnsafeMutablePointer<Storeplane__Provisioner__V1__Release>?>.stride)
+        let elements = memory.bindMemory(to: UnsafeMutablePointer<Storeplane__Provisioner__V1__Release>?.self, capacity: count)
+        for (index, value) in self.releases.enumerated() {
+          let pointer = arena.structure(ProvisionerV1.Release.layout)
+          value.pack(into: pointer, in: arena)
+          elements[index] = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__Release.self)
+        }
+        c.pointee.releases = elements
+        c.pointee.n_releases = count
+      }
     }
   }
 

@@ -7,17 +7,20 @@ package struct RolloutSnapshot: Sendable {
   package var events: [EventView]
   /// Seconds since 1970. Events from before `startedAt` are of an earlier attempt.
   package var startedAt: Int64
+  /// When what is rolled out was asked for: pods from before are on their way out.
+  package var releasedAt: Int64
   package var now: Int64
 
   package init(
     workloads: [KubernetesObject], pods: [KubernetesObject], claims: [KubernetesObject] = [],
-    events: [KubernetesObject] = [], startedAt: Int64, now: Int64
+    events: [KubernetesObject] = [], startedAt: Int64, releasedAt: Int64? = nil, now: Int64
   ) {
     self.workloads = workloads.map(WorkloadView.init)
     self.pods = pods.map(PodView.init).filter { !$0.object.isBeingDeleted }
     self.claims = claims.map(ClaimView.init)
     self.events = events.map(EventView.init).filter { ($0.lastSeen ?? now) >= startedAt }
     self.startedAt = startedAt
+    self.releasedAt = releasedAt ?? startedAt
     self.now = now
   }
 
@@ -105,12 +108,18 @@ package struct RolloutSnapshot: Sendable {
   // MARK: Containers
 
   private func podFailure(_ patience: RolloutPatience) -> RolloutFailure? {
-    for pod in pods where !pod.isReady {
+    for pod in pods where !pod.isReady && !isOfEarlierAttempt(pod, patience) {
       for container in pod.containers {
         if let failure = failure(of: container, in: pod, patience) { return failure }
       }
     }
     return nil
+  }
+
+  /// Whether what is wrong with the pod may be why it is about to be replaced.
+  private func isOfEarlierAttempt(_ pod: PodView, _ patience: RolloutPatience) -> Bool {
+    now - releasedAt <= patience.replacementSeconds
+      && (pod.object.createdAt ?? now) < releasedAt
   }
 
   private func failure(

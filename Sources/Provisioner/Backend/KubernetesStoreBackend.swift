@@ -54,12 +54,15 @@ package final class KubernetesStoreBackend: StoreBackend {
     try await credentials.apply(site)
   }
 
-  package func installRelease(_ site: StoreSite) async throws(ProvisionFailure) {
+  @discardableResult
+  package func installRelease(
+    _ site: StoreSite
+  ) async throws(ProvisionFailure) -> InstalledRelease {
     let values = ReleaseValues.make(
       for: site, operatorValues: try await operatorValues(), address: settings.address,
       secret: StoreCredentials.secretName)
     try await RefusedWorkloads.remove(of: site, kubernetes)
-    try await releases.install(site, values: values)
+    return try await releases.install(site, values: values)
   }
 
   private func operatorValues() async throws(ProvisionFailure) -> JSONObject {
@@ -87,6 +90,21 @@ package final class KubernetesStoreBackend: StoreBackend {
     let deadline = Instant.now() + StoreVerification.timeout
     let (user, password) = try await credentials.ensure(site).administrator
     try await verification.run(site, user: user, password: password, deadline: deadline)
+  }
+
+  // MARK: Changes of a ready store
+
+  @discardableResult
+  package func rollBackRelease(
+    _ site: StoreSite
+  ) async throws(ProvisionFailure) -> InstalledRelease {
+    guard let revision = site.helmRevision else { throw ProvisionFailure(.releaseGone) }
+    try await RefusedWorkloads.remove(of: site, kubernetes)
+    return try await releases.rollBack(site, to: revision)
+  }
+
+  package func check(_ site: StoreSite) async throws(ProvisionFailure) {
+    try await verification.check(site, deadline: Instant.now() + StoreVerification.timeout)
   }
 
   // MARK: Deletion

@@ -19,6 +19,7 @@ package enum FailureCode: String, CaseIterable, Sendable {
   case releaseTooLarge = "RELEASE_TOO_LARGE"
   case chartInvalid = "CHART_INVALID"
   case fieldImmutable = "FIELD_IMMUTABLE"
+  case releaseGone = "RELEASE_GONE"
   // Pods.
   case imageNameInvalid = "IMAGE_NAME_INVALID"
   case imagePullFailed = "IMAGE_PULL_FAILED"
@@ -108,7 +109,7 @@ extension FailureCode {
       .namespaceStuck, .removalTimedOut:
       clusterTraits
     case .helmUnavailable, .helmFailed, .releaseLocked, .releaseTooLarge, .chartInvalid,
-      .fieldImmutable:
+      .fieldImmutable, .releaseGone:
       helmTraits
     case .imageNameInvalid, .imagePullFailed, .containerConfigInvalid, .crashLoop, .outOfMemory,
       .volumePending, .unschedulable, .rolloutTimedOut:
@@ -176,6 +177,10 @@ extension FailureCode {
       Self.lasting(
         "a field of a running object cannot be changed",
         "an operator must replace the object that is named here")
+    case .releaseGone:
+      Self.lasting(
+        "Helm keeps no record of the release that the store was to go back to",
+        "go back to a later release, or upgrade the store")
     default:
       Self.outage(.failed, "Helm cannot be reached", "retry in a minute")
     }

@@ -1,6 +1,30 @@
 /// What an operation is for.
 package enum OperationKind: String, CaseIterable, Sendable {
   case provision, delete
+  // Of a store that is ready, and stays so.
+  case upgrade, rollback, suspend, resume
+
+  /// As people call it.
+  package var noun: String {
+    switch self {
+    case .provision: "provisioning"
+    case .delete: "deletion"
+    case .upgrade: "upgrade"
+    case .rollback: "rollback"
+    case .suspend: "suspension"
+    case .resume: "resumption"
+    }
+  }
+
+  /// Whether it moves the store from one state to another.
+  package var isTransition: Bool { self == .provision || self == .delete }
+
+  /// Whether somebody may have it stopped who does not want the store deleted. What cannot be stopped
+  /// is what brings a store back to where it can stay.
+  package var isCancellable: Bool { self == .provision || isUndone }
+
+  /// Whether the store goes back to its release when the work does not succeed.
+  package var isUndone: Bool { self == .upgrade || self == .suspend }
 }
 
 /// Where an operation stands.

@@ -7,6 +7,8 @@ package enum OperationStep: String, CaseIterable, Sendable {
   case namespaceRemoval = "namespace-removal"
   case gone
   case credentialsRemoval = "credentials-removal"
+  // Of work on a ready store, beside steps of provisioning.
+  case rollback, check
 }
 
 extension OperationKind {
@@ -16,18 +18,19 @@ extension OperationKind {
     case .provision: [.namespace, .credentials, .release, .rollout, .setup, .verify]
     // What opens the store's data goes last, when there is nothing left to open.
     case .delete: [.uninstall, .namespaceRemoval, .gone, .credentialsRemoval]
+    // The present chart may want credentials that the one before did not.
+    case .upgrade: [.credentials, .release, .rollout, .check]
+    case .rollback, .resume: [.rollback, .rollout, .check]
+    case .suspend: [.release, .rollout]
     }
   }
 
   /// How much of the work is done, 0 to 100, once the steps before `step` are and `fraction` (0 to 1)
   /// of it.
   package func progressPercent(at step: OperationStep, fraction: Double) -> Int {
-    var done = 0.0
-    for earlier in steps {
-      if earlier == step { return Int(done + Double(step.weight) * min(max(fraction, 0), 1)) }
-      done += Double(earlier.weight)
-    }
-    return Int(done)
+    let earlier = steps.prefix { $0 != step }.reduce(0) { $0 + $1.weight }
+    let done = Double(earlier) + Double(step.weight) * min(max(fraction, 0), 1)
+    return Int(done * 100 / Double(steps.reduce(0) { $0 + $1.weight }))
   }
 }
 
@@ -37,14 +40,14 @@ package enum Dependency: String, CaseIterable, Sendable {
 }
 
 extension OperationStep {
-  /// The part of the whole, in percent, by what steps usually take.
+  /// The part of the whole, by what steps usually take.
   var weight: Int {
     switch self {
     case .namespace, .credentials: 5
-    case .release: 20
+    case .release, .rollback: 20
     case .rollout: 45
     case .setup: 15
-    case .verify: 10
+    case .verify, .check: 10
     case .uninstall: 30
     case .namespaceRemoval: 10
     case .gone: 55
@@ -56,17 +59,20 @@ extension OperationStep {
   package var dependency: Dependency? {
     switch self {
     case .namespace, .credentials, .rollout, .setup, .namespaceRemoval, .gone: .kubernetes
-    case .release, .uninstall: .helm
-    case .verify, .credentialsRemoval: nil
+    case .release, .rollback, .uninstall: .helm
+    case .verify, .check, .credentialsRemoval: nil
     }
   }
+
+  /// Whether it makes a revision of the store's Helm release.
+  package var makesRevision: Bool { self == .release || self == .rollback }
 
   /// The longest that one attempt may take.
   package var timeout: Duration {
     switch self {
     case .namespace, .credentials, .credentialsRemoval: .seconds(30)
-    case .namespaceRemoval, .verify: .seconds(60)
-    case .release, .uninstall: .seconds(180)
+    case .namespaceRemoval, .verify, .check: .seconds(60)
+    case .release, .rollback, .uninstall: .seconds(180)
     case .setup: .seconds(300)
     case .rollout, .gone: .seconds(600)
     }

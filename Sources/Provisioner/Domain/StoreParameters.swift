@@ -40,10 +40,15 @@ extension StoreParameters {
     try checkTitle()
     try checkEmail()
     try checkPlan()
-    try check(values, below: "")
+    try checkValues(at: "parameters.values")
+  }
+
+  /// - Parameter path: of the values in the request.
+  package func checkValues(at path: String) throws(InvalidField) {
+    try check(values, below: "", at: path)
     guard JSON.object(values).serializedText().utf8.count <= Self.valuesBytesMax else {
       throw InvalidField(
-        "parameters.values", "is larger than \(Self.valuesBytesMax) bytes of JSON (valuesBytesMax)")
+        path, "is larger than \(Self.valuesBytesMax) bytes of JSON (valuesBytesMax)")
     }
   }
 
@@ -84,7 +89,9 @@ extension StoreParameters {
     }
   }
 
-  private func check(_ object: JSONObject, below prefix: String) throws(InvalidField) {
+  private func check(
+    _ object: JSONObject, below prefix: String, at root: String
+  ) throws(InvalidField) {
     for member in object.members {
       let path = prefix + member.key
       if Self.allowedValues.contains(path) { continue }
@@ -92,10 +99,10 @@ extension StoreParameters {
         let inner = member.value.object
       else {
         throw InvalidField(
-          "parameters.values.\(path)",
+          "\(root).\(path)",
           "cannot be set by tenants; these can: \(Self.allowedValues.joined(separator: ", "))")
       }
-      try check(inner, below: path + ".")
+      try check(inner, below: path + ".", at: root)
     }
   }
 }

@@ -36,6 +36,8 @@ final class OperationExecution {
   private var ending: OperationLease.Ending?
   /// Of `StoreSite`.
   private var releasedAt: Int64?
+  /// What the step under way has made of the release.
+  private var installed: InstalledRelease?
   private var generator = SystemRandomNumberGenerator()
 
   private var claim: Claim { lease.claim }
@@ -73,7 +75,7 @@ final class OperationExecution {
 
   private func work(on task: OperationTask) async throws {
     if task.operation.isCancelRequested { lease.cancel() }
-    let release = task.operation.steps.first { $0.step == .release }
+    let release = task.operation.steps.first { $0.step.makesRevision }
     releasedAt = release?.startedAt.map { $0.microseconds / 1_000_000 }
     if ending == nil, claim.wasInterrupted, settings.recovery == .fail {
       return try await fail(ProvisionFailure(.interrupted), at: task.operation.nextStep)
@@ -132,7 +134,8 @@ final class OperationExecution {
   }
 
   private func attempt(_ step: OperationStep, _ task: OperationTask) async -> SideEffect.Outcome {
-    if step == .release { releasedAt = releasedAt ?? environment.clock.wallNow.seconds }
+    if step.makesRevision { releasedAt = releasedAt ?? environment.clock.wallNow.seconds }
+    installed = nil
     let site = StoreSite(task, claim, releasedAt: releasedAt)
     let backend = environment.backend
     let effect = SideEffect(on: environment.reactor, grace: settings.stopGrace) {
@@ -153,13 +156,15 @@ final class OperationExecution {
     switch step {
     case .namespace: try await backend.ensureNamespace(site)
     case .credentials: try await backend.applyCredentials(site)
-    case .release: try await backend.installRelease(site)
+    case .release: installed = try await backend.installRelease(site)
+    case .rollback: installed = try await backend.rollBackRelease(site)
     case .rollout:
       try await follow(step) { previous throws(ProvisionFailure) in
         try await backend.rolloutStatus(of: site, after: previous)
       }
     case .setup: try await backend.setUp(site)
     case .verify: try await backend.verify(site)
+    case .check: try await backend.check(site)
     case .uninstall: try await backend.uninstallRelease(site)
     case .namespaceRemoval: try await backend.deleteNamespace(site)
     case .gone:
@@ -214,7 +219,8 @@ final class OperationExecution {
     switch outcome {
     case .done:
       try await ledger.complete(
-        claim, step, progressPercent: claim.kind.progressPercent(at: step, fraction: 1))
+        claim, step, installed: installed,
+        progressPercent: claim.kind.progressPercent(at: step, fraction: 1))
       return .next
     case .failed(let failure): try await retryOrFail(failure, record)
     case .timedOut:

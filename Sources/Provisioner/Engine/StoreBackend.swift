@@ -8,6 +8,10 @@ package struct StoreSite: Equatable, Sendable {
   package let namespace: String
   package let host: String
   package let parameters: StoreParameters
+  /// Whether nothing of it is to run.
+  package let isSuspended: Bool
+  /// Helm's record of the release that it goes back to; nil where there is none.
+  package let helmRevision: Int?
   /// The token of the lease under which the call is made.
   package let fence: Int64
   /// When this operation first asked for the release, whoever held it then, in seconds since 1970; nil
@@ -16,8 +20,8 @@ package struct StoreSite: Equatable, Sendable {
 
   package init(
     store: String, tenant: String, name: String, engine: StoreEngine, cluster: String,
-    namespace: String, host: String, parameters: StoreParameters, fence: Int64,
-    releasedAt: Int64? = nil
+    namespace: String, host: String, parameters: StoreParameters, isSuspended: Bool = false,
+    helmRevision: Int? = nil, fence: Int64, releasedAt: Int64? = nil
   ) {
     self.store = store
     self.tenant = tenant
@@ -27,12 +31,27 @@ package struct StoreSite: Equatable, Sendable {
     self.namespace = namespace
     self.host = host
     self.parameters = parameters
+    self.isSuspended = isSuspended
+    self.helmRevision = helmRevision
     self.fence = fence
     self.releasedAt = releasedAt
   }
 
   /// The title of the front page.
   package var title: String { parameters.title.isEmpty ? name : parameters.title }
+}
+
+/// What Helm has made of a store's release.
+package struct InstalledRelease: Equatable, Sendable {
+  /// Counts what Helm made of it, failures included.
+  package let revision: Int
+  /// The chart's name and version.
+  package let chart: String
+
+  package init(revision: Int, chart: String) {
+    self.revision = revision
+    self.chart = chart
+  }
 }
 
 /// How far something is that takes its time: pods that start, a namespace that goes away.
@@ -68,7 +87,8 @@ package protocol StoreBackend: AnyObject {
   /// Has the store's credentials generated if absent, and applies them as its Kubernetes Secret.
   func applyCredentials(_ site: StoreSite) async throws(ProvisionFailure)
   /// Installs the chart or brings the release up to date; does not wait for pods.
-  func installRelease(_ site: StoreSite) async throws(ProvisionFailure)
+  @discardableResult
+  func installRelease(_ site: StoreSite) async throws(ProvisionFailure) -> InstalledRelease
   /// Where the pods are: at once when that differs from `previous` (nil at first), else when it
   /// changes. Throws what makes waiting pointless.
   func rolloutStatus(
@@ -77,6 +97,16 @@ package protocol StoreBackend: AnyObject {
   func setUp(_ site: StoreSite) async throws(ProvisionFailure)
   /// Reads back the title and the admin login through the ingress.
   func verify(_ site: StoreSite) async throws(ProvisionFailure)
+
+  // MARK: Changes of a ready store
+
+  /// Brings the release back to what it was at `helmRevision`; does not wait for pods. Throws
+  /// `.releaseGone` where there is no record of it.
+  @discardableResult
+  func rollBackRelease(_ site: StoreSite) async throws(ProvisionFailure) -> InstalledRelease
+  /// Sees that the store answers through the ingress. What its title and its logins are is its
+  /// tenant's business by now.
+  func check(_ site: StoreSite) async throws(ProvisionFailure)
 
   // MARK: Deletion; what is not there is gone already
 
@@ -102,6 +132,8 @@ extension StoreSite {
     self.init(
       store: store.id, tenant: store.tenant, name: store.name, engine: store.engine,
       cluster: store.cluster, namespace: store.namespace, host: store.host,
-      parameters: store.parameters, fence: claim.fence, releasedAt: releasedAt)
+      parameters: task.operation.aim.parameters ?? store.parameters,
+      isSuspended: claim.kind == .suspend, helmRevision: task.helmRevision, fence: claim.fence,
+      releasedAt: releasedAt)
   }
 }

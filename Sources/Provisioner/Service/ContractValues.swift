@@ -17,7 +17,9 @@ extension ProvisionerV1.Store {
       revision: store.revision, operation: store.operation.description,
       namespace: store.namespace, createTime: .init(store.createdAt),
       updateTime: .init(store.updatedAt), readyTime: store.readyAt.map { .init($0) },
-      deleteTime: store.deletedAt.map { .init($0) }, etag: EntityTag.text(store.version))
+      deleteTime: store.deletedAt.map { .init($0) }, etag: EntityTag.text(store.version),
+      release: Int32(clamping: store.release ?? 0), suspended: store.isSuspended)
+    conditions = store.conditions.map { .init($0) }
   }
 
   /// The store as it was after one of its transitions.
@@ -30,6 +32,24 @@ extension ProvisionerV1.Store {
     updateTime = .init(transition.occurredAt)
     etag = EntityTag.text(transition.version)
     if transition.state != .deleted { deleteTime = nil }
+  }
+}
+
+extension ProvisionerV1.Condition {
+  init(_ record: StoreConditionRecord) {
+    self.init(
+      type: record.condition.kind.rawValue, status: record.condition.isTrue ? .true : .false,
+      reason: record.condition.reason, message: record.condition.message,
+      transitionTime: .init(record.changedAt))
+  }
+}
+
+extension ProvisionerV1.Release {
+  init(_ release: StoreReleaseRecord, isCurrent: Bool) {
+    self.init(
+      number: Int32(clamping: release.number), chart: release.chart,
+      parameters: .init(release.parameters), operation: release.operation.description,
+      createTime: .init(release.createdAt), current: isCurrent)
   }
 }
 
@@ -116,7 +136,9 @@ extension ProvisionerV1.Operation {
       progressPercent: Int32(operation.progressPercent), requestID: operation.request.requestID,
       revision: operation.revision, createTime: .init(operation.createdAt),
       startTime: operation.startedAt.map { .init($0) }, updateTime: .init(operation.updatedAt),
-      endTime: operation.endedAt.map { .init($0) }, cancelRequested: operation.isCancelRequested)
+      endTime: operation.endedAt.map { .init($0) }, cancelRequested: operation.isCancelRequested,
+      release: Int32(clamping: operation.aim.release ?? 0),
+      remedies: operation.aim.remedies?.description ?? "")
   }
 }
 
@@ -126,6 +148,10 @@ extension ProvisionerV1.Operation.Kind {
       switch kind {
       case .provision: .provision
       case .delete: .delete
+      case .upgrade: .upgrade
+      case .rollback: .rollback
+      case .suspend: .suspend
+      case .resume: .resume
       }
   }
 }

@@ -49,6 +49,11 @@ extension RPCError {
           type, name, .failedPrecondition, reason: "WRONG_STATE",
           "the \(type) '\(name)' is \(state.rawValue): \(reason)",
           metadata: ["state": state.rawValue])
+      case .busy(let kind, let operation):
+        .about(
+          type, name, .failedPrecondition, reason: "OPERATION_UNDER_WAY",
+          "the \(type) '\(name)' is busy with operation \(operation) (\(kind.rawValue)); wait for "
+            + "its end, or cancel it", metadata: ["operation": operation.description])
       case .notCancellable(let reason):
         .about(
           type, name, .failedPrecondition, reason: "NOT_CANCELLABLE",

@@ -13,10 +13,10 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
   /// The engines that can be provisioned.
   static let engines: [StoreEngine] = [.woocommerce]
 
-  private let catalog: StoreCatalog
+  let catalog: StoreCatalog
   private let feed: ChangeFeed
   private let address: HostURLTemplate
-  private let logger: Logger
+  let logger: Logger
 
   /// - Parameter address: of the stores' front pages.
   package init(
@@ -65,7 +65,7 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
     return StoreDraft(name: request.name, engine: engine, parameters: parameters)
   }
 
-  private static func key(_ requestID: String) throws(InvalidField) -> PostgresUUID? {
+  static func key(_ requestID: String) throws(InvalidField) -> PostgresUUID? {
     if requestID.isEmpty { return nil }
     guard let key = PostgresUUID(requestID) else { throw InvalidField("request_id", "is no UUID") }
     return key
@@ -180,7 +180,7 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
     return StoreReference(text)
   }
 
-  private func log(_ message: Logger.Message, _ operation: OperationRecord) {
+  func log(_ message: Logger.Message, _ operation: OperationRecord) {
     logger.info(
       message, metadata: ["store": "\(operation.store)", "operation": "\(operation.id)"])
   }

@@ -8,6 +8,7 @@ package enum ProvisionerMigrations {
       try Migration(file: "v0001_init.sql", contents: PackageResources.v0001_init_sql),
       try OutboxSchema.migration(version: 2),
       try Migration(file: "v0003_limits.sql", contents: PackageResources.v0003_limits_sql),
+      try Migration(file: "v0004_changes.sql", contents: PackageResources.v0004_changes_sql),
     ]
   }
 }

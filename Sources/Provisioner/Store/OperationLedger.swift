@@ -1,6 +1,7 @@
 import Observability
 package import Postgres
 import Reactor
+import ServiceRuntime
 
 /// An operation that was claimed: who works on it, by which token.
 package struct Claim: Equatable, Sendable {
@@ -18,13 +19,14 @@ package struct Claim: Equatable, Sendable {
 package struct OperationTask: Sendable {
   package let store: StoreRecord
   package let operation: OperationRecord
+  /// Helm's record of the release that the store goes back to; nil where there is none.
+  package let helmRevision: Int?
 }
 
 /// How an operation ends.
 package enum OperationOutcome: Equatable, Sendable {
   case succeeded
   case failed(StoreProblem)
-  /// Only of a provisioning: its deletion was asked for.
   case cancelled(StoreProblem)
 }
 
@@ -116,11 +118,16 @@ package final class OperationLedger {
         throw StoreRefusal.leaseLost
       }
       guard claim.kind == .provision, store.state == .requested else {
-        return OperationTask(store: store, operation: operation)
+        var target: StoreReleaseRecord?
+        if let number = operation.aim.release {
+          target = try await StoreReleases.find(number, of: store.id, in: transaction)
+        }
+        return OperationTask(
+          store: store, operation: operation, helmRevision: target?.helmRevision)
       }
       let started = try await StoreTransitions.apply(
         .start, to: store, origin: .engine(operation.request), in: transaction)
-      return OperationTask(store: started, operation: operation)
+      return OperationTask(store: started, operation: operation, helmRevision: nil)
     }
   }
 
@@ -142,15 +149,16 @@ package final class OperationLedger {
       claim, step, to: .running, "detail = $5", [.text(detail)], progressPercent: progressPercent)
   }
 
+  /// - Parameter installed: what the step has made of the release, where it did.
   package func complete(
-    _ claim: Claim, _ step: OperationStep, progressPercent: Int
+    _ claim: Claim, _ step: OperationStep, installed: InstalledRelease? = nil, progressPercent: Int
   ) async throws {
     try await update(
       claim, step, to: .succeeded,
       """
       ended_at = clock_timestamp(), error_code = NULL, error_message = NULL, error_retryable = NULL,
       error_user_fault = NULL
-      """, progressPercent: progressPercent)
+      """, installed: installed, progressPercent: progressPercent)
   }
 
   /// Gives the operation back until the step's next attempt is due, by whoever is free then.
@@ -187,8 +195,8 @@ package final class OperationLedger {
     }
   }
 
-  /// Ends the operation and moves the store with it. After a cancellation the deletion that was asked
-  /// for goes on at once.
+  /// Ends the operation and moves the store with it. What follows begins in the same transaction: the
+  /// deletion that was asked for meanwhile, or else the way back from a change that did not succeed.
   ///
   /// - Parameter step: the step that failed.
   package func finish(
@@ -222,32 +230,57 @@ package final class OperationLedger {
     _ store: StoreRecord, _ outcome: OperationOutcome, _ operation: OperationRecord,
     in transaction: PostgresTransaction
   ) async throws {
-    let origin = ChangeOrigin.engine(operation.request)
+    if operation.kind == .delete {
+      let event: StoreEvent = outcome == .succeeded ? .vanish : .fail
+      try await StoreTransitions.apply(
+        event, to: store, problem: outcome.failure, origin: .engine(operation.request),
+        in: transaction)
+      return
+    }
+    let deletion = try await pendingDeletion(of: store, in: transaction)
+    if outcome == .succeeded {
+      try await StoreOutcomes.succeeded(operation, on: store, in: transaction)
+    }
+    var moved = store
+    if operation.kind == .provision {
+      moved = try await provisioned(store, outcome, operation, in: transaction)
+    } else {
+      try await StoreOutcomes.unsuccessful(
+        operation, outcome, on: store, isToBeDeleted: deletion != nil, in: transaction)
+      try await OutboxWriter().append(
+        StoreEventMessage.ended(operation, on: store), in: transaction)
+    }
+    if let deletion {
+      try await StoreTransitions.apply(
+        .delete, to: moved, operation: deletion.id, origin: .principal(of: deletion.request),
+        in: transaction)
+    }
+  }
+
+  private func provisioned(
+    _ store: StoreRecord, _ outcome: OperationOutcome, _ operation: OperationRecord,
+    in transaction: PostgresTransaction
+  ) async throws -> StoreRecord {
     let event: StoreEvent
     var problem: StoreProblem?
     switch outcome {
-    case .succeeded: event = operation.kind == .provision ? .succeed : .vanish
+    case .succeeded: event = .succeed
     case .failed(let reason): (event, problem) = (.fail, reason)
     case .cancelled(let reason): (event, problem) = (.cancel, reason)
     }
-    let moved = try await StoreTransitions.apply(
-      event, to: store, problem: problem, origin: origin, in: transaction)
-    if operation.kind == .provision { try await followDeletion(of: moved, in: transaction) }
+    return try await StoreTransitions.apply(
+      event, to: store, problem: problem, origin: .engine(operation.request), in: transaction)
   }
 
-  /// A deletion that was asked for while the store was being provisioned begins now.
-  private func followDeletion(
+  /// A deletion that was asked for while other work on the store went on.
+  private func pendingDeletion(
     of store: StoreRecord, in transaction: PostgresTransaction
-  ) async throws {
+  ) async throws(PostgresError) -> OperationRecord? {
     let rows = try await transaction.query(
       "SELECT id FROM operations WHERE store = $1 AND kind = 'delete' AND state = 'pending'",
       [.text(store.id)])
-    guard let row = rows.first,
-      let deletion = try await OperationRows.find(row.decode("id"), in: transaction)
-    else { return }
-    try await StoreTransitions.apply(
-      .delete, to: store, operation: deletion.id, origin: .principal(of: deletion.request),
-      in: transaction)
+    guard let row = rows.first else { return nil }
+    return try await OperationRows.find(row.decode("id"), in: transaction)
   }
 
   private func skipTheRest(
@@ -267,12 +300,20 @@ package final class OperationLedger {
   /// A step's update, which is one of its operation too.
   private func update(
     _ claim: Claim, _ step: OperationStep, to state: StepState, _ changes: String,
-    _ parameters: [PostgresParameter] = [], progressPercent: Int = 0
+    _ parameters: [PostgresParameter] = [], installed: InstalledRelease? = nil,
+    progressPercent: Int = 0
   ) async throws {
     try await inTransaction(claim) { transaction in
       try await self.fence(
-        claim, "progress_percent = greatest(progress_percent, $3)",
-        [.text(String(progressPercent))], in: transaction)
+        claim,
+        """
+        progress_percent = greatest(progress_percent, $3), chart = coalesce($4, chart),
+        helm_revision = coalesce($5, helm_revision)
+        """,
+        [
+          .text(String(progressPercent)), .text(installed?.chart),
+          .int8(installed.map { Int64($0.revision) }),
+        ], in: transaction)
       try await self.change(claim, step, to: state, changes, parameters, in: transaction)
     }
   }

@@ -18,12 +18,16 @@ package struct OperationRecord: Equatable, Sendable {
   package let updatedAt: PostgresTimestamp
   package let endedAt: PostgresTimestamp?
   package let isCancelRequested: Bool
+  package let aim: OperationAim
+  /// What Helm has made so far.
+  package let installed: InstalledRelease?
   package var steps: [StepRecord]
 
   static let columns = """
     id, tenant, store, kind, state, progress_percent, error_code, error_message, error_retryable,
     error_user_fault, revision, request_id, traceparent, tracestate, principal, created_at,
-    started_at, updated_at, ended_at, cancel_requested_at
+    started_at, updated_at, ended_at, cancel_requested_at, parameters, release, remedies,
+    helm_revision, chart
     """
 
   init(_ row: PostgresRow, steps: [StepRecord]) throws(PostgresError) {
@@ -45,7 +49,42 @@ package struct OperationRecord: Equatable, Sendable {
     updatedAt = try row.decode("updated_at")
     endedAt = try row.decode("ended_at")
     isCancelRequested = try row.decode("cancel_requested_at", as: PostgresTimestamp?.self) != nil
+    aim = try OperationAim(row)
+    installed = try InstalledRelease(row)
     self.steps = steps
+  }
+}
+
+/// What an operation on a ready store is to make of it.
+package struct OperationAim: Equatable, Sendable {
+  /// What the store is to be afterwards; nil: what it is.
+  package var parameters: StoreParameters?
+  /// The number of the release that it is brought back to.
+  package var release: Int?
+  /// The operation whose changes are taken back.
+  package var remedies: PostgresUUID?
+
+  package init(
+    parameters: StoreParameters? = nil, release: Int? = nil, remedies: PostgresUUID? = nil
+  ) {
+    self.parameters = parameters
+    self.release = release
+    self.remedies = remedies
+  }
+
+  init(_ row: PostgresRow) throws(PostgresError) {
+    if let stored = try row.decode("parameters", as: String?.self) {
+      parameters = try StoreParameters(stored: stored)
+    }
+    release = try row.decode("release")
+    remedies = try row.decode("remedies")
+  }
+}
+
+extension InstalledRelease {
+  init?(_ row: PostgresRow) throws(PostgresError) {
+    guard let revision = try row.decode("helm_revision", as: Int?.self) else { return nil }
+    self.init(revision: revision, chart: try row.decode("chart"))
   }
 }
 
@@ -83,19 +122,23 @@ package struct StepRecord: Equatable, Sendable {
 enum OperationRows {
   static func insert(
     _ kind: OperationKind, of store: String, tenant: String, for request: StoredRequestContext,
-    key: PostgresUUID? = nil, id: PostgresUUID = .random(), in transaction: PostgresTransaction
+    _ aim: OperationAim = OperationAim(), key: PostgresUUID? = nil, id: PostgresUUID = .random(),
+    in transaction: PostgresTransaction
   ) async throws(PostgresError) -> OperationRecord {
     let results = try await transaction.pipeline { pipeline in
       pipeline.query(
         """
         INSERT INTO operations
-          (id, tenant, store, kind, request_id, traceparent, tracestate, principal, request_key)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING \(OperationRecord.columns)
+          (id, tenant, store, kind, request_id, traceparent, tracestate, principal, request_key,
+           parameters, release, remedies)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+        RETURNING \(OperationRecord.columns)
         """,
         [
           .uuid(id), .text(tenant), .text(store), .text(kind.rawValue), .text(request.requestID),
           .text(request.traceparent), .text(request.tracestate), .text(request.principal),
-          .uuid(key),
+          .uuid(key), .jsonb(aim.parameters?.stored), .int8(aim.release.map(Int64.init)),
+          .uuid(aim.remedies),
         ])
       pipeline.query(
         """
@@ -122,11 +165,12 @@ enum OperationRows {
     return try OperationRecord(row, steps: try steps(results[1]))
   }
 
-  /// The provisioning of `store` that was asked for under `key`.
+  /// The work of `kind` on `store` that was asked for under `key`.
   ///
   /// - Throws: `StoreRefusal.requestKeyReused` where it was something else.
   static func asked(
-    under key: PostgresUUID?, of store: String?, in transaction: PostgresTransaction
+    _ kind: OperationKind = .provision, under key: PostgresUUID?, of store: String?,
+    in transaction: PostgresTransaction
   ) async throws -> OperationRecord? {
     guard let key else { return nil }
     let rows = try await transaction.query(
@@ -134,7 +178,7 @@ enum OperationRows {
     guard let row = rows.first,
       let operation = try await find(row.decode("id"), in: transaction)
     else { return nil }
-    guard operation.kind == .provision, operation.store == store else {
+    guard operation.kind == kind, operation.store == store else {
       throw StoreRefusal.requestKeyReused
     }
     return operation

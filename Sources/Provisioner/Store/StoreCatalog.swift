@@ -110,8 +110,8 @@ package final class StoreCatalog {
 
   /// Has a store deleted. Asked again, it gives the operation that is at it, or did it.
   ///
-  /// While the store is provisioned, that is cancelled: the deletion is there at once, as an operation
-  /// that waits for the one before it to end.
+  /// While other work on the store goes on, that is cancelled: the deletion is there at once, as an
+  /// operation that waits for the one before it to end.
   ///
   /// - Parameter etag: the version the caller knows; nil for any.
   /// - Throws: `StoreRefusal.notFound`, `.etagMismatch`.
@@ -127,7 +127,7 @@ package final class StoreCatalog {
       if let version, version != store.version { throw StoreRefusal.etagMismatch }
       let operation = try await OperationRows.insert(
         .delete, of: store.id, tenant: tenant, for: origin.request, in: transaction)
-      if store.state == .provisioning {
+      if try await self.isWorkedOn(store, in: transaction) {
         try await self.requestCancellation(of: store, in: transaction)
       } else {
         if store.state == .requested { try await self.withdraw(store, in: transaction) }
@@ -154,8 +154,8 @@ package final class StoreCatalog {
       guard !operation.state.isDone else {
         throw StoreRefusal.notCancellable("it has \(operation.state.rawValue) already")
       }
-      guard operation.kind != .delete else {
-        throw StoreRefusal.notCancellable("a deletion goes on to its end")
+      guard operation.kind.isCancellable else {
+        throw StoreRefusal.notCancellable("a \(operation.kind.noun) goes on to its end")
       }
       try await self.requestCancellation(of: store, in: transaction)
       let event = StoreEventMessage.cancellation(of: operation, on: store, origin)
@@ -211,7 +211,7 @@ package final class StoreCatalog {
 
   /// Reads a store, with the kind of the last operation on it, and keeps it from changing until the
   /// transaction ends.
-  private func lock(
+  func lock(
     _ reference: StoreReference, in transaction: PostgresTransaction
   ) async throws -> (store: StoreRecord, last: OperationKind)? {
     let (condition, text) = reference.condition
@@ -223,6 +223,18 @@ package final class StoreCatalog {
     let kinds = try await transaction.query(
       "SELECT kind FROM operations WHERE id = $1", [.uuid(store.operation)])
     return (store, try kinds.first?.decodeCase("kind") ?? .provision)
+  }
+
+  /// Whether an operation acts on the store, or may at any time.
+  private func isWorkedOn(
+    _ store: StoreRecord, in transaction: PostgresTransaction
+  ) async throws(PostgresError) -> Bool {
+    if store.state == .provisioning { return true }
+    guard store.state == .ready else { return false }
+    let rows = try await transaction.query(
+      "SELECT FROM operations WHERE id = $1 AND state IN ('pending', 'running')",
+      [.uuid(store.operation)])
+    return !rows.isEmpty
   }
 
   /// The deletion that is under way or was done.

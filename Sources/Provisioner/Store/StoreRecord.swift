@@ -23,11 +23,15 @@ package struct StoreRecord: Equatable, Sendable {
   package let updatedAt: PostgresTimestamp
   package let readyAt: PostgresTimestamp?
   package let deletedAt: PostgresTimestamp?
+  /// The number of the release that it runs; nil before its first.
+  package let release: Int?
+  package let isSuspended: Bool
+  package let conditions: [StoreConditionRecord]
 
   static let columns = """
     id, tenant, name, engine, cluster, namespace, host, parameters, state, revision, version,
     operation, error_code, error_message, error_retryable, error_user_fault, created_at, updated_at,
-    ready_at, deleted_at
+    ready_at, deleted_at, release, suspended, conditions
     """
 
   init(_ row: PostgresRow) throws(PostgresError) {
@@ -48,6 +52,9 @@ package struct StoreRecord: Equatable, Sendable {
     updatedAt = try row.decode("updated_at")
     readyAt = try row.decode("ready_at")
     deletedAt = try row.decode("deleted_at")
+    release = try row.decode("release")
+    isSuspended = try row.decode("suspended")
+    conditions = try StoreConditionRecord.all(stored: row.decode("conditions"))
   }
 }
 

@@ -1,3 +1,5 @@
+package import Postgres
+
 /// Why the store layer does not do what it was asked.
 package enum StoreRefusal: Error, Equatable, Sendable {
   /// It is not there, or belongs to another tenant.
@@ -8,6 +10,8 @@ package enum StoreRefusal: Error, Equatable, Sendable {
   case requestKeyReused
   /// The store is not in a state in which that can happen.
   case wrongState(StoreState, String)
+  /// Other work on the store goes on.
+  case busy(OperationKind, PostgresUUID)
   /// The operation cannot be stopped, and why.
   case notCancellable(String)
   /// The store has changed since the caller read it.

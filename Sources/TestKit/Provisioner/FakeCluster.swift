@@ -24,6 +24,12 @@ package final class FakeCluster: Sendable {
     case namespace, credentials, release, pods, setup
   }
 
+  /// A revision of a store's release.
+  package struct Revision: Equatable, Sendable {
+    package let parameters: StoreParameters
+    package let isSuspended: Bool
+  }
+
   package struct Call: Equatable, Sendable {
     package let store: String
     package let step: OperationStep
@@ -46,6 +52,7 @@ package final class FakeCluster: Sendable {
 
   private struct State {
     var parts: [String: Set<Part>] = [:]
+    var revisions: [String: [Revision]] = [:]
     var scripts: [ScriptKey: [Behaviour]] = [:]
     var calls: [Call] = []
     var begun: [ScriptKey: Int] = [:]
@@ -107,6 +114,11 @@ package final class FakeCluster: Sendable {
 
   /// What a store has, by its id.
   package func parts(of store: String) -> Set<Part> { state.withLock { $0.parts[store] ?? [] } }
+
+  /// The revisions of a store's release, from the first.
+  package func revisions(of store: String) -> [Revision] {
+    state.withLock { $0.revisions[store] ?? [] }
+  }
 
   package var calls: [Call] { state.withLock { $0.calls } }
 
@@ -192,6 +204,15 @@ package final class FakeCluster: Sendable {
     }
     for waiter in reached { waiter.continuation.resume() }
   }
+
+  func install(_ revision: Revision, of store: String) -> InstalledRelease {
+    state.withLock { state in
+      state.revisions[store, default: []].append(revision)
+      return InstalledRelease(revision: state.revisions[store]?.count ?? 0, chart: "fake-1.0.0")
+    }
+  }
+
+  func forgetRevisions(of store: String) { state.withLock { $0.revisions[store] = nil } }
 
   func update<R: Sendable>(_ store: String, _ body: (inout Set<Part>) -> R) -> R {
     state.withLock { body(&$0.parts[store, default: []]) }

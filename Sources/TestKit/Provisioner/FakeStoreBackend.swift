@@ -44,15 +44,22 @@ package final class FakeStoreBackend: StoreBackend {
     try await act(.credentials, site, needs: .namespace) { _ = $0.insert(.credentials) }
   }
 
-  package func installRelease(_ site: StoreSite) async throws(ProvisionFailure) {
+  package func installRelease(
+    _ site: StoreSite
+  ) async throws(ProvisionFailure) -> InstalledRelease {
     try await act(.release, site, needs: .credentials) { _ = $0.insert(.release) }
+    return cluster.install(
+      .init(parameters: site.parameters, isSuspended: site.isSuspended), of: site.store)
   }
 
   package func rolloutStatus(
     of site: StoreSite, after previous: BackendProgress?
   ) async throws(ProvisionFailure) -> BackendProgress {
     if previous == nil {
-      try await act(.rollout, site, needs: .release) { _ = $0.insert(.pods) }
+      let isSuspended = cluster.revisions(of: site.store).last?.isSuspended ?? false
+      try await act(.rollout, site, needs: .release) {
+        if isSuspended { $0.remove(.pods) } else { $0.insert(.pods) }
+      }
       return BackendProgress(isDone: false, fraction: 0.5, detail: "1 of 2 pods ready")
     }
     return BackendProgress(isDone: true, fraction: 1, detail: "2 of 2 pods ready")
@@ -66,10 +73,28 @@ package final class FakeStoreBackend: StoreBackend {
     try await act(.verify, site, needs: .setup) { _ in }
   }
 
+  // MARK: Changes of a ready store
+
+  package func rollBackRelease(
+    _ site: StoreSite
+  ) async throws(ProvisionFailure) -> InstalledRelease {
+    try await act(.rollback, site, needs: .release) { _ in }
+    let revisions = cluster.revisions(of: site.store)
+    guard let revision = site.helmRevision, revisions.indices.contains(revision - 1) else {
+      throw ProvisionFailure(.releaseGone)
+    }
+    return cluster.install(revisions[revision - 1], of: site.store)
+  }
+
+  package func check(_ site: StoreSite) async throws(ProvisionFailure) {
+    try await act(.check, site, needs: .pods) { _ in }
+  }
+
   // MARK: Deletion
 
   package func uninstallRelease(_ site: StoreSite) async throws(ProvisionFailure) {
     try await act(.uninstall, site) { $0.subtract([.release, .pods]) }
+    cluster.forgetRevisions(of: site.store)
   }
 
   package func deleteNamespace(_ site: StoreSite) async throws(ProvisionFailure) {

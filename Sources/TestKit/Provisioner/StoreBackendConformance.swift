@@ -25,6 +25,7 @@ package struct StoreBackendConformance {
     try await provision(times: 2)
     try await provision(times: 1)
     await backend.abandon(site)
+    try await changeAndGoBack()
     try await remove()
     try await remove()
     // Nothing of the first life stands in the way of a second.
@@ -35,14 +36,51 @@ package struct StoreBackendConformance {
   private func provision(times: Int) async throws {
     try await twice("ensureNamespace", times) { try await backend.ensureNamespace(site) }
     try await twice("applyCredentials", times) { try await backend.applyCredentials(site) }
-    try await twice("installRelease", times) { try await backend.installRelease(site) }
+    try await twice("installRelease", times) { _ = try await backend.installRelease(site) }
+    try await rollOut(times)
+    try await twice("setUp", times) { try await backend.setUp(site) }
+    try await twice("verify", times) { try await backend.verify(site) }
+  }
+
+  /// Suspended and brought back, each call twice; and back to what there is no record of.
+  private func changeAndGoBack() async throws {
+    let running = try await backend.installRelease(site)
+    try await rollOut(1)
+    let suspended = site.copy(isSuspended: true)
+    try await twice("installRelease", 2) {
+      let installed = try await backend.installRelease(suspended)
+      guard installed.revision > running.revision, installed.chart == running.chart else {
+        throw Violation(description: "\(installed) came after \(running)")
+      }
+    }
+    try await rollOut(2)
+    let back = site.copy(helmRevision: running.revision)
+    try await twice("rollBackRelease", 2) {
+      let installed = try await backend.rollBackRelease(back)
+      guard installed.revision > running.revision, installed.chart == running.chart else {
+        throw Violation(description: "\(installed) is a rollback to \(running)")
+      }
+    }
+    try await rollOut(2)
+    try await twice("check", 2) { try await backend.check(site) }
+    for revision in [nil, running.revision + 1_000] {
+      do {
+        _ = try await backend.rollBackRelease(site.copy(helmRevision: revision))
+        throw Violation(description: "a rollback to revision \(revision ?? 0), which is not there")
+      } catch let failure as ProvisionFailure {
+        guard failure.code == .releaseGone else {
+          throw Violation(description: "a rollback to no revision: \(failure)")
+        }
+      }
+    }
+  }
+
+  private func rollOut(_ times: Int) async throws {
     try await twice("rolloutStatus", times) {
       try await follow { previous throws(ProvisionFailure) in
         try await backend.rolloutStatus(of: site, after: previous)
       }
     }
-    try await twice("setUp", times) { try await backend.setUp(site) }
-    try await twice("verify", times) { try await backend.verify(site) }
   }
 
   private func remove() async throws {
@@ -81,5 +119,14 @@ package struct StoreBackendConformance {
       }
       last = progress
     }
+  }
+}
+
+extension StoreSite {
+  fileprivate func copy(isSuspended: Bool = false, helmRevision: Int? = nil) -> StoreSite {
+    StoreSite(
+      store: store, tenant: tenant, name: name, engine: engine, cluster: cluster,
+      namespace: namespace, host: host, parameters: parameters, isSuspended: isSuspended,
+      helmRevision: helmRevision, fence: fence, releasedAt: releasedAt)
   }
 }

@@ -404,6 +404,12 @@ static inline const ProtobufCMessageDescriptor *contracts__storeplane__provision
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__list_operations_response(void) {
   return &storeplane__provisioner__v1__list_operations_response__descriptor;
 }
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__list_releases_request(void) {
+  return &storeplane__provisioner__v1__list_releases_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__list_releases_response(void) {
+  return &storeplane__provisioner__v1__list_releases_response__descriptor;
+}
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__list_stores_request(void) {
   return &storeplane__provisioner__v1__list_stores_request__descriptor;
 }
@@ -416,8 +422,17 @@ static inline const ProtobufCMessageDescriptor *contracts__storeplane__provision
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__problem(void) {
   return &storeplane__provisioner__v1__problem__descriptor;
 }
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__release(void) {
+  return &storeplane__provisioner__v1__release__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__resume_store_request(void) {
+  return &storeplane__provisioner__v1__resume_store_request__descriptor;
+}
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__retry_store_request(void) {
   return &storeplane__provisioner__v1__retry_store_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__rollback_store_request(void) {
+  return &storeplane__provisioner__v1__rollback_store_request__descriptor;
 }
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__step(void) {
   return &storeplane__provisioner__v1__step__descriptor;
@@ -427,6 +442,12 @@ static inline const ProtobufCMessageDescriptor *contracts__storeplane__provision
 }
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__store_parameters(void) {
   return &storeplane__provisioner__v1__store_parameters__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__suspend_store_request(void) {
+  return &storeplane__provisioner__v1__suspend_store_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__upgrade_store_request(void) {
+  return &storeplane__provisioner__v1__upgrade_store_request__descriptor;
 }
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__watch_operation_request(void) {
   return &storeplane__provisioner__v1__watch_operation_request__descriptor;

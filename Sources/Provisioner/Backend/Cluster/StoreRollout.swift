@@ -71,6 +71,7 @@ final class StoreRollout {
       let events = try await kubernetes.listAll(
         .events, ObjectSelection(namespace: site.namespace), deadline: deadline)
       let parts = watches.map { $0.objects(namespace: site.namespace) }
+      try await StuckPods.remove(workloads: parts[1], pods: parts[2], kubernetes)
       switch snapshot(site, parts, events: events.objects).state(patience) {
       case .ready:
         if try await isReady(site) {
@@ -97,7 +98,8 @@ final class StoreRollout {
     let startedAt = (site.releasedAt ?? 0) - Self.clockToleranceSeconds
     return RolloutSnapshot(
       workloads: parts[0] + parts[1], pods: parts[2].filter { !Self.isOfJob($0) },
-      claims: parts[3], events: events, startedAt: startedAt, now: Int64(time(nil)))
+      claims: parts[3], events: events, startedAt: startedAt, releasedAt: site.releasedAt,
+      now: Int64(time(nil)))
   }
 
   /// Jobs are no part of a rollout: they come and go.

@@ -51,6 +51,7 @@ extension ProvisionFailure {
     (.admissionDenied, ["admission webhook", "validatingadmissionpolicy"]),
     (.fieldImmutable, ["field is immutable", "updates to statefulset spec"]),
     (.releaseTooLarge, ["must have at most 1048576 bytes", "request is too large"]),
+    (.releaseGone, ["release: not found", "release has no "]),
     (.releaseLocked, ["another operation", "pending-install", "pending-upgrade"]),
     (.namespaceTerminating, ["because it is being terminated"]),
     (.clusterThrottled, ["too many requests", "client rate limiter"]),

@@ -11,6 +11,9 @@ import Reactor
 final class HelmReleases {
   /// Of every store's release: each has a namespace of its own.
   static let name = "store"
+  /// Records that Helm keeps of each release. Above what stores can go back to
+  /// (`StoreReleases.countMax`): suspensions and what failed leave records too.
+  static let revisionsMax: Int32 = 25
   /// Below the steps' own limit, so that Helm's reason comes first.
   static let timeout = Duration.seconds(170)
   private static let lookTimeout = Duration.seconds(20)
@@ -36,17 +39,32 @@ final class HelmReleases {
   }
 
   /// Installs the chart, or brings the release up to date.
-  func install(_ site: StoreSite, values: JSONObject) async throws(ProvisionFailure) {
+  func install(
+    _ site: StoreSite, values: JSONObject
+  ) async throws(ProvisionFailure) -> InstalledRelease {
     // What an earlier call of ours may still be doing would be taken for a dead worker's.
     await supervisor.abandon(site.store)
     let request = HelmWorkerV1.UpgradeRequest(
       release: reference(site), chartPath: chart,
       valuesJSON: JSON.object(values).serialized(), timeout: Self.duration, install: true,
-      takeOver: true)
-    try await call(site) { client in
+      takeOver: true, historyMax: Self.revisionsMax)
+    return try await call(site) { client in
       // Each time it is made: the one before may have ended with its worker.
       try await self.releaseLock(site)
-      _ = try await client.upgrade(request, options: Self.options)
+      return InstalledRelease(try await client.upgrade(request, options: Self.options))
+    }
+  }
+
+  /// Brings the release back to one of its revisions.
+  func rollBack(
+    _ site: StoreSite, to revision: Int
+  ) async throws(ProvisionFailure) -> InstalledRelease {
+    await supervisor.abandon(site.store)
+    let request = HelmWorkerV1.RollbackRequest(
+      release: reference(site), revision: Int32(clamping: revision), timeout: Self.duration)
+    return try await call(site) { client in
+      try await self.releaseLock(site)
+      return InstalledRelease(try await client.rollback(request, options: Self.options))
     }
   }
 
@@ -81,11 +99,11 @@ final class HelmReleases {
     }
   }
 
-  private func call(
-    _ site: StoreSite, _ body: (HelmWorkerV1.HelmServiceClient) async throws -> Void
-  ) async throws(ProvisionFailure) {
+  private func call<R>(
+    _ site: StoreSite, _ body: (HelmWorkerV1.HelmServiceClient) async throws -> R
+  ) async throws(ProvisionFailure) -> R {
     do {
-      try await supervisor.call(site.store, body)
+      return try await supervisor.call(site.store, body)
     } catch {
       if Task.isCancelled { throw ProvisionFailure(.cancelled) }
       throw error as? ProvisionFailure ?? ProvisionFailure(helm: error)
@@ -107,4 +125,10 @@ final class HelmReleases {
 
   /// A little longer than Helm itself has.
   private static var options: CallOptions { CallOptions(timeout: timeout + .seconds(5)) }
+}
+
+extension InstalledRelease {
+  fileprivate init(_ release: HelmWorkerV1.Release) {
+    self.init(revision: Int(release.revision), chart: "\(release.chart)-\(release.chartVersion)")
+  }
 }

@@ -19,6 +19,7 @@ package enum ReleaseValues {
     own["engine"] = .string(site.engine.rawValue)
     own["store"] = .object(store)
     own["existingSecret"] = .string(secret)
+    own["suspended"] = .bool(site.isSuspended)
     return merged(merged(operatorValues, site.parameters.values), own)
   }
 

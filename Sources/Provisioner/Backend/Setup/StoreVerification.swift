@@ -47,6 +47,17 @@ package final class StoreVerification {
     try await checkLogin(site, user: user, password: password, deadline)
   }
 
+  /// Whether the store answers at all: what its front page says is up to its tenant.
+  package func check(_ site: StoreSite, deadline: Instant) async throws(ProvisionFailure) {
+    let head = HTTPRequestHead(
+      method: .get, authority: address.authority(host: site.host), path: "/")
+    let status = try await answer(site, head, deadline: deadline).head.status
+    guard status.code < 500, !Self.passing.contains(status.code) else {
+      throw ProvisionFailure(
+        .verificationFailed, "\(address.url(host: site.host))/ answered \(status)")
+    }
+  }
+
   private func checkFrontPage(
     _ site: StoreSite, _ deadline: Instant
   ) async throws(ProvisionFailure) {

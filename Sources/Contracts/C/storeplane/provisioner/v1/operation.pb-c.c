@@ -49,20 +49,28 @@ void   storeplane__provisioner__v1__cancel_operation_request__init
   static const Storeplane__Provisioner__V1__CancelOperationRequest init_value = STOREPLANE__PROVISIONER__V1__CANCEL_OPERATION_REQUEST__INIT;
   *message = init_value;
 }
-static const ProtobufCEnumValue storeplane__provisioner__v1__operation__kind__enum_values_by_number[3] =
+static const ProtobufCEnumValue storeplane__provisioner__v1__operation__kind__enum_values_by_number[7] =
 {
   { "KIND_UNSPECIFIED", "STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_UNSPECIFIED", 0 },
   { "KIND_PROVISION", "STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_PROVISION", 1 },
   { "KIND_DELETE", "STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_DELETE", 2 },
+  { "KIND_UPGRADE", "STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_UPGRADE", 3 },
+  { "KIND_ROLLBACK", "STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_ROLLBACK", 4 },
+  { "KIND_SUSPEND", "STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_SUSPEND", 5 },
+  { "KIND_RESUME", "STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_RESUME", 6 },
 };
 static const ProtobufCIntRange storeplane__provisioner__v1__operation__kind__value_ranges[] = {
-{0, 0},{0, 3}
+{0, 0},{0, 7}
 };
-static const ProtobufCEnumValueIndex storeplane__provisioner__v1__operation__kind__enum_values_by_name[3] =
+static const ProtobufCEnumValueIndex storeplane__provisioner__v1__operation__kind__enum_values_by_name[7] =
 {
   { "KIND_DELETE", 2 },
   { "KIND_PROVISION", 1 },
+  { "KIND_RESUME", 6 },
+  { "KIND_ROLLBACK", 4 },
+  { "KIND_SUSPEND", 5 },
   { "KIND_UNSPECIFIED", 0 },
+  { "KIND_UPGRADE", 3 },
 };
 const ProtobufCEnumDescriptor storeplane__provisioner__v1__operation__kind__descriptor =
 {
@@ -71,9 +79,9 @@ const ProtobufCEnumDescriptor storeplane__provisioner__v1__operation__kind__desc
   "Kind",
   "Storeplane__Provisioner__V1__Operation__Kind",
   "storeplane.provisioner.v1",
-  3,
+  7,
   storeplane__provisioner__v1__operation__kind__enum_values_by_number,
-  3,
+  7,
   storeplane__provisioner__v1__operation__kind__enum_values_by_name,
   1,
   storeplane__provisioner__v1__operation__kind__value_ranges,
@@ -115,7 +123,7 @@ const ProtobufCEnumDescriptor storeplane__provisioner__v1__operation__state__des
   storeplane__provisioner__v1__operation__state__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCFieldDescriptor storeplane__provisioner__v1__operation__field_descriptors[15] =
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__operation__field_descriptors[17] =
 {
   {
     "id",
@@ -297,6 +305,30 @@ static const ProtobufCFieldDescriptor storeplane__provisioner__v1__operation__fi
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "release",
+    16,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__Operation, release),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "remedies",
+    17,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__Operation, remedies),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned storeplane__provisioner__v1__operation__field_indices_by_name[] = {
   14,   /* field[14] = cancel_requested */
@@ -307,6 +339,8 @@ static const unsigned storeplane__provisioner__v1__operation__field_indices_by_n
   0,   /* field[0] = id */
   2,   /* field[2] = kind */
   7,   /* field[7] = progress_percent */
+  15,   /* field[15] = release */
+  16,   /* field[16] = remedies */
   8,   /* field[8] = request_id */
   9,   /* field[9] = revision */
   11,   /* field[11] = start_time */
@@ -318,7 +352,7 @@ static const unsigned storeplane__provisioner__v1__operation__field_indices_by_n
 static const ProtobufCIntRange storeplane__provisioner__v1__operation__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 15 }
+  { 0, 17 }
 };
 const ProtobufCMessageDescriptor storeplane__provisioner__v1__operation__descriptor =
 {
@@ -328,7 +362,7 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__operation__descrip
   "Storeplane__Provisioner__V1__Operation",
   "storeplane.provisioner.v1",
   sizeof(Storeplane__Provisioner__V1__Operation),
-  15,
+  17,
   storeplane__provisioner__v1__operation__field_descriptors,
   storeplane__provisioner__v1__operation__field_indices_by_name,
   1,  storeplane__provisioner__v1__operation__number_ranges,

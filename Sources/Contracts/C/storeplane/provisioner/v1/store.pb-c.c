@@ -25,6 +25,12 @@ void   storeplane__provisioner__v1__condition__init
   static const Storeplane__Provisioner__V1__Condition init_value = STOREPLANE__PROVISIONER__V1__CONDITION__INIT;
   *message = init_value;
 }
+void   storeplane__provisioner__v1__release__init
+                     (Storeplane__Provisioner__V1__Release         *message)
+{
+  static const Storeplane__Provisioner__V1__Release init_value = STOREPLANE__PROVISIONER__V1__RELEASE__INIT;
+  *message = init_value;
+}
 void   storeplane__provisioner__v1__create_store_request__init
                      (Storeplane__Provisioner__V1__CreateStoreRequest         *message)
 {
@@ -59,6 +65,42 @@ void   storeplane__provisioner__v1__retry_store_request__init
                      (Storeplane__Provisioner__V1__RetryStoreRequest         *message)
 {
   static const Storeplane__Provisioner__V1__RetryStoreRequest init_value = STOREPLANE__PROVISIONER__V1__RETRY_STORE_REQUEST__INIT;
+  *message = init_value;
+}
+void   storeplane__provisioner__v1__upgrade_store_request__init
+                     (Storeplane__Provisioner__V1__UpgradeStoreRequest         *message)
+{
+  static const Storeplane__Provisioner__V1__UpgradeStoreRequest init_value = STOREPLANE__PROVISIONER__V1__UPGRADE_STORE_REQUEST__INIT;
+  *message = init_value;
+}
+void   storeplane__provisioner__v1__rollback_store_request__init
+                     (Storeplane__Provisioner__V1__RollbackStoreRequest         *message)
+{
+  static const Storeplane__Provisioner__V1__RollbackStoreRequest init_value = STOREPLANE__PROVISIONER__V1__ROLLBACK_STORE_REQUEST__INIT;
+  *message = init_value;
+}
+void   storeplane__provisioner__v1__suspend_store_request__init
+                     (Storeplane__Provisioner__V1__SuspendStoreRequest         *message)
+{
+  static const Storeplane__Provisioner__V1__SuspendStoreRequest init_value = STOREPLANE__PROVISIONER__V1__SUSPEND_STORE_REQUEST__INIT;
+  *message = init_value;
+}
+void   storeplane__provisioner__v1__resume_store_request__init
+                     (Storeplane__Provisioner__V1__ResumeStoreRequest         *message)
+{
+  static const Storeplane__Provisioner__V1__ResumeStoreRequest init_value = STOREPLANE__PROVISIONER__V1__RESUME_STORE_REQUEST__INIT;
+  *message = init_value;
+}
+void   storeplane__provisioner__v1__list_releases_request__init
+                     (Storeplane__Provisioner__V1__ListReleasesRequest         *message)
+{
+  static const Storeplane__Provisioner__V1__ListReleasesRequest init_value = STOREPLANE__PROVISIONER__V1__LIST_RELEASES_REQUEST__INIT;
+  *message = init_value;
+}
+void   storeplane__provisioner__v1__list_releases_response__init
+                     (Storeplane__Provisioner__V1__ListReleasesResponse         *message)
+{
+  static const Storeplane__Provisioner__V1__ListReleasesResponse init_value = STOREPLANE__PROVISIONER__V1__LIST_RELEASES_RESPONSE__INIT;
   *message = init_value;
 }
 void   storeplane__provisioner__v1__delete_store_request__init
@@ -105,7 +147,7 @@ const ProtobufCEnumDescriptor storeplane__provisioner__v1__store__state__descrip
   storeplane__provisioner__v1__store__state__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCFieldDescriptor storeplane__provisioner__v1__store__field_descriptors[18] =
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__store__field_descriptors[20] =
 {
   {
     "id",
@@ -323,6 +365,30 @@ static const ProtobufCFieldDescriptor storeplane__provisioner__v1__store__field_
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "release",
+    19,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__Store, release),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "suspended",
+    20,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__Store, suspended),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned storeplane__provisioner__v1__store__field_indices_by_name[] = {
   8,   /* field[8] = conditions */
@@ -338,8 +404,10 @@ static const unsigned storeplane__provisioner__v1__store__field_indices_by_name[
   11,   /* field[11] = operation */
   5,   /* field[5] = parameters */
   15,   /* field[15] = ready_time */
+  18,   /* field[18] = release */
   10,   /* field[10] = revision */
   4,   /* field[4] = state */
+  19,   /* field[19] = suspended */
   2,   /* field[2] = tenant */
   14,   /* field[14] = update_time */
   7,   /* field[7] = url */
@@ -347,7 +415,7 @@ static const unsigned storeplane__provisioner__v1__store__field_indices_by_name[
 static const ProtobufCIntRange storeplane__provisioner__v1__store__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 18 }
+  { 0, 20 }
 };
 const ProtobufCMessageDescriptor storeplane__provisioner__v1__store__descriptor =
 {
@@ -357,7 +425,7 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__store__descriptor 
   "Storeplane__Provisioner__V1__Store",
   "storeplane.provisioner.v1",
   sizeof(Storeplane__Provisioner__V1__Store),
-  18,
+  20,
   storeplane__provisioner__v1__store__field_descriptors,
   storeplane__provisioner__v1__store__field_indices_by_name,
   1,  storeplane__provisioner__v1__store__number_ranges,
@@ -561,6 +629,109 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__condition__descrip
   storeplane__provisioner__v1__condition__field_indices_by_name,
   1,  storeplane__provisioner__v1__condition__number_ranges,
   (ProtobufCMessageInit) storeplane__provisioner__v1__condition__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__release__field_descriptors[6] =
+{
+  {
+    "number",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__Release, number),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "chart",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__Release, chart),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "parameters",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__Release, parameters),
+    &storeplane__provisioner__v1__store_parameters__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "operation",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__Release, operation),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "create_time",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__Release, create_time),
+    &google__protobuf__timestamp__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "current",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__Release, current),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned storeplane__provisioner__v1__release__field_indices_by_name[] = {
+  1,   /* field[1] = chart */
+  4,   /* field[4] = create_time */
+  5,   /* field[5] = current */
+  0,   /* field[0] = number */
+  3,   /* field[3] = operation */
+  2,   /* field[2] = parameters */
+};
+static const ProtobufCIntRange storeplane__provisioner__v1__release__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor storeplane__provisioner__v1__release__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "storeplane.provisioner.v1.Release",
+  "Release",
+  "Storeplane__Provisioner__V1__Release",
+  "storeplane.provisioner.v1",
+  sizeof(Storeplane__Provisioner__V1__Release),
+  6,
+  storeplane__provisioner__v1__release__field_descriptors,
+  storeplane__provisioner__v1__release__field_indices_by_name,
+  1,  storeplane__provisioner__v1__release__number_ranges,
+  (ProtobufCMessageInit) storeplane__provisioner__v1__release__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor storeplane__provisioner__v1__create_store_request__field_descriptors[5] =
@@ -893,6 +1064,325 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__retry_store_reques
   storeplane__provisioner__v1__retry_store_request__field_indices_by_name,
   1,  storeplane__provisioner__v1__retry_store_request__number_ranges,
   (ProtobufCMessageInit) storeplane__provisioner__v1__retry_store_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__upgrade_store_request__field_descriptors[4] =
+{
+  {
+    "store",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__UpgradeStoreRequest, store),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "values",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__UpgradeStoreRequest, values),
+    &google__protobuf__struct__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "request_id",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__UpgradeStoreRequest, request_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "etag",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__UpgradeStoreRequest, etag),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned storeplane__provisioner__v1__upgrade_store_request__field_indices_by_name[] = {
+  3,   /* field[3] = etag */
+  2,   /* field[2] = request_id */
+  0,   /* field[0] = store */
+  1,   /* field[1] = values */
+};
+static const ProtobufCIntRange storeplane__provisioner__v1__upgrade_store_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor storeplane__provisioner__v1__upgrade_store_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "storeplane.provisioner.v1.UpgradeStoreRequest",
+  "UpgradeStoreRequest",
+  "Storeplane__Provisioner__V1__UpgradeStoreRequest",
+  "storeplane.provisioner.v1",
+  sizeof(Storeplane__Provisioner__V1__UpgradeStoreRequest),
+  4,
+  storeplane__provisioner__v1__upgrade_store_request__field_descriptors,
+  storeplane__provisioner__v1__upgrade_store_request__field_indices_by_name,
+  1,  storeplane__provisioner__v1__upgrade_store_request__number_ranges,
+  (ProtobufCMessageInit) storeplane__provisioner__v1__upgrade_store_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__rollback_store_request__field_descriptors[3] =
+{
+  {
+    "store",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__RollbackStoreRequest, store),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "release",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__RollbackStoreRequest, release),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "request_id",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__RollbackStoreRequest, request_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned storeplane__provisioner__v1__rollback_store_request__field_indices_by_name[] = {
+  1,   /* field[1] = release */
+  2,   /* field[2] = request_id */
+  0,   /* field[0] = store */
+};
+static const ProtobufCIntRange storeplane__provisioner__v1__rollback_store_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor storeplane__provisioner__v1__rollback_store_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "storeplane.provisioner.v1.RollbackStoreRequest",
+  "RollbackStoreRequest",
+  "Storeplane__Provisioner__V1__RollbackStoreRequest",
+  "storeplane.provisioner.v1",
+  sizeof(Storeplane__Provisioner__V1__RollbackStoreRequest),
+  3,
+  storeplane__provisioner__v1__rollback_store_request__field_descriptors,
+  storeplane__provisioner__v1__rollback_store_request__field_indices_by_name,
+  1,  storeplane__provisioner__v1__rollback_store_request__number_ranges,
+  (ProtobufCMessageInit) storeplane__provisioner__v1__rollback_store_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__suspend_store_request__field_descriptors[2] =
+{
+  {
+    "store",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__SuspendStoreRequest, store),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "request_id",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__SuspendStoreRequest, request_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned storeplane__provisioner__v1__suspend_store_request__field_indices_by_name[] = {
+  1,   /* field[1] = request_id */
+  0,   /* field[0] = store */
+};
+static const ProtobufCIntRange storeplane__provisioner__v1__suspend_store_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor storeplane__provisioner__v1__suspend_store_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "storeplane.provisioner.v1.SuspendStoreRequest",
+  "SuspendStoreRequest",
+  "Storeplane__Provisioner__V1__SuspendStoreRequest",
+  "storeplane.provisioner.v1",
+  sizeof(Storeplane__Provisioner__V1__SuspendStoreRequest),
+  2,
+  storeplane__provisioner__v1__suspend_store_request__field_descriptors,
+  storeplane__provisioner__v1__suspend_store_request__field_indices_by_name,
+  1,  storeplane__provisioner__v1__suspend_store_request__number_ranges,
+  (ProtobufCMessageInit) storeplane__provisioner__v1__suspend_store_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__resume_store_request__field_descriptors[2] =
+{
+  {
+    "store",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__ResumeStoreRequest, store),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "request_id",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__ResumeStoreRequest, request_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned storeplane__provisioner__v1__resume_store_request__field_indices_by_name[] = {
+  1,   /* field[1] = request_id */
+  0,   /* field[0] = store */
+};
+static const ProtobufCIntRange storeplane__provisioner__v1__resume_store_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor storeplane__provisioner__v1__resume_store_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "storeplane.provisioner.v1.ResumeStoreRequest",
+  "ResumeStoreRequest",
+  "Storeplane__Provisioner__V1__ResumeStoreRequest",
+  "storeplane.provisioner.v1",
+  sizeof(Storeplane__Provisioner__V1__ResumeStoreRequest),
+  2,
+  storeplane__provisioner__v1__resume_store_request__field_descriptors,
+  storeplane__provisioner__v1__resume_store_request__field_indices_by_name,
+  1,  storeplane__provisioner__v1__resume_store_request__number_ranges,
+  (ProtobufCMessageInit) storeplane__provisioner__v1__resume_store_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__list_releases_request__field_descriptors[1] =
+{
+  {
+    "store",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__ListReleasesRequest, store),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned storeplane__provisioner__v1__list_releases_request__field_indices_by_name[] = {
+  0,   /* field[0] = store */
+};
+static const ProtobufCIntRange storeplane__provisioner__v1__list_releases_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor storeplane__provisioner__v1__list_releases_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "storeplane.provisioner.v1.ListReleasesRequest",
+  "ListReleasesRequest",
+  "Storeplane__Provisioner__V1__ListReleasesRequest",
+  "storeplane.provisioner.v1",
+  sizeof(Storeplane__Provisioner__V1__ListReleasesRequest),
+  1,
+  storeplane__provisioner__v1__list_releases_request__field_descriptors,
+  storeplane__provisioner__v1__list_releases_request__field_indices_by_name,
+  1,  storeplane__provisioner__v1__list_releases_request__number_ranges,
+  (ProtobufCMessageInit) storeplane__provisioner__v1__list_releases_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__list_releases_response__field_descriptors[1] =
+{
+  {
+    "releases",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Storeplane__Provisioner__V1__ListReleasesResponse, n_releases),
+    offsetof(Storeplane__Provisioner__V1__ListReleasesResponse, releases),
+    &storeplane__provisioner__v1__release__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned storeplane__provisioner__v1__list_releases_response__field_indices_by_name[] = {
+  0,   /* field[0] = releases */
+};
+static const ProtobufCIntRange storeplane__provisioner__v1__list_releases_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor storeplane__provisioner__v1__list_releases_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "storeplane.provisioner.v1.ListReleasesResponse",
+  "ListReleasesResponse",
+  "Storeplane__Provisioner__V1__ListReleasesResponse",
+  "storeplane.provisioner.v1",
+  sizeof(Storeplane__Provisioner__V1__ListReleasesResponse),
+  1,
+  storeplane__provisioner__v1__list_releases_response__field_descriptors,
+  storeplane__provisioner__v1__list_releases_response__field_indices_by_name,
+  1,  storeplane__provisioner__v1__list_releases_response__number_ranges,
+  (ProtobufCMessageInit) storeplane__provisioner__v1__list_releases_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor storeplane__provisioner__v1__delete_store_request__field_descriptors[3] =

@@ -22,12 +22,19 @@ PROTOBUF_C__BEGIN_DECLS
 typedef struct Storeplane__Provisioner__V1__Store Storeplane__Provisioner__V1__Store;
 typedef struct Storeplane__Provisioner__V1__StoreParameters Storeplane__Provisioner__V1__StoreParameters;
 typedef struct Storeplane__Provisioner__V1__Condition Storeplane__Provisioner__V1__Condition;
+typedef struct Storeplane__Provisioner__V1__Release Storeplane__Provisioner__V1__Release;
 typedef struct Storeplane__Provisioner__V1__CreateStoreRequest Storeplane__Provisioner__V1__CreateStoreRequest;
 typedef struct Storeplane__Provisioner__V1__GetStoreRequest Storeplane__Provisioner__V1__GetStoreRequest;
 typedef struct Storeplane__Provisioner__V1__ListStoresRequest Storeplane__Provisioner__V1__ListStoresRequest;
 typedef struct Storeplane__Provisioner__V1__ListStoresResponse Storeplane__Provisioner__V1__ListStoresResponse;
 typedef struct Storeplane__Provisioner__V1__WatchStoreRequest Storeplane__Provisioner__V1__WatchStoreRequest;
 typedef struct Storeplane__Provisioner__V1__RetryStoreRequest Storeplane__Provisioner__V1__RetryStoreRequest;
+typedef struct Storeplane__Provisioner__V1__UpgradeStoreRequest Storeplane__Provisioner__V1__UpgradeStoreRequest;
+typedef struct Storeplane__Provisioner__V1__RollbackStoreRequest Storeplane__Provisioner__V1__RollbackStoreRequest;
+typedef struct Storeplane__Provisioner__V1__SuspendStoreRequest Storeplane__Provisioner__V1__SuspendStoreRequest;
+typedef struct Storeplane__Provisioner__V1__ResumeStoreRequest Storeplane__Provisioner__V1__ResumeStoreRequest;
+typedef struct Storeplane__Provisioner__V1__ListReleasesRequest Storeplane__Provisioner__V1__ListReleasesRequest;
+typedef struct Storeplane__Provisioner__V1__ListReleasesResponse Storeplane__Provisioner__V1__ListReleasesResponse;
 typedef struct Storeplane__Provisioner__V1__DeleteStoreRequest Storeplane__Provisioner__V1__DeleteStoreRequest;
 
 
@@ -81,10 +88,12 @@ struct  Storeplane__Provisioner__V1__Store
   Google__Protobuf__Timestamp *ready_time;
   Google__Protobuf__Timestamp *delete_time;
   char *etag;
+  int32_t release;
+  protobuf_c_boolean suspended;
 };
 #define STOREPLANE__PROVISIONER__V1__STORE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__store__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, STOREPLANE__PROVISIONER__V1__ENGINE__ENGINE_UNSPECIFIED, STOREPLANE__PROVISIONER__V1__STORE__STATE__STATE_UNSPECIFIED, NULL, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL, NULL, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, NULL, NULL, NULL, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, STOREPLANE__PROVISIONER__V1__ENGINE__ENGINE_UNSPECIFIED, STOREPLANE__PROVISIONER__V1__STORE__STATE__STATE_UNSPECIFIED, NULL, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL, NULL, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, NULL, NULL, NULL, (char *)protobuf_c_empty_string, 0, 0 }
 
 
 struct  Storeplane__Provisioner__V1__StoreParameters
@@ -112,6 +121,21 @@ struct  Storeplane__Provisioner__V1__Condition
 #define STOREPLANE__PROVISIONER__V1__CONDITION__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__condition__descriptor) \
     , (char *)protobuf_c_empty_string, STOREPLANE__PROVISIONER__V1__CONDITION__STATUS__STATUS_UNSPECIFIED, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL }
+
+
+struct  Storeplane__Provisioner__V1__Release
+{
+  ProtobufCMessage base;
+  int32_t number;
+  char *chart;
+  Storeplane__Provisioner__V1__StoreParameters *parameters;
+  char *operation;
+  Google__Protobuf__Timestamp *create_time;
+  protobuf_c_boolean current;
+};
+#define STOREPLANE__PROVISIONER__V1__RELEASE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__release__descriptor) \
+    , 0, (char *)protobuf_c_empty_string, NULL, (char *)protobuf_c_empty_string, NULL, 0 }
 
 
 struct  Storeplane__Provisioner__V1__CreateStoreRequest
@@ -184,6 +208,74 @@ struct  Storeplane__Provisioner__V1__RetryStoreRequest
     , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
 
 
+struct  Storeplane__Provisioner__V1__UpgradeStoreRequest
+{
+  ProtobufCMessage base;
+  char *store;
+  Google__Protobuf__Struct *values;
+  char *request_id;
+  char *etag;
+};
+#define STOREPLANE__PROVISIONER__V1__UPGRADE_STORE_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__upgrade_store_request__descriptor) \
+    , (char *)protobuf_c_empty_string, NULL, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+
+
+struct  Storeplane__Provisioner__V1__RollbackStoreRequest
+{
+  ProtobufCMessage base;
+  char *store;
+  int32_t release;
+  char *request_id;
+};
+#define STOREPLANE__PROVISIONER__V1__ROLLBACK_STORE_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__rollback_store_request__descriptor) \
+    , (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string }
+
+
+struct  Storeplane__Provisioner__V1__SuspendStoreRequest
+{
+  ProtobufCMessage base;
+  char *store;
+  char *request_id;
+};
+#define STOREPLANE__PROVISIONER__V1__SUSPEND_STORE_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__suspend_store_request__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+
+
+struct  Storeplane__Provisioner__V1__ResumeStoreRequest
+{
+  ProtobufCMessage base;
+  char *store;
+  char *request_id;
+};
+#define STOREPLANE__PROVISIONER__V1__RESUME_STORE_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__resume_store_request__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+
+
+struct  Storeplane__Provisioner__V1__ListReleasesRequest
+{
+  ProtobufCMessage base;
+  char *store;
+};
+#define STOREPLANE__PROVISIONER__V1__LIST_RELEASES_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__list_releases_request__descriptor) \
+    , (char *)protobuf_c_empty_string }
+
+
+struct  Storeplane__Provisioner__V1__ListReleasesResponse
+{
+  ProtobufCMessage base;
+  size_t n_releases;
+  Storeplane__Provisioner__V1__Release **releases;
+};
+#define STOREPLANE__PROVISIONER__V1__LIST_RELEASES_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__list_releases_response__descriptor) \
+    , 0,NULL }
+
+
 struct  Storeplane__Provisioner__V1__DeleteStoreRequest
 {
   ProtobufCMessage base;
@@ -205,6 +297,9 @@ void   storeplane__provisioner__v1__store_parameters__init
 /* Storeplane__Provisioner__V1__Condition methods */
 void   storeplane__provisioner__v1__condition__init
                      (Storeplane__Provisioner__V1__Condition         *message);
+/* Storeplane__Provisioner__V1__Release methods */
+void   storeplane__provisioner__v1__release__init
+                     (Storeplane__Provisioner__V1__Release         *message);
 /* Storeplane__Provisioner__V1__CreateStoreRequest methods */
 void   storeplane__provisioner__v1__create_store_request__init
                      (Storeplane__Provisioner__V1__CreateStoreRequest         *message);
@@ -223,6 +318,24 @@ void   storeplane__provisioner__v1__watch_store_request__init
 /* Storeplane__Provisioner__V1__RetryStoreRequest methods */
 void   storeplane__provisioner__v1__retry_store_request__init
                      (Storeplane__Provisioner__V1__RetryStoreRequest         *message);
+/* Storeplane__Provisioner__V1__UpgradeStoreRequest methods */
+void   storeplane__provisioner__v1__upgrade_store_request__init
+                     (Storeplane__Provisioner__V1__UpgradeStoreRequest         *message);
+/* Storeplane__Provisioner__V1__RollbackStoreRequest methods */
+void   storeplane__provisioner__v1__rollback_store_request__init
+                     (Storeplane__Provisioner__V1__RollbackStoreRequest         *message);
+/* Storeplane__Provisioner__V1__SuspendStoreRequest methods */
+void   storeplane__provisioner__v1__suspend_store_request__init
+                     (Storeplane__Provisioner__V1__SuspendStoreRequest         *message);
+/* Storeplane__Provisioner__V1__ResumeStoreRequest methods */
+void   storeplane__provisioner__v1__resume_store_request__init
+                     (Storeplane__Provisioner__V1__ResumeStoreRequest         *message);
+/* Storeplane__Provisioner__V1__ListReleasesRequest methods */
+void   storeplane__provisioner__v1__list_releases_request__init
+                     (Storeplane__Provisioner__V1__ListReleasesRequest         *message);
+/* Storeplane__Provisioner__V1__ListReleasesResponse methods */
+void   storeplane__provisioner__v1__list_releases_response__init
+                     (Storeplane__Provisioner__V1__ListReleasesResponse         *message);
 /* Storeplane__Provisioner__V1__DeleteStoreRequest methods */
 void   storeplane__provisioner__v1__delete_store_request__init
                      (Storeplane__Provisioner__V1__DeleteStoreRequest         *message);
@@ -236,6 +349,9 @@ typedef void (*Storeplane__Provisioner__V1__StoreParameters_Closure)
                   void *closure_data);
 typedef void (*Storeplane__Provisioner__V1__Condition_Closure)
                  (const Storeplane__Provisioner__V1__Condition *message,
+                  void *closure_data);
+typedef void (*Storeplane__Provisioner__V1__Release_Closure)
+                 (const Storeplane__Provisioner__V1__Release *message,
                   void *closure_data);
 typedef void (*Storeplane__Provisioner__V1__CreateStoreRequest_Closure)
                  (const Storeplane__Provisioner__V1__CreateStoreRequest *message,
@@ -255,6 +371,24 @@ typedef void (*Storeplane__Provisioner__V1__WatchStoreRequest_Closure)
 typedef void (*Storeplane__Provisioner__V1__RetryStoreRequest_Closure)
                  (const Storeplane__Provisioner__V1__RetryStoreRequest *message,
                   void *closure_data);
+typedef void (*Storeplane__Provisioner__V1__UpgradeStoreRequest_Closure)
+                 (const Storeplane__Provisioner__V1__UpgradeStoreRequest *message,
+                  void *closure_data);
+typedef void (*Storeplane__Provisioner__V1__RollbackStoreRequest_Closure)
+                 (const Storeplane__Provisioner__V1__RollbackStoreRequest *message,
+                  void *closure_data);
+typedef void (*Storeplane__Provisioner__V1__SuspendStoreRequest_Closure)
+                 (const Storeplane__Provisioner__V1__SuspendStoreRequest *message,
+                  void *closure_data);
+typedef void (*Storeplane__Provisioner__V1__ResumeStoreRequest_Closure)
+                 (const Storeplane__Provisioner__V1__ResumeStoreRequest *message,
+                  void *closure_data);
+typedef void (*Storeplane__Provisioner__V1__ListReleasesRequest_Closure)
+                 (const Storeplane__Provisioner__V1__ListReleasesRequest *message,
+                  void *closure_data);
+typedef void (*Storeplane__Provisioner__V1__ListReleasesResponse_Closure)
+                 (const Storeplane__Provisioner__V1__ListReleasesResponse *message,
+                  void *closure_data);
 typedef void (*Storeplane__Provisioner__V1__DeleteStoreRequest_Closure)
                  (const Storeplane__Provisioner__V1__DeleteStoreRequest *message,
                   void *closure_data);
@@ -270,12 +404,19 @@ extern const ProtobufCEnumDescriptor    storeplane__provisioner__v1__store__stat
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__store_parameters__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__condition__descriptor;
 extern const ProtobufCEnumDescriptor    storeplane__provisioner__v1__condition__status__descriptor;
+extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__release__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__create_store_request__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__get_store_request__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__list_stores_request__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__list_stores_response__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__watch_store_request__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__retry_store_request__descriptor;
+extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__upgrade_store_request__descriptor;
+extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__rollback_store_request__descriptor;
+extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__suspend_store_request__descriptor;
+extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__resume_store_request__descriptor;
+extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__list_releases_request__descriptor;
+extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__list_releases_response__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__delete_store_request__descriptor;
 
 PROTOBUF_C__END_DECLS

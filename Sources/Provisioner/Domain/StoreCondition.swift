@@ -1,0 +1,65 @@
+/// Something that is or is not so of a store, beside its state.
+package struct StoreCondition: Equatable, Sendable {
+  package enum Kind: String, CaseIterable, Sendable {
+    /// The store runs as was last asked for.
+    case released = "Released"
+    /// Nothing of it runs, because somebody asked for that.
+    case suspended = "Suspended"
+  }
+
+  package let kind: Kind
+  package let isTrue: Bool
+  /// Why, in one CamelCase word.
+  package let reason: String
+  /// Why, for people.
+  package let message: String
+
+  package init(_ kind: Kind, _ isTrue: Bool, _ reason: String, _ message: String = "") {
+    self.kind = kind
+    self.isTrue = isTrue
+    self.reason = reason
+    self.message = message
+  }
+
+  /// What is so once an operation on a store that is ready, or becomes so, has succeeded.
+  ///
+  /// - Parameters:
+  ///   - release: the number of the one that the store runs then; nil where that is not known.
+  ///   - isRemedy: it took back what another operation did, which is still not in force.
+  package static func succeeded(
+    _ kind: OperationKind, release: Int?, isRemedy: Bool
+  ) -> [StoreCondition] {
+    let words = release.map { "the store runs release \($0)" } ?? ""
+    switch kind {
+    case .provision:
+      return [.init(.released, true, "Provisioned", words), .init(.suspended, false, "Running")]
+    case .upgrade: return [.init(.released, true, "Upgraded", words)]
+    // What the operation that it remedies said of itself stays.
+    case .rollback: return isRemedy ? [] : [.init(.released, true, "RolledBack", words)]
+    case .suspend:
+      return [
+        .init(.released, true, "Suspended"),
+        .init(.suspended, true, "Suspended", "resume the store to start it again"),
+      ]
+    case .resume:
+      return [.init(.released, true, "Resumed", words), .init(.suspended, false, "Running")]
+    case .delete: return []
+    }
+  }
+
+  /// What is so once one has not succeeded; it leaves what it does not name as it was.
+  ///
+  /// - Parameters:
+  ///   - problem: why; of a cancelled one, that somebody asked for it.
+  ///   - release: the number of the one that the store goes back to by itself; nil where it does not.
+  package static func unsuccessful(
+    _ kind: OperationKind, isCancelled: Bool, _ problem: StoreProblem, backTo release: Int?
+  ) -> StoreCondition {
+    let name = kind.rawValue.prefix(1).uppercased() + kind.rawValue.dropFirst()
+    let outcome = isCancelled ? "Cancelled" : "Failed"
+    let back = release.map { "; the store goes back to release \($0)" } ?? ""
+    return StoreCondition(
+      .released, false, name + outcome,
+      "\(kind.noun) \(outcome.lowercased()): \(problem.message)\(back)")
+  }
+}

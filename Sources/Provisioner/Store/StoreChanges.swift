@@ -1,0 +1,132 @@
+package import JSON
+package import Postgres
+package import Reactor
+import ServiceRuntime
+
+/// What is asked of a ready store.
+package enum StoreChange: Sendable {
+  /// - Parameter patch: a merge patch of the store's values.
+  case upgrade(patch: JSONObject)
+  /// - Parameter release: its number; nil for the one before the current.
+  case rollback(release: Int?)
+  case suspend, resume
+
+  package var kind: OperationKind {
+    switch self {
+    case .upgrade: .upgrade
+    case .rollback: .rollback
+    case .suspend: .suspend
+    case .resume: .resume
+    }
+  }
+}
+
+extension StoreCatalog {
+  /// Begins work on a ready store. Asked again while it goes on, it gives the operation that is at it.
+  ///
+  /// - Parameters:
+  ///   - version: the one that the caller knows; nil for any.
+  ///   - key: asking again with the same one gives the operation of the first time.
+  /// - Throws: `StoreRefusal.notFound`, `.etagMismatch`, `.wrongState`, `.busy`, `.requestKeyReused`;
+  ///   `InvalidField`.
+  package func change(
+    _ reference: StoreReference, _ change: StoreChange, version: Int64? = nil,
+    key: PostgresUUID? = nil, tenant: String, origin: ChangeOrigin, deadline: Instant
+  ) async throws -> OperationRecord {
+    try await pool.withTransaction(scope: .tenant(tenant), deadline: deadline) { transaction in
+      guard let (store, _) = try await self.lock(reference, in: transaction) else {
+        throw StoreRefusal.notFound
+      }
+      if let before = try await OperationRows.asked(
+        change.kind, under: key, of: store.id, in: transaction)
+      {
+        return before
+      }
+      guard store.state == .ready else {
+        throw StoreRefusal.wrongState(store.state, "this can be asked of a ready store only")
+      }
+      if let alive = try await OperationRows.find(store.operation, in: transaction),
+        !alive.state.isDone
+      {
+        let aim = try await Self.aim(of: change, on: store, in: transaction)
+        guard alive.kind == change.kind, alive.aim == aim, !alive.isCancelRequested else {
+          throw StoreRefusal.busy(alive.kind, alive.id)
+        }
+        return alive
+      }
+      if let version, version != store.version { throw StoreRefusal.etagMismatch }
+      try Self.check(change, on: store)
+      let operation = try await OperationRows.insert(
+        change.kind, of: store.id, tenant: tenant, for: origin.request,
+        try await Self.aim(of: change, on: store, in: transaction), key: key, in: transaction)
+      try await transaction.query(
+        """
+        UPDATE stores SET operation = $2, version = version + 1, updated_at = clock_timestamp()
+        WHERE id = $1
+        """, [.text(store.id), .uuid(operation.id)])
+      try await OutboxWriter().append(
+        StoreEventMessage.began(operation, on: store, origin), in: transaction)
+      return operation
+    }
+  }
+
+  private static func check(
+    _ change: StoreChange, on store: StoreRecord
+  ) throws(StoreRefusal) {
+    switch change {
+    case .upgrade, .rollback:
+      if store.isSuspended {
+        throw .wrongState(store.state, "it is suspended; resume it first")
+      }
+    case .suspend:
+      if store.isSuspended { throw .wrongState(store.state, "it is suspended already") }
+      if store.release == nil {
+        throw .wrongState(
+          store.state, "there is no release on record to resume it from; upgrade it first")
+      }
+    case .resume:
+      if !store.isSuspended { throw .wrongState(store.state, "it is not suspended") }
+    }
+  }
+
+  private static func aim(
+    of change: StoreChange, on store: StoreRecord, in transaction: PostgresTransaction
+  ) async throws -> OperationAim {
+    switch change {
+    case .upgrade(let patch):
+      var parameters = store.parameters
+      parameters.values = parameters.values.merging(patch: patch)
+      try parameters.checkValues(at: "values")
+      return OperationAim(parameters: parameters)
+    case .rollback(let release):
+      let numbers = try await StoreReleases.all(of: store.id, in: transaction).map(\.number)
+      let earlier = numbers.first { $0 < store.release ?? 0 }
+      guard let target = release ?? earlier, numbers.contains(target) else {
+        let known = numbers.isEmpty ? "none" : numbers.map(String.init).joined(separator: ", ")
+        throw InvalidField(
+          "release", "is not one that the store can go back to; there are: \(known)")
+      }
+      return OperationAim(release: target)
+    case .suspend: return OperationAim()
+    case .resume: return OperationAim(release: store.release)
+    }
+  }
+
+  /// The releases that a store can go back to, the newest first.
+  ///
+  /// - Throws: `StoreRefusal.notFound`.
+  package func releases(
+    of reference: StoreReference, tenant: String, deadline: Instant
+  ) async throws -> (store: StoreRecord, releases: [StoreReleaseRecord]) {
+    try await pool.withTransaction(
+      scope: .tenant(tenant), isolation: .repeatableRead, deadline: deadline
+    ) { transaction in
+      let (condition, text) = reference.condition
+      let rows = try await transaction.query(
+        "SELECT \(StoreRecord.columns) FROM stores WHERE \(condition)", [.text(text)])
+      guard let row = rows.first else { throw StoreRefusal.notFound }
+      let store = try StoreRecord(row)
+      return (store, try await StoreReleases.all(of: store.id, in: transaction))
+    }
+  }
+}

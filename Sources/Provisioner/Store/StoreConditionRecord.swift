@@ -1,0 +1,58 @@
+import JSON
+package import Postgres
+
+/// A condition of a store, and since when.
+package struct StoreConditionRecord: Equatable, Sendable {
+  package let condition: StoreCondition
+  /// When it was last the other way round.
+  package let changedAt: PostgresTimestamp
+}
+
+extension [StoreConditionRecord] {
+  /// As they are after `changes`, each of which replaces the one of its kind.
+  func applying(_ changes: [StoreCondition], at time: PostgresTimestamp) -> Self {
+    var result = self
+    for change in changes {
+      let index = result.firstIndex { $0.condition.kind == change.kind }
+      let before = index.map { result[$0] }
+      let isSame = before?.condition.isTrue == change.isTrue
+      let record = StoreConditionRecord(
+        condition: change, changedAt: isSame ? before?.changedAt ?? time : time)
+      if let index { result[index] = record } else { result.append(record) }
+    }
+    return result
+  }
+
+  /// As they are kept: a JSON array.
+  var stored: String {
+    let values = map { record in
+      var object = JSONObject()
+      object["type"] = .string(record.condition.kind.rawValue)
+      object["is_true"] = .bool(record.condition.isTrue)
+      object["reason"] = .string(record.condition.reason)
+      object["message"] = .string(record.condition.message)
+      object["changed_at"] = .number(JSONNumber(record.changedAt.microseconds))
+      return JSON.object(object)
+    }
+    return JSON.array(values).serializedText()
+  }
+}
+
+extension StoreConditionRecord {
+  static func all(stored text: String) throws(PostgresError) -> [StoreConditionRecord] {
+    guard let values = try? JSON(parsing: text).array else {
+      throw PostgresError(.badValue, "the conditions of a store are no JSON array")
+    }
+    // A kind that is not known is a newer version's.
+    return values.compactMap { value in
+      guard let kind = value["type"]?.string.flatMap(StoreCondition.Kind.init(rawValue:)) else {
+        return nil
+      }
+      return StoreConditionRecord(
+        condition: StoreCondition(
+          kind, value["is_true"]?.bool ?? false, value["reason"]?.string ?? "",
+          value["message"]?.string ?? ""),
+        changedAt: PostgresTimestamp(microseconds: value["changed_at"]?.int64 ?? 0))
+    }
+  }
+}

@@ -1,0 +1,98 @@
+import Postgres
+import ServiceRuntime
+
+/// What becomes of a store when an operation on it ends, beside its state: the release it runs, its
+/// conditions, and the work that follows.
+enum StoreOutcomes {
+  /// Writes down what an operation that succeeded has made of the store. To be called before the
+  /// store's transition, where there is one: that is the last change watchers are shown.
+  static func succeeded(
+    _ operation: OperationRecord, on store: StoreRecord, in transaction: PostgresTransaction
+  ) async throws {
+    let (release, parameters) = try await released(operation, on: store, in: transaction)
+    let isSuspended =
+      switch operation.kind {
+      case .suspend: true
+      case .provision, .resume: false
+      default: store.isSuspended
+      }
+    let conditions = StoreCondition.succeeded(
+      operation.kind, release: release, isRemedy: operation.aim.remedies != nil)
+    try await update(
+      store, operation, conditions, "parameters = $5, release = $6, suspended = $7",
+      [
+        .jsonb(parameters.stored), .int8(release.map(Int64.init)), .bool(isSuspended),
+      ], in: transaction)
+  }
+
+  /// The number and the parameters of the release that the store runs after `operation`.
+  private static func released(
+    _ operation: OperationRecord, on store: StoreRecord, in transaction: PostgresTransaction
+  ) async throws -> (Int?, StoreParameters) {
+    guard let installed = operation.installed, operation.kind != .suspend else {
+      return (store.release, store.parameters)
+    }
+    var parameters = operation.aim.parameters ?? store.parameters
+    if let number = operation.aim.release {
+      if number == store.release {
+        try await StoreReleases.renew(number, of: store.id, installed, in: transaction)
+        return (number, store.parameters)
+      }
+      guard let target = try await StoreReleases.find(number, of: store.id, in: transaction) else {
+        throw StoreRefusal.notFound
+      }
+      parameters = target.parameters
+    }
+    let number = try await StoreReleases.add(
+      installed, parameters, by: operation.id, to: store, in: transaction)
+    return (number, parameters)
+  }
+
+  /// Writes down that work on a ready store has not succeeded, and has the store go back to its release
+  /// where the work may have changed something and the store is to stay.
+  static func unsuccessful(
+    _ operation: OperationRecord, _ outcome: OperationOutcome, on store: StoreRecord,
+    isToBeDeleted: Bool, in transaction: PostgresTransaction
+  ) async throws {
+    let problem: StoreProblem
+    let isCancelled: Bool
+    switch outcome {
+    case .succeeded: return
+    case .failed(let reason): (problem, isCancelled) = (reason, false)
+    case .cancelled(let reason): (problem, isCancelled) = (reason, true)
+    }
+    let hasActed = operation.steps.contains { $0.step.makesRevision && $0.attempts > 0 }
+    let isUndone = operation.kind.isUndone && hasActed && !isToBeDeleted
+    let condition = StoreCondition.unsuccessful(
+      operation.kind, isCancelled: isCancelled, problem, backTo: isUndone ? store.release : nil)
+    guard isUndone, let release = store.release else {
+      return try await update(store, operation, [condition], in: transaction)
+    }
+    let remedy = try await OperationRows.insert(
+      .rollback, of: store.id, tenant: store.tenant, for: operation.request,
+      OperationAim(release: release, remedies: operation.id), in: transaction)
+    try await update(store, remedy, [condition], in: transaction)
+    let event = StoreEventMessage.began(remedy, on: store, .engine(operation.request))
+    try await OutboxWriter().append(event, in: transaction)
+  }
+
+  /// - Parameter operation: the one that works on the store, or the last one that did.
+  private static func update(
+    _ store: StoreRecord, _ operation: OperationRecord, _ conditions: [StoreCondition],
+    _ changes: String? = nil, _ parameters: [PostgresParameter] = [],
+    in transaction: PostgresTransaction
+  ) async throws(PostgresError) {
+    let time = try await transaction.query("SELECT clock_timestamp()")[0].decode(
+      0, as: PostgresTimestamp.self)
+    try await transaction.query(
+      """
+      UPDATE stores SET version = version + 1, updated_at = $2, operation = $3, conditions = $4
+        \(changes.map { ", " + $0 } ?? "")
+      WHERE id = $1
+      """,
+      [
+        .text(store.id), .timestamp(time), .uuid(operation.id),
+        .jsonb(store.conditions.applying(conditions, at: time).stored),
+      ] + parameters)
+  }
+}

@@ -1,0 +1,299 @@
+import Contracts
+import JSON
+import Postgres
+import ProvisionerTestKit
+import RPC
+import RPCCore
+import ServiceRuntime
+import TestKit
+import Testing
+
+@testable import ProvisionerService
+
+/// Upgrades, rollbacks, suspensions.
+@Suite(.timeLimit(.minutes(2))) struct ChangeTests {
+  private func withEngine(
+    _ body: @Sendable (Desk, FakeCluster) async throws -> Void
+  ) async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      let engine = try await Engine.start(database, cluster)
+      try await desk.ready("demo")
+      try await body(desk, cluster)
+      #expect(cluster.violations.isEmpty)
+      await engine.stop()
+    }
+  }
+
+  private func done(_ operation: OperationRecord, _ desk: Desk) async throws {
+    #expect(try await desk.wait(for: operation.id).state == .succeeded)
+  }
+
+  @Test func valuesChangeByMergePatch() async throws {
+    try await withEngine { desk, cluster in
+      try await done(desk.upgrade("demo", size: "64M"), desk)
+      let more: JSON = ["wordpress": ["php": ["ini": ["max_execution_time": "60"]]]]
+      try await done(desk.change("demo", .upgrade(patch: more.object!)), desk)
+      var store = try await desk.store("demo")
+      let both: JSON = [
+        "wordpress": ["php": ["ini": ["post_max_size": "64M", "max_execution_time": "60"]]]
+      ]
+      #expect(JSON.object(store.parameters.values) == both)
+      let less: JSON = ["wordpress": ["php": ["ini": ["post_max_size": nil]]]]
+      try await done(desk.change("demo", .upgrade(patch: less.object!)), desk)
+      store = try await desk.store("demo")
+      let rest: JSON = ["wordpress": ["php": ["ini": ["max_execution_time": "60"]]]]
+      #expect(JSON.object(store.parameters.values) == rest)
+      #expect(cluster.revisions(of: store.id).last?.parameters == store.parameters)
+      // To the present chart, the values as they are.
+      try await done(desk.change("demo", .upgrade(patch: JSONObject())), desk)
+      #expect(try await desk.store("demo").parameters == store.parameters)
+      #expect(try await desk.store("demo").release == 5)
+      #expect(try await desk.states(of: store.id) == ["requested", "provisioning", "ready"])
+    }
+  }
+
+  @Test func aStoreGoesBackToEachOfItsReleases() async throws {
+    try await withEngine { desk, cluster in
+      for size in ["2M", "3M", "4M"] { try await done(desk.upgrade("demo", size: size), desk) }
+      let store = try await desk.store("demo")
+      // The one before; that is release 5 now, and the one before it is the fourth.
+      try await done(desk.change("demo", .rollback(release: nil)), desk)
+      #expect(try await desk.store("demo").parameters.values == Desk.patch("3M"))
+      try await done(desk.change("demo", .rollback(release: nil)), desk)
+      #expect(try await desk.store("demo").parameters.values == Desk.patch("4M"))
+      try await done(desk.change("demo", .rollback(release: 1)), desk)
+      let first = try await desk.releases("demo")
+      #expect(first.store.parameters == StoreParameters() && first.store.release == 7)
+      #expect(first.releases.map(\.number) == [7, 6, 5, 4, 3, 2, 1])
+      #expect(first.releases.allSatisfy { $0.chart == "fake-1.0.0" })
+      // The current one anew: no other release.
+      try await done(desk.change("demo", .rollback(release: 7)), desk)
+      let anew = try await desk.releases("demo")
+      #expect(anew.store.release == 7 && anew.releases.count == 7)
+      #expect(anew.releases[0].helmRevision == cluster.revisions(of: store.id).count)
+      // An upgrade goes on from there.
+      try await done(desk.upgrade("demo", size: "9M"), desk)
+      #expect(try await desk.store("demo").release == 8)
+    }
+  }
+
+  @Test func theHistoryIsBounded() async throws {
+    try await withEngine { desk, _ in
+      for number in 0..<StoreReleases.countMax {
+        try await done(desk.upgrade("demo", size: "\(number)M"), desk)
+      }
+      let numbers = try await desk.releases("demo").releases.map(\.number)
+      #expect(numbers.count == StoreReleases.countMax)
+      #expect(numbers == (2...(StoreReleases.countMax + 1)).reversed())
+      let refused = await invalid { try await desk.change("demo", .rollback(release: 1)) }
+      #expect(refused?.path == "release")
+      #expect(refused?.reason.hasSuffix("there are: 11, 10, 9, 8, 7, 6, 5, 4, 3, 2") == true)
+    }
+  }
+
+  @Test func aSuspendedStoreComesBackAsItWas() async throws {
+    try await withEngine { desk, cluster in
+      try await done(desk.upgrade("demo"), desk)
+      let before = try await desk.store("demo")
+      try await done(desk.change("demo", .suspend), desk)
+      let suspended = try await desk.store("demo")
+      #expect(suspended.state == .ready && suspended.isSuspended && suspended.release == 2)
+      #expect(!cluster.parts(of: suspended.id).contains(.pods))
+      let conditions = suspended.conditions.map(\.condition)
+      #expect(conditions.map(\.kind) == [.released, .suspended])
+      #expect(conditions.allSatisfy { $0.isTrue && $0.reason == "Suspended" })
+      for change in [StoreChange.suspend, .upgrade(patch: JSONObject()), .rollback(release: 1)] {
+        let refused = await refusal { try await desk.change("demo", change) }
+        if case .wrongState(.ready, let reason) = refused {
+          #expect(reason.hasPrefix("it is suspended"))
+        } else {
+          Issue.record("\(change.kind): \(refused)")
+        }
+      }
+      try await done(desk.change("demo", .resume), desk)
+      let resumed = try await desk.store("demo")
+      #expect(!resumed.isSuspended && resumed.release == 2)
+      #expect(resumed.parameters == before.parameters)
+      #expect(cluster.parts(of: resumed.id).contains(.pods))
+      #expect(resumed.conditions[1].condition == StoreCondition(.suspended, false, "Running"))
+      #expect(
+        await refusal { try await desk.change("demo", .resume) }
+          == .wrongState(.ready, "it is not suspended"))
+      // Suspended once more, with the records that the first time left.
+      try await done(desk.change("demo", .suspend), desk)
+      try await done(desk.change("demo", .resume), desk)
+      try await done(desk.change("demo", .rollback(release: 1)), desk)
+      #expect(try await desk.store("demo").parameters == StoreParameters())
+    }
+  }
+
+  @Test func oneThingAtATime() async throws {
+    try await withEngine { desk, cluster in
+      cluster.script(.check, of: "demo", [.hang])
+      let upgrade = try await desk.upgrade("demo")
+      await cluster.reached(.check, of: "demo")
+      // The same once more is the same.
+      #expect(try await desk.upgrade("demo").id == upgrade.id)
+      for change in [
+        StoreChange.upgrade(patch: Desk.patch("1M")), .rollback(release: 1), .suspend,
+      ] {
+        #expect(
+          await refusal { try await desk.change("demo", change) } == .busy(.upgrade, upgrade.id))
+      }
+    }
+  }
+
+  @Test func aKeyStandsForOneRequest() async throws {
+    try await withEngine { desk, _ in
+      let key = PostgresUUID.random()
+      let first = try await desk.change("demo", .suspend, key: key)
+      try await done(first, desk)
+      #expect(try await desk.change("demo", .suspend, key: key).id == first.id)
+      #expect(
+        await refusal { try await desk.change("demo", .resume, key: key) } == .requestKeyReused)
+    }
+  }
+
+  /// What somebody stops goes back; what brings a store back is not stopped, unless to delete it.
+  @Test func upgradesAndSuspensionsAreStopped() async throws {
+    try await withEngine { desk, cluster in
+      for (change, step) in [
+        (StoreChange.upgrade(patch: Desk.patch("1M")), OperationStep.check), (.suspend, .rollout),
+      ] {
+        let before = cluster.calls.count { $0.step == step }
+        cluster.script(step, of: "demo", [.hang])
+        let operation = try await desk.change("demo", change)
+        await cluster.reached(step, of: "demo", count: before + 1)
+        _ = try await desk.catalog.cancel(
+          operation.id, tenant: Desk.tenant, origin: Desk.origin(), deadline: .soon)
+        #expect(try await desk.wait(for: operation.id).state == .cancelled)
+        let remedy = try await desk.wait(for: desk.store("demo").operation)
+        #expect(remedy.aim.remedies == operation.id && remedy.state == .succeeded)
+        let store = try await desk.store("demo")
+        #expect(store.release == 1 && !store.isSuspended && store.parameters == StoreParameters())
+        #expect(store.conditions[0].condition.reason.hasSuffix("Cancelled"))
+        #expect(cluster.parts(of: store.id).contains(.pods))
+      }
+      cluster.script(.rollback, of: "demo", [.hang])
+      let count = cluster.calls.count { $0.step == .rollback }
+      let rollback = try await desk.change("demo", .rollback(release: 1))
+      await cluster.reached(.rollback, of: "demo", count: count + 1)
+      #expect(
+        await refusal {
+          try await desk.catalog.cancel(
+            rollback.id, tenant: Desk.tenant, origin: Desk.origin(), deadline: .soon)
+        } == .notCancellable("a rollback goes on to its end"))
+      let deletion = try await desk.delete("demo")
+      #expect(try await desk.wait(for: deletion.id).state == .succeeded)
+      #expect(try await desk.operation(rollback.id).state == .cancelled)
+    }
+  }
+
+  @Test(arguments: [OperationKind.upgrade, .suspend, .rollback, .resume])
+  func deletingStopsOtherWork(_ kind: OperationKind) async throws {
+    try await withEngine { desk, cluster in
+      if kind == .resume { try await done(desk.change("demo", .suspend), desk) }
+      let count = cluster.calls.count { $0.step == .rollout }
+      cluster.script(.rollout, of: "demo", [.hang])
+      let change: StoreChange =
+        switch kind {
+        case .suspend: .suspend
+        case .rollback: .rollback(release: 1)
+        case .resume: .resume
+        default: .upgrade(patch: JSONObject())
+        }
+      let operation = try await desk.change("demo", change)
+      await cluster.reached(.rollout, of: "demo", count: count + 1)
+      let deletion = try await desk.delete("demo")
+      try await done(deletion, desk)
+      #expect(try await desk.operation(operation.id).state == .cancelled)
+      #expect(
+        try await desk.states(of: operation.store)
+          == ["requested", "provisioning", "ready", "deleting", "deleted"])
+      // Nothing was brought back that was to go.
+      #expect(cluster.calls.last?.step == .credentialsRemoval)
+      #expect(cluster.parts(of: operation.store).isEmpty)
+    }
+  }
+
+  /// The store stays where it is, and says so; there is nothing left that could be done by itself.
+  @Test func aRollbackThatFailsIsTold() async throws {
+    try await withEngine { desk, cluster in
+      let failure = ProvisionFailure(.imagePullFailed, "bad")
+      cluster.script(.rollout, of: "demo", [.fail(failure), .fail(failure)])
+      let upgrade = try await desk.upgrade("demo")
+      #expect(try await desk.wait(for: upgrade.id).problem?.code == "IMAGE_PULL_FAILED")
+      let remedy = try await desk.wait(for: desk.store("demo").operation)
+      #expect(remedy.state == .failed && remedy.aim.remedies == upgrade.id)
+      let store = try await desk.store("demo")
+      #expect(store.state == .ready && store.operation == remedy.id)
+      #expect(store.conditions[0].condition.reason == "RollbackFailed")
+      try await done(desk.change("demo", .rollback(release: 1)), desk)
+      #expect(try await desk.store("demo").conditions[0].condition.isTrue)
+    }
+  }
+
+  @Test func onlyReadyStoresAreChanged() async throws {
+    try await atDesk { desk, _ in
+      try await desk.create("demo")
+      let refused = await refusal { try await desk.change("demo", .suspend) }
+      #expect(refused == .wrongState(.requested, "this can be asked of a ready store only"))
+      #expect(await refusal { try await desk.change("none", .suspend) } == .notFound)
+      #expect(
+        await refusal { try await desk.change("demo", .suspend, tenant: "other") } == .notFound)
+    }
+  }
+
+  @Test func theServiceSaysWhatIsWrong() async throws {
+    try await withService { peers, desk, database in
+      let cluster = FakeCluster()
+      let engine = try await Engine.start(database, cluster)
+      try await desk.ready("demo")
+      let stores = try peers.stores()
+      let user = try peers.user()
+      let secret = ["existingSecret": "x"] as GoogleProtobuf.Struct
+      let foreign = await invalidField {
+        try await stores.upgradeStore(.init(store: "demo", values: secret), options: user)
+      }
+      #expect(foreign == "values.existingSecret")
+      for release in [-1, 0, 7] as [Int32] {
+        let unknown = await invalidField {
+          try await stores.rollbackStore(.init(store: "demo", release: release), options: user)
+        }
+        #expect(unknown == "release")
+      }
+      let stale = await rpcError {
+        try await stores.upgradeStore(.init(store: "demo", etag: "\"99\""), options: user)
+      }
+      #expect(stale?.errorInfo?.reason == "ETAG_MISMATCH")
+      cluster.script(.check, of: "demo", [.hang])
+      let upgrade = try await stores.upgradeStore(.init(store: "demo"), options: user)
+      let busy = await rpcError {
+        try await stores.suspendStore(.init(store: "demo"), options: user)
+      }
+      #expect(busy?.code == .failedPrecondition)
+      #expect(busy?.errorInfo?.reason == "OPERATION_UNDER_WAY")
+      #expect(busy?.errorInfo?.metadata["operation"] == upgrade.id)
+      let releases = try await stores.listReleases(.init(store: "demo"), options: user).releases
+      #expect(releases.map(\.number) == [1] && releases[0].current)
+      let other = try peers.user(of: "other")
+      let hidden = await rpcError {
+        try await stores.listReleases(.init(store: "demo"), options: other)
+      }
+      #expect(hidden?.code == .notFound)
+      let store = try await stores.getStore(.init(store: "demo"), options: user)
+      #expect(store.release == 1 && !store.suspended)
+      #expect(store.conditions.map(\.type) == ["Released", "Suspended"])
+      #expect(store.conditions.map(\.status) == [.true, .false])
+      await engine.stop()
+    }
+  }
+
+  private func invalid<R>(_ body: () async throws -> R) async -> InvalidField? {
+    do {
+      _ = try await body()
+      return nil
+    } catch { return error as? InvalidField }
+  }
+}

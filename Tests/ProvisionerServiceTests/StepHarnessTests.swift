@@ -1,0 +1,218 @@
+import Contracts
+import Observability
+import Postgres
+import ProvisionerTestKit
+import Reactor
+import TestKit
+import Testing
+
+@testable import ProvisionerService
+
+/// Every step of every kind of work, in a store of its own each: failed, done twice, and killed.
+@Suite(.timeLimit(.minutes(3))) struct StepHarnessTests {
+  /// A step of a kind of work, and the store in which it is reached.
+  private struct Stop: CustomStringConvertible {
+    let kind: OperationKind
+    let step: OperationStep
+
+    static let all = OperationKind.allCases.flatMap { kind in
+      kind.steps.map { Stop(kind: kind, step: $0) }
+    }
+
+    var store: String { description }
+    var description: String { "\(kind.rawValue)-\(step.rawValue)" }
+
+    /// Brings the store to where work of the kind can be asked for.
+    func prepare(_ desk: Desk) async throws {
+      if kind == .provision { return }
+      try await desk.ready(store)
+      switch kind {
+      case .rollback: try await desk.wait(for: desk.upgrade(store).id)
+      case .resume: try await desk.wait(for: desk.change(store, .suspend).id)
+      default: break
+      }
+    }
+
+    func start(_ desk: Desk) async throws -> OperationRecord {
+      switch kind {
+      case .provision: try await desk.create(store)
+      case .delete: try await desk.delete(store)
+      case .upgrade: try await desk.upgrade(store, size: "128M")
+      case .rollback: try await desk.change(store, .rollback(release: 1))
+      case .suspend: try await desk.change(store, .suspend)
+      case .resume: try await desk.change(store, .resume)
+      }
+    }
+
+    /// The store after the work has succeeded, what is left of it and what was told of it.
+    func expectSuccess(
+      _ operation: OperationRecord, _ desk: Desk, _ cluster: FakeCluster
+    ) async throws {
+      #expect(operation.state == .succeeded, "\(self)")
+      let store = try await desk.store(operation.store)
+      let provisioned = ["requested", "provisioning", "ready"]
+      let states = try await desk.states(of: store.id)
+      if kind == .delete {
+        #expect(states == provisioned + ["deleting", "deleted"], "\(self)")
+        #expect(cluster.parts(of: store.id).isEmpty, "\(self)")
+        return
+      }
+      #expect(states == provisioned, "\(self)")
+      #expect(store.release == (kind == .upgrade ? 2 : kind == .rollback ? 3 : 1), "\(self)")
+      try await expectHealth(store, desk, cluster)
+      let ends = try await desk.events(of: store.id).filter { $0.action == "operation.end" }
+      #expect(ends.allSatisfy { $0.details?["outcome"]?.string == "succeeded" }, "\(self)")
+    }
+
+    /// What runs is what is on record, and every piece of work has begun and ended in the audit trail.
+    func expectHealth(_ store: StoreRecord, _ desk: Desk, _ cluster: FakeCluster) async throws {
+      let all = Set(FakeCluster.Part.allCases)
+      #expect(
+        cluster.parts(of: store.id) == (store.isSuspended ? all.subtracting([.pods]) : all),
+        "\(self)")
+      let running = try #require(cluster.revisions(of: store.id).last)
+      #expect(running.parameters == store.parameters, "\(self)")
+      #expect(running.isSuspended == store.isSuspended, "\(self)")
+      let release = try #require(try await desk.releases(store.id).releases.first)
+      #expect(release.number == store.release && release.parameters == store.parameters, "\(self)")
+      let events = try await desk.events(of: store.id)
+      let begun = events.filter { $0.action == "operation.begin" }.map(\.operation)
+      let ended = events.filter { $0.action == "operation.end" }.map(\.operation)
+      #expect(begun.sorted() == ended.sorted() && Set(begun).count == begun.count, "\(self)")
+    }
+  }
+
+  private func prepare(_ desk: Desk) async throws {
+    for stop in Stop.all { try await stop.prepare(desk) }
+  }
+
+  private func start(
+    _ desk: Desk, _ cluster: FakeCluster, _ behaviours: [FakeCluster.Behaviour]
+  ) async throws -> [(Stop, OperationRecord)] {
+    for stop in Stop.all { cluster.script(stop.step, of: stop.store, behaviours) }
+    var operations: [(Stop, OperationRecord)] = []
+    for stop in Stop.all { operations.append((stop, try await stop.start(desk))) }
+    return operations
+  }
+
+  @Test(arguments: [true, false])
+  func everyStepFailsOnceBeforeOrAfterItsWork(_ isBefore: Bool) async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      let engine = try await Engine.start(database, cluster)
+      try await prepare(desk)
+      let failure = ProvisionFailure(.helmFailed, "this once")
+      let operations = try await start(
+        desk, cluster, [isBefore ? .fail(failure) : .failAfterwards(failure)])
+      for (stop, operation) in operations {
+        let ended = try await desk.wait(for: operation.id)
+        try await stop.expectSuccess(ended, desk, cluster)
+        let record = try #require(ended.steps.first { $0.step == stop.step })
+        #expect(record.attempts == 2 && record.failures == 1, "\(stop)")
+        #expect(record.problem == nil)
+      }
+      #expect(cluster.violations.isEmpty)
+      await engine.stop()
+    }
+  }
+
+  /// Kills an engine while every step there is hangs in a store of its own, and has another go on.
+  @Test(arguments: [true, false])
+  func killedInEveryStepBeforeOrAfterItsWork(_ isBefore: Bool) async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      var settings = EngineSettings.quick
+      settings.workers = Stop.all.count
+      settings.lease = EngineSettings.shortLived.lease
+      let first = try await Engine.start(database, cluster, settings)
+      try await prepare(desk)
+      let before = cluster.calls
+      let operations = try await start(desk, cluster, [isBefore ? .hang : .hangAfterwards])
+      for (stop, operation) in operations {
+        let count = before.count { $0.store == operation.store && $0.step == stop.step }
+        await cluster.reached(stop.step, of: stop.store, count: count + 1)
+      }
+      first.kill()
+      let second = try await Engine.start(database, cluster, settings)
+      for (stop, operation) in operations {
+        let ended = try await desk.wait(for: operation.id)
+        try await stop.expectSuccess(ended, desk, cluster)
+        // What was finished before is not done again.
+        let earlier = ended.steps.prefix { $0.step != stop.step }
+        #expect(earlier.allSatisfy { $0.attempts == 1 }, "\(stop)")
+        #expect(ended.steps.first { $0.step == stop.step }?.failures == 0)
+      }
+      #expect(cluster.violations.isEmpty)
+      await second.stop()
+    }
+  }
+
+  @Test func everyStepFailsForGoodAndIsTriedAgainByHand() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      let engine = try await Engine.start(database, cluster)
+      try await prepare(desk)
+      let failure = ProvisionFailure(.quotaExceeded, "cpu")
+      for (stop, operation) in try await start(desk, cluster, [.fail(failure)]) {
+        let ended = try await desk.wait(for: operation.id)
+        #expect(ended.state == .failed, "\(stop)")
+        #expect(ended.problem == failure.problem)
+        let index = try #require(ended.steps.firstIndex { $0.step == stop.step })
+        #expect(ended.steps[index].state == .failed)
+        #expect(ended.steps[..<index].allSatisfy { $0.state == .succeeded })
+        #expect(ended.steps[(index + 1)...].allSatisfy { $0.state == .skipped })
+        let store = try await desk.store(operation.store)
+        switch stop.kind {
+        case .provision:
+          #expect(store.state == .failed && store.problem == failure.problem)
+          #expect(try await desk.wait(for: desk.retry(store.id).id).state == .succeeded)
+          #expect(try await desk.store(store.id).state == .ready)
+          #expect(try await desk.store(store.id).problem == nil)
+        case .delete: try await expectOnlyDeletion(of: store, desk)
+        default: try await expectTheWayBack(stop, ended, desk, cluster)
+        }
+      }
+      #expect(cluster.violations.isEmpty)
+      await engine.stop()
+    }
+  }
+
+  /// The data of a store whose deletion failed may be gone.
+  private func expectOnlyDeletion(of store: StoreRecord, _ desk: Desk) async throws {
+    #expect(store.state == .failed)
+    let refused = await refusal { try await desk.retry(store.id) }
+    if case .wrongState(.failed, _) = refused {} else { Issue.record("\(store.name): \(refused)") }
+    #expect(await refusal { try await desk.create(store.name) } == .conflict(.deletionFailed))
+    #expect(try await desk.wait(for: desk.delete(store.id).id).state == .succeeded)
+    #expect(try await desk.store(store.id).state == .deleted)
+  }
+
+  /// The store stays ready, says what failed, goes back by itself where that helps, and takes the
+  /// same work again.
+  private func expectTheWayBack(
+    _ stop: Stop, _ operation: OperationRecord, _ desk: Desk, _ cluster: FakeCluster
+  ) async throws {
+    let store = try await desk.store(operation.store)
+    #expect(store.state == .ready && store.problem == nil, "\(stop)")
+    let condition = try #require(store.conditions.first?.condition)
+    #expect(condition.kind == .released && !condition.isTrue, "\(stop)")
+    #expect(condition.reason.hasSuffix("Failed") && condition.message.contains("cpu"), "\(stop)")
+    let isUndone = stop.kind.isUndone && stop.step != .credentials
+    #expect((store.operation != operation.id) == isUndone, "\(stop)")
+    if isUndone {
+      let remedy = try await desk.wait(for: store.operation)
+      #expect(remedy.kind == .rollback && remedy.state == .succeeded, "\(stop)")
+      #expect(remedy.aim.remedies == operation.id && remedy.aim.release == 1, "\(stop)")
+      #expect(remedy.request.requestID == operation.request.requestID)
+      let back = try await desk.store(store.id)
+      // It still tells of what failed.
+      #expect(back.conditions.first?.condition == condition, "\(stop)")
+      try await stop.expectHealth(back, desk, cluster)
+    }
+    let again = try await desk.wait(for: stop.start(desk).id)
+    #expect(again.state == .succeeded, "\(stop)")
+    let done = try await desk.store(store.id)
+    #expect(done.conditions.first?.condition.isTrue == true, "\(stop)")
+    try await stop.expectHealth(done, desk, cluster)
+  }
+}
