@@ -88,10 +88,11 @@ struct OperationsCommand: AsyncParsableCommand {
 extension OperationsCommand {
   struct Cancel: GatewayCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Stop the provisioning of a store.",
+      abstract: "Stop the work on a store.",
       discussion: """
-        The store is then failed with the code CANCELLED: retry or delete it. A deletion cannot be \
-        stopped. Follow with 'storectl operations watch'.
+        A store whose provisioning is stopped is failed with the code CANCELLED: retry or delete it. \
+        One whose upgrade or suspension is stopped goes back to its release. A deletion, a rollback \
+        and a resumption cannot be stopped. Follow with 'storectl operations watch'.
         """)
 
     @Argument(help: "The operation's id.") var operation: String

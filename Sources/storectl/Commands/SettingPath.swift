@@ -77,6 +77,11 @@ struct SettingChange: Equatable, Sendable {
     value = (try? JSON(parsing: text)) ?? .string(text)
   }
 
+  /// One tree with what each argument sets.
+  static func tree(ofArguments arguments: [String]) throws(CommandFailure) -> JSONObject {
+    try tree(of: arguments.map { text throws(CommandFailure) in try SettingChange(text) })
+  }
+
   /// One tree with all the changes in it.
   static func tree(of changes: [SettingChange]) throws(CommandFailure) -> JSONObject {
     var tree = JSONObject()

@@ -3,10 +3,11 @@ import JSON
 
 struct StoresCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "stores", abstract: "Create, show and delete stores.",
+    commandName: "stores", abstract: "Create, show, change and delete stores.",
     subcommands: [
       CreateStore.self, ListStores.self, GetStore.self, WatchStore.self, RetryStore.self,
-      DeleteStore.self,
+      UpgradeStore.self, RollbackStore.self, ListReleases.self, SuspendStore.self,
+      ResumeStore.self, DeleteStore.self,
     ])
 }
 
@@ -67,10 +68,7 @@ struct CreateStore: GatewayCommand {
     parameters["title"] = title.map { .string($0) }
     parameters["adminEmail"] = adminEmail.map { .string($0) }
     parameters["plan"] = plan.map { .string($0) }
-    if !set.isEmpty {
-      let changes = try set.map { text throws(CommandFailure) in try SettingChange(text) }
-      parameters["values"] = .object(try SettingChange.tree(of: changes))
-    }
+    if !set.isEmpty { parameters["values"] = .object(try SettingChange.tree(ofArguments: set)) }
     return parameters.isEmpty ? nil : .object(parameters)
   }
 }

@@ -12,6 +12,7 @@ extension Output {
       ("title", .init(store["parameters"]["title"].text)),
       ("admin mail", .init(store["parameters"]["adminEmail"].text)),
       ("plan", .init(store["parameters"]["plan"].text)),
+      ("release", .init(store["release"].integer > 0 ? "\(store["release"].integer)" : "")),
       ("namespace", .init(store["namespace"].text)),
       ("operation", .init(store["operation"].text)),
       ("created", .init(store["createTime"].text.asLocalTime)),
@@ -58,13 +59,17 @@ extension Output {
   private func finish(_ operation: JSON, of store: String, _ gateway: GatewayClient) async throws {
     let progress = OperationProgress(operation)
     try progress.requireSuccess(of: store)
-    guard progress.kind == "provision" else {
-      try show(operation) { ["\(store.printable) is deleted"] }
-      return
+    if progress.kind == "delete" {
+      return try show(operation) { ["\(store.printable) is deleted"] }
     }
-    let ready = try await gateway.call(.get("/v1/stores/\(progress.store)"))
-    try show(ready) {
-      ["\(ready["name"].text.printable) is ready: \(ready["url"].text.printable)"]
+    let found = try await gateway.call(.get("/v1/stores/\(progress.store)"))
+    let name = found["name"].text.printable
+    try show(found) {
+      switch progress.kind {
+      case "provision": ["\(name) is ready: \(found["url"].text.printable)"]
+      case "suspend": ["\(name) is suspended; storectl stores resume \(name) starts it again"]
+      default: ["\(name) runs release \(found["release"].integer): \(found["url"].text.printable)"]
+      }
     }
   }
 }
@@ -76,13 +81,16 @@ extension OperationProgress {
     let step = steps.first { $0.state == "failed" }?.name
     var lines = ["\(kind) of \(store) \(state)" + (step.map { " at the step \($0)" } ?? "")]
     if let error { lines.append("  " + error.text) }
-    // A store whose deletion failed can only be deleted.
     if state == "failed" {
+      // A store whose deletion failed can only be deleted.
+      let verb = kind == "provision" ? "retry" : kind
       lines.append(
-        kind == "delete"
-          ? "Try again: storectl stores delete \(store) --wait"
-          : (error?.isRetryable == false ? "Correct the cause, then: " : "Try again: ")
-            + "storectl stores retry \(store) --wait")
+        (error?.isRetryable == false && kind != "delete"
+          ? "Correct the cause, then: " : "Try again: ")
+          + "storectl stores \(verb) \(store) --wait")
+    }
+    if kind == "upgrade" || kind == "suspend" {
+      lines.append("The store goes back to its release: storectl stores get \(store)")
     }
     lines.append("operation \(id)")
     throw CommandFailure(.failed, lines.map(\.printable).joined(separator: "\n"))

@@ -1,0 +1,66 @@
+import JSON
+import ProvisionerService
+import ProvisionerTestKit
+import Testing
+
+extension StorectlTests {
+  /// Upgrades, rollbacks, suspensions.
+  @Suite struct Changes {
+    @Test func aStoreIsUpgradedRolledBackSuspendedAndResumed() async throws {
+      let user = try await StorectlUser.signedIn(try await TestPlatform.shared())
+      let name = "shop-\(UInt32.random(in: 0 ... .max))"
+      let made = try user.run(
+        "stores", "create", "--name", name, "--engine", "woocommerce", "--wait")
+      #expect(made.status == 0, "\(made.errors)")
+      let path = "wordpress.php.ini.post_max_size"
+      let upgraded = try user.run("stores", "upgrade", name, "--set", "\(path)=64M", "--wait")
+      #expect(upgraded.output.hasPrefix("\(name) runs release 2: https://\(name)"))
+      #expect(upgraded.errors.contains("  check "))
+      let releases = try user.run("stores", "releases", name)
+      #expect(releases.lines.count == 3, "\(releases.errors)")
+      #expect(releases.lines[1].hasPrefix("2 (current)  fake-1.0.0  "))
+      #expect(releases.lines[1].contains("  \(path)=64M  "))
+      let unset = try user.run("stores", "upgrade", name, "--set", "\(path)=null", "--wait")
+      #expect(unset.output.hasPrefix("\(name) runs release 3: "))
+      let back = try user.run("stores", "rollback", name, "--to", "2", "--wait", "-o", "json")
+      #expect(back.json?.object?["release"]?.int64 == 4, "\(back.errors)")
+      let values = back.json?.object?["parameters"]?["values"]
+      #expect(values == ["wordpress": ["php": ["ini": ["post_max_size": "64M"]]]])
+
+      let suspended = try user.run("stores", "suspend", name, "--wait")
+      #expect(suspended.output.contains("is suspended; storectl stores resume \(name)"))
+      let shown = try user.run("stores", "get", name).output
+      #expect(shown.contains("release    4\n"))
+      #expect(shown.contains("Suspended  true: resume the store to start it again\n"), "\(shown)")
+      #expect(try user.run("stores", "suspend", name).status == 5)
+      let resumed = try user.run("stores", "resume", name, "--wait")
+      #expect(resumed.output.hasPrefix("\(name) runs release 4: "), "\(resumed.errors)")
+    }
+
+    @Test func whatIsWrongIsSaid() async throws {
+      let platform = try await TestPlatform.shared()
+      let user = try await StorectlUser.signedIn(platform)
+      let name = "shop-\(UInt32.random(in: 0 ... .max))"
+      #expect(try user.run("stores", "suspend", name).status == 3)
+      let made = try user.run(
+        "stores", "create", "--name", name, "--engine", "woocommerce", "--wait")
+      #expect(made.status == 0, "\(made.errors)")
+      let nothingBefore = try user.run("stores", "rollback", name)
+      #expect(nothingBefore.status == 6)
+      #expect(nothingBefore.errors.contains("there are: 1"))
+      #expect(try user.run("stores", "rollback", name, "--to", "0").status == 2)
+      let foreign = try user.run("stores", "upgrade", name, "--set", "existingSecret=x")
+      #expect(foreign.status == 6)
+      #expect(foreign.errors.contains("values.existingSecret"))
+      platform.cluster.script(
+        .check, of: name, [.fail(ProvisionFailure(.quotaExceeded, "requests.cpu: 2 of 1"))])
+      let failed = try user.run("stores", "upgrade", name, "--wait")
+      #expect(failed.status == 1)
+      #expect(failed.errors.contains("error: upgrade of \(name) failed at the step check\n"))
+      #expect(failed.errors.contains("storectl stores upgrade \(name) --wait"))
+      #expect(failed.errors.contains("The store goes back to its release"))
+      let shown = try user.run("stores", "get", name).output
+      #expect(shown.contains("Released   false: upgrade failed: "), "\(shown)")
+    }
+  }
+}
