@@ -131,15 +131,23 @@ class Installation:
 
     def transitions(self, store: str) -> list[tuple[str, str]]:
         """Every change of the store's state as its events tell, by its id, in order."""
-        events = self.ask("events", "--store", store, "--limit", "1000")
-        if isinstance(events, dict):
-            events = events["events"]
         ordered = sorted(
-            (each for each in events if each.get("newState")), key=lambda e: int(e["revision"])
+            (each for each in self.events(store) if each.get("newState")),
+            key=lambda e: int(e["revision"]),
         )
         revisions = [int(each["revision"]) for each in ordered]
         assert revisions == sorted(set(revisions)), f"doubled or out of order: {revisions}"
         return [(each.get("previousState", ""), each["newState"]) for each in ordered]
+
+    def work(self, store: str) -> list[tuple[str, str]]:
+        """What was done to the store beside its transitions, as its events tell, in order."""
+        events = [each for each in self.events(store) if each["action"].startswith("operation.")]
+        events.sort(key=lambda each: each["occurTime"])
+        return [(each["details"]["kind"], each["action"]) for each in events]
+
+    def events(self, store: str) -> list[dict]:
+        events = self.ask("events", "--store", store, "--limit", "1000")
+        return events["events"] if isinstance(events, dict) else events
 
     # The processes
 

@@ -108,8 +108,8 @@ def test_the_front_page_has_the_title(walked):
     assert "stand-in for WooCommerce" in text, "the plugin is active"
 
 
-def test_the_admin_can_sign_in(walked, credentials):
-    url = walked["store"]["url"].rstrip("/")
+def sign_in(store, credentials):
+    url = store["url"].rstrip("/")
     form = {
         "log": credentials["wordpress-admin-user"],
         "pwd": credentials["wordpress-admin-password"],
@@ -127,6 +127,10 @@ def test_the_admin_can_sign_in(walked, credentials):
     assert answer.value.code == 302
     assert answer.value.headers["Location"].startswith(url + "/wp-admin")
     assert any("wordpress_logged_in" in each for each in answer.value.headers.get_all("Set-Cookie"))
+
+
+def test_the_admin_can_sign_in(walked, credentials):
+    sign_in(walked["store"], credentials)
 
 
 def test_the_events_tell_every_transition(installation, walked):
@@ -169,6 +173,50 @@ def test_no_secret_is_where_it_does_not_belong(installation, walked, credentials
     # How the set-up is given its own; on standard input.
     assert "php\0" in places["an argument list"]
     assert "base64_decode(" not in places["an argument list"]
+
+
+def test_a_store_is_changed_and_keeps_what_it_has(installation, walked, credentials, kubectl):
+    store = walked["store"]
+    in_store = ("-n", store["namespace"])
+
+    def change(*arguments):
+        return installation.storectl(
+            "stores", *arguments, "--wait", seconds=STORE_SECONDS_MAX, progress=True
+        ).splitlines()[-1]
+
+    def upload_limit():
+        program = 'echo ini_get("upload_max_filesize");'
+        return kubectl(
+            "exec", *in_store, "deploy/wordpress", "-c", "wordpress", "--", "php", "-r", program
+        )
+
+    before = upload_limit()
+    told = change("upgrade", "demo", "--set", "wordpress.php.ini.upload_max_filesize=33M")
+    assert told == f"demo runs release 2: {store['url']}"
+    assert upload_limit() == "33M" != before
+    sign_in(store, credentials)
+
+    assert "is suspended" in change("suspend", "demo")
+    pods = json.loads(kubectl("get", "pods", *in_store, "-o", "json"))["items"]
+    assert not [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+    with pytest.raises(urllib.error.HTTPError) as answer:
+        browser().open(through_ingress(store["url"]))
+    assert answer.value.code == 503
+    assert change("resume", "demo") == f"demo runs release 2: {store['url']}"
+    assert upload_limit() == "33M"
+
+    assert change("rollback", "demo") == f"demo runs release 3: {store['url']}"
+    assert upload_limit() == before
+    sign_in(store, credentials)
+    with browser().open(through_ingress(store["url"])) as page:
+        assert "<title>Tea &amp; Cups" in page.read().decode()
+    installation.wait_for(
+        lambda: len(installation.work(store["id"])) == 8, "the last event to arrive"
+    )
+    kinds = ("upgrade", "suspend", "resume", "rollback")
+    assert installation.work(store["id"]) == [
+        (kind, action) for kind in kinds for action in ("operation.begin", "operation.end")
+    ]
 
 
 def test_deletion_leaves_nothing(installation, walked, kubectl):

@@ -1,0 +1,54 @@
+import JSON
+import Kubernetes
+import ProvisionerService
+import Reactor
+import Resilience
+import Testing
+
+@testable import ProvisionerBackend
+
+/// Changes of real stores that go wrong, and the way back.
+@Suite(.enabled(if: LiveStores.isThere), .serialized) struct LiveChangeTests {
+  private func rollOut(_ parts: LiveStores.Parts, _ site: StoreSite) async throws {
+    var last: BackendProgress?
+    repeat {
+      last = try await parts.backend.rolloutStatus(of: site, after: last)
+    } while last?.isDone == false
+  }
+
+  /// The pods of the database are of a StatefulSet, whose controller waits for a broken one for ever;
+  /// those of WordPress are of a Deployment, which has the old ones replaced before the new ones are
+  /// ready where it must.
+  @Test func whatNeverBecameReadyDoesNotHoldUpTheWayBack() async throws {
+    try await LiveStores.withBackend { _, parts in
+      let backend = parts.backend
+      try await backend.ensureNamespace(parts.site)
+      try await backend.applyCredentials(parts.site)
+      let good = try await backend.installRelease(parts.site)
+      try await rollOut(parts, parts.site)
+      let missing: JSON = ["image": ["tag": "0.0-missing", "pullPolicy": "Never"]]
+      let broken = parts.site.released(values: ["mariadb": missing, "wordpress": missing])
+      let bad = try await backend.installRelease(broken)
+      #expect(bad.revision == good.revision + 1)
+      let failure = await failure(ProvisionFailure.self) { try await rollOut(parts, broken) }
+      #expect(failure?.code == .imagePullFailed && failure?.detail.contains("0.0-missing") == true)
+      let back = parts.site.released(helmRevision: good.revision)
+      let restored = try await backend.rollBackRelease(back)
+      #expect(restored.revision == bad.revision + 1 && restored.chart == good.chart)
+      try await rollOut(parts, back)
+      try await backend.check(back)
+    }
+  }
+}
+
+extension StoreSite {
+  /// The store as it is asked for now.
+  fileprivate func released(values: JSON = [:], helmRevision: Int? = nil) -> StoreSite {
+    var parameters = parameters
+    parameters.values = values.object ?? JSONObject()
+    return StoreSite(
+      store: store, tenant: tenant, name: name, engine: engine, cluster: cluster,
+      namespace: namespace, host: host, parameters: parameters, helmRevision: helmRevision,
+      fence: fence, releasedAt: SystemTimeSource().wallNow.seconds)
+  }
+}
