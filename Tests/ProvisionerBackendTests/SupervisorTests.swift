@@ -1,3 +1,4 @@
+import CLinux
 import Contracts
 import Foundation
 import Glibc
@@ -275,7 +276,52 @@ import Testing
       kill(first, SIGKILL)
       await stuck.value
       #expect(outcome.error?.description == "helm-worker was ended by signal 9")
+      #expect(outcome.error?.isCrash == true)
       #expect(log.text.contains("was ended by signal 9: namespace of another"))
+    }
+  }
+
+  /// Of calls that a worker ended with, each is tried alone, and only one that ends its own worker has
+  /// ended the first.
+  @Test func theCallThatEndsItsWorkerIsFound() async throws {
+    try await withSupervisor { reactor, supervisor in
+      let silent = try SilentCluster()
+      let first = try await processID(supervisor)
+      let (culprit, bystander) = (Outcome(), Outcome())
+      let bad = reactor.loop.spawn(on: reactor) {
+        culprit.error = await failure(HelmWorkerError.self) {
+          try await supervisor.call("bad") { client in
+            culprit.attempts += 1
+            culprit.second = try await client.getWorker(.init()).processID
+            _ = try await client.uninstall(silent.release("bad"))
+          }
+        }
+      }
+      let good = reactor.loop.spawn(on: reactor) {
+        bystander.error = await failure(HelmWorkerError.self) {
+          try await supervisor.call("good") { client in
+            bystander.attempts += 1
+            if bystander.attempts == 1 { _ = try await client.uninstall(silent.release("good")) }
+          }
+        }
+      }
+      await silent.called(2, on: reactor)
+      kill(first, SIGKILL)
+      await good.value
+      await silent.called(1, on: reactor)
+      let alone = try #require(culprit.second)
+      #expect(alone != first && isAlive(alone))
+      // One at a time; the other one comes again.
+      #expect(bystander.error?.retryAfter == Self.settings.suspectWait)
+      #expect(bystander.error?.isCrash == false)
+      kill(alone, SIGKILL)
+      await bad.value
+      #expect(culprit.error?.isCrash == true && culprit.attempts == 2)
+      let cleared = try await processID(supervisor, "good")
+      await ended(cleared, reactor)
+      // Answered in a worker of its own, it shares one again.
+      let shared = try await processID(supervisor, "good")
+      #expect(try await processID(supervisor, "other") == shared)
     }
   }
 

@@ -71,6 +71,21 @@ import Testing
     }
   }
 
+  /// It would end one helm-worker after another.
+  @Test func aReleaseThatEndsItsWorkerHasTwoTries() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      let crash = ProvisionFailure(.helmCrashed, "signal 9")
+      cluster.script(.release, of: "demo", [crash, crash, crash].map { .fail($0) })
+      let engine = try await Engine.start(database, cluster)
+      let ended = try await desk.wait(for: desk.create("demo").id)
+      #expect(ended.problem?.code == "HELM_CRASHED")
+      #expect(ended.steps.first { $0.step == .release }?.attempts == 2)
+      #expect(await engine.phase(.helm) == .closed)
+      await engine.stop()
+    }
+  }
+
   /// What the pods' events tell counts from there on, also for who takes the work over.
   @Test func theTimeOfTheReleaseOutlivesItsHolder() async throws {
     try await atDesk { desk, database in

@@ -15,6 +15,7 @@ package enum FailureCode: String, CaseIterable, Sendable {
   // Helm.
   case helmUnavailable = "HELM_UNAVAILABLE"
   case helmFailed = "HELM_FAILED"
+  case helmCrashed = "HELM_CRASHED"
   case releaseLocked = "RELEASE_LOCKED"
   case releaseTooLarge = "RELEASE_TOO_LARGE"
   case chartInvalid = "CHART_INVALID"
@@ -108,7 +109,8 @@ extension FailureCode {
       .admissionTimedOut, .quotaExceeded, .hostConflict, .namespaceTerminating, .namespaceForeign,
       .namespaceStuck, .removalTimedOut:
       clusterTraits
-    case .helmUnavailable, .helmFailed, .releaseLocked, .releaseTooLarge, .chartInvalid,
+    case .helmUnavailable, .helmFailed, .helmCrashed, .releaseLocked, .releaseTooLarge,
+      .chartInvalid,
       .fieldImmutable, .releaseGone:
       helmTraits
     case .imageNameInvalid, .imagePullFailed, .containerConfigInvalid, .crashLoop, .outOfMemory,
@@ -163,6 +165,11 @@ extension FailureCode {
     switch self {
     case .helmFailed:
       Self.passing(.answered, "Helm failed", "see the reason, then retry")
+    case .helmCrashed:
+      // That of one store says nothing of Helm.
+      Self.passing(
+        .inconclusive, "Helm ended while it worked on this store alone",
+        "an operator must see to the store's values and the chart, then retry")
     case .releaseLocked:
       Self.passing(
         .answered, "another Helm action holds the release", "retry when it has ended")

@@ -12,6 +12,8 @@ package struct EngineSettings: Sendable {
   package var retry = RetryPolicy()
   /// Of an outage (`FailureCode.isOutage`): over a minute, and what an open breaker adds.
   package var outageRetry = RetryPolicy(maximumDelay: .seconds(30), maximumAttempts: 8)
+  /// Of a release that ends its helm-worker, with whatever else that is at: it has two tries.
+  package var crashRetry = RetryPolicy(maximumAttempts: 2)
   package var breaker = CircuitBreaker.Settings()
   /// The longest wait before an open breaker is asked again: its dependency may be back earlier.
   package var breakerWaitMax: Duration = .seconds(5)
@@ -27,4 +29,9 @@ package struct EngineSettings: Sendable {
   package var stepTimeout: Duration?
 
   package init() {}
+
+  func retry(of code: FailureCode) -> RetryPolicy {
+    if code == .helmCrashed { return crashRetry }
+    return code.isOutage ? outageRetry : retry
+  }
 }

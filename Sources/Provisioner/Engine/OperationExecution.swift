@@ -242,8 +242,7 @@ final class OperationExecution {
 
   private func retryOrFail(_ failure: ProvisionFailure, _ record: StepRecord) async throws {
     if let ending { return try await end(ending) }
-    let policy = failure.code.isOutage ? settings.outageRetry : settings.retry
-    let decision = policy.decide(
+    let decision = settings.retry(of: failure.code).decide(
       after: failure.code.isRetryable ? .retryable(retryAfter: failure.retryAfter) : .permanent,
       failedAttempts: record.failures + 1, using: &generator)
     log(

@@ -6,7 +6,9 @@ extension ProvisionFailure {
   package init(helm error: any Error) {
     switch error {
     case let error as HelmWorkerError:
-      self.init(.helmUnavailable, error.description, retryAfter: error.retryAfter)
+      self.init(
+        error.isCrash ? .helmCrashed : .helmUnavailable, error.description,
+        retryAfter: error.retryAfter)
     case let error as RPCError: self.init(helmAnswer: error)
     default: self.init(.unexpected, "\(error)")
     }

@@ -59,6 +59,9 @@ final class HelmWorker {
   /// Whether it is, or may be, at work on a store.
   func isBusy(with store: String) -> Bool { active[store] != nil || unanswered.contains(store) }
 
+  /// Stores that it had calls of when the first of them was told that it has ended.
+  private(set) lazy var storesAtEnd = active.count
+
   /// Ends the process and every call in it.
   func kill(abandoning store: String? = nil) {
     if process.end == nil { abandonedStore = abandonedStore ?? store }

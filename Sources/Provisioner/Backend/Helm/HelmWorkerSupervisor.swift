@@ -24,6 +24,8 @@ package struct HelmWorkerSettings: Sendable {
   /// Before a worker is started after one that failed: doubled with each up to the second.
   package var backoff = Duration.milliseconds(250)
   package var backoffMax = Duration.seconds(30)
+  /// Before a call is made again that may have ended its worker, while another such call goes on.
+  package var suspectWait = Duration.seconds(2)
   /// Times that a call is made again because its worker ended for another store's sake.
   package var repeatsMax = 2
 
@@ -37,6 +39,8 @@ package struct HelmWorkerSettings: Sendable {
 package struct HelmWorkerError: Error, Sendable, CustomStringConvertible {
   package let description: String
   package var retryAfter: Duration?
+  /// The worker ended by itself while it worked for one store alone.
+  package var isCrash = false
 }
 
 /// Keeps a helm-worker running while there are calls: started with the first, again after a crash with
@@ -60,6 +64,11 @@ package final class HelmWorkerSupervisor {
   private var lastFailure = HelmWorkerError(description: "helm-worker did not start")
   private var isClosed = false
   private var checks: LoopTimer?
+  /// Stores whose calls were under way together when a worker ended by itself: one of them may have
+  /// ended it. Each has a worker of its own until one of its calls is answered.
+  private var suspects: Set<String> = []
+  private static let suspectsMax = 256
+  private var isTryingSuspect = false
 
   /// A call that waits for a worker to start.
   private final class Waiter {
@@ -108,13 +117,17 @@ package final class HelmWorkerSupervisor {
   ) async throws -> R {
     var repeats = 0
     while true {
-      let worker = try await runningWorker().get()
+      let isSuspect = suspects.contains(store)
+      let worker = try await (isSuspect ? workerOfItsOwn() : runningWorker()).get()
+      defer { if isSuspect { isTryingSuspect = false } }
       worker.begin(store)
       do {
         let result = try await body(worker.client)
+        suspects.remove(store)
         settle(worker, store, .answered)
         return result
       } catch let error as RPCError where Self.isOurs(error) {
+        let isAlone = worker.storesAtEnd == 1
         settle(worker, store, .unanswered)
         // Cancelled: the worker may be at work on it until the store is abandoned.
         if Task.isCancelled || error.code == .cancelled { throw error }
@@ -123,15 +136,39 @@ package final class HelmWorkerSupervisor {
         await worker.process.ended(on: reactor)
         if error.code == .deadlineExceeded { throw error }
         let isInnocent = worker.abandonedStore.map { $0 != store } ?? worker.isRetired
+        let hasCrashed = worker.abandonedStore == nil && !worker.isRetired
+        if hasCrashed, !isAlone { suspect(store) }
         repeats += 1
-        guard isInnocent, repeats <= settings.repeatsMax, !Task.isCancelled else {
-          throw HelmWorkerError(description: "helm-worker \(worker.process.ending)")
+        guard isInnocent || hasCrashed && !isAlone, repeats <= settings.repeatsMax,
+          !Task.isCancelled
+        else {
+          throw HelmWorkerError(
+            description: "helm-worker \(worker.process.ending)", isCrash: hasCrashed && isAlone)
         }
       } catch {
         settle(worker, store, error is RPCError ? .answered : .notMade)
         throw error
       }
     }
+  }
+
+  private func suspect(_ store: String) {
+    if suspects.count >= Self.suspectsMax { suspects = [] }
+    suspects.insert(store)
+  }
+
+  /// A worker that is given one call: whether that ends it is seen then.
+  private func workerOfItsOwn() async -> Result<HelmWorker, HelmWorkerError> {
+    if isClosed || isTryingSuspect {
+      return .failure(
+        HelmWorkerError(
+          description: "helm-worker ended by itself; the calls that it had are made one by one",
+          retryAfter: settings.suspectWait))
+    }
+    isTryingSuspect = true
+    let result = await started()
+    if case .failure = result { isTryingSuspect = false }
+    return result
   }
 
   /// Ends, by force, what workers do for a store; returns when that is over.
@@ -158,7 +195,7 @@ package final class HelmWorkerSupervisor {
     if worker.calls >= settings.callsMax || resident > settings.residentBytesMax {
       retire(worker)
     }
-    if worker.isRetired, worker.isIdle { worker.kill() }
+    if current !== worker, worker.isIdle { worker.kill() }
   }
 
   private func retire(_ worker: HelmWorker) {
@@ -225,7 +262,7 @@ package final class HelmWorkerSupervisor {
     do {
       let folder = try self.folder ?? HelmWorkerFolder()
       self.folder = folder
-      socket = "\(folder.path)/worker.sock"
+      socket = "\(folder.path)/worker-\(starts).sock"
       unlink(socket)
       process = try HelmWorkerProcess(
         .init(
@@ -258,7 +295,7 @@ package final class HelmWorkerSupervisor {
     if wasCurrent { current = nil }
     worker.close()
     // One that was told to end has not failed.
-    let wasNeeded = wasCurrent || worker.isRetired && !worker.isIdle
+    let wasNeeded = wasCurrent || !worker.isIdle
     guard wasNeeded, worker.abandonedStore == nil, !isClosed else { return }
     logger.error("helm-worker ended", metadata: ["reason": "\(report(worker))"])
     if wasCurrent { failed() }
