@@ -17,3 +17,7 @@ EVERYTHING = {
     "ingress": {"tls": {"enabled": True, "acmeHttp01Solver": True}},
     "wordpress": {"persistence": {"accessModes": ["ReadWriteMany"]}},
 }
+
+MEDUSA = {"engine": "medusa", "medusa": {"image": {"repository": "tea/medusa", "tag": "1"}}}
+
+MEDUSA_EVERYTHING = {**EVERYTHING, **MEDUSA}

@@ -10,7 +10,7 @@ import yaml
 from helm_python import Chart, Config, HelmError, _native, lint, package
 
 import common
-from examples import EVERYTHING, STORE
+from examples import EVERYTHING, MEDUSA, MEDUSA_EVERYTHING, STORE
 from rendering import (
     CURRENT_KUBERNETES,
     OLDEST_KUBERNETES,
@@ -37,6 +37,16 @@ VARIANTS = {
             "host": "db.example.com",
             "peers": [{"ipBlock": {"cidr": "203.0.113.7/32"}}],
         },
+    },
+    "medusa": MEDUSA,
+    "medusa everything": MEDUSA_EVERYTHING,
+    "medusa local": merged(values_file(STORE_CHART / "values-local.yaml"), {"engine": "medusa"}),
+    "medusa vps": merged(values_file(STORE_CHART / "values-vps.yaml"), MEDUSA),
+    "medusa environment": {**MEDUSA, "credentials": {"delivery": "env"}},
+    "medusa no volumes": {
+        **MEDUSA,
+        "postgres": {"persistence": {"enabled": False}},
+        "redis": {"persistence": {"enabled": False}},
     },
 }
 
@@ -73,15 +83,19 @@ def test_every_variant_lints():
         assert not report["errors"], name
 
 
-def test_names_do_not_depend_on_the_release(store, everything):
+@pytest.mark.parametrize("values", [EVERYTHING, MEDUSA_EVERYTHING])
+def test_names_do_not_depend_on_the_release(store, values):
     def identities(release):
-        rendered = store(everything, release=release)
+        rendered = store(values, release=release)
         return [
             (each["kind"], each["metadata"]["name"], each.get("spec", {}).get("selector"))
             for each in rendered.objects
         ]
 
     assert identities("store") == identities("another-release-of-a-long-name")
+
+
+def test_the_workloads_have_the_names_that_the_set_up_knows(store):
     rendered = store()
     rendered.one("Deployment", "wordpress")
     rendered.one("StatefulSet", "mariadb")
@@ -90,16 +104,17 @@ def test_names_do_not_depend_on_the_release(store, everything):
     rendered.one("Ingress", "store")
 
 
-def test_a_new_chart_version_leaves_pods_and_selectors_alone(tmp_path, everything):
+@pytest.mark.parametrize("values", [EVERYTHING, MEDUSA_EVERYTHING])
+def test_a_new_chart_version_leaves_pods_and_selectors_alone(tmp_path, values):
     with Chart.load(STORE_CHART) as chart:
         copy = tmp_path / "ecommerce-store"
         chart.save_dir(tmp_path)
     metadata = copy / "Chart.yaml"
     metadata.write_text(metadata.read_text().replace("version: 0.1.0", "version: 9.9.9"))
-    values = merged(STORE, everything)
+    values = merged(STORE, values)
     old, new = render(STORE_CHART, values), render(copy, values)
     assert list(old.pod_templates()) == list(new.pod_templates())
-    labels = new.one("Deployment", "wordpress")["metadata"]["labels"]
+    labels = new.all("Deployment")[0]["metadata"]["labels"]
     assert labels["helm.sh/chart"] == "ecommerce-store-9.9.9"
 
 
@@ -293,17 +308,12 @@ def test_pods_end_soon(store):
 
 
 def test_the_quota_leaves_room_for_what_the_chart_runs(store):
-    """Every pod at once, a second one of WordPress for a rolling update, and a claim each."""
-    for values in (
-        VARIANTS["defaults"],
-        VARIANTS["everything"],
-        VARIANTS["local"],
-        VARIANTS["vps"],
-    ):
+    """Every pod at once, a second one of each Deployment for a rolling update, and a claim each."""
+    for values in VARIANTS.values():
         rendered = store(values)
         hard = rendered.one("ResourceQuota", "store")["spec"]["hard"]
         templates = [template for _, template in rendered.pod_templates()]
-        templates.append(rendered.one("Deployment", "wordpress")["spec"]["template"])
+        templates += [each["spec"]["template"] for each in rendered.all("Deployment")]
         containers = [each for template in templates for each in template["spec"]["containers"]]
         assert len(templates) <= int(hard["pods"])
         for side in ("requests", "limits"):

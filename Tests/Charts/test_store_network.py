@@ -19,8 +19,9 @@ OTHER = "store-b"
 
 PORTS = [
     (53, "TCP"), (53, "UDP"), (22, "TCP"), (25, "TCP"), (80, "TCP"), (443, "TCP"), (443, "UDP"),
-    (465, "TCP"), (587, "TCP"), (3306, "TCP"), (3307, "TCP"), (6443, "TCP"), (8080, "TCP"),
-    (8081, "TCP"), (8089, "TCP"), (8443, "TCP"), (9117, "TCP"), (10250, "TCP"),
+    (465, "TCP"), (587, "TCP"), (3306, "TCP"), (3307, "TCP"), (5432, "TCP"), (6379, "TCP"),
+    (6443, "TCP"), (8080, "TCP"), (8081, "TCP"), (8089, "TCP"), (8443, "TCP"), (9000, "TCP"),
+    (9117, "TCP"), (10250, "TCP"),
 ]  # fmt: skip
 
 NAMESPACE_NAMES = [
@@ -59,7 +60,7 @@ def world(rendered: Rendered) -> tuple[PolicySet, list[Endpoint]]:
         (STORE, "solver", {"acme.cert-manager.io/http01-solver": "true"}),
         (STORE, "fake-controller", controller),
         (STORE, "fake-dns", {"k8s-app": "kube-dns"}),
-        ("default", "fake-wordpress", labels["wordpress"]),
+        *(("default", f"fake-{name}", own) for name, own in labels.items()),
         ("default", "fake-controller", controller),
         ("default", "fake-dns", {"k8s-app": "kube-dns"}),
         ("storeplane", "provisioner", {"app.kubernetes.io/name": "provisioner"}),

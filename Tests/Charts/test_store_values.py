@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from helm_python import HelmError, HelmValuesError
 
-from examples import STORE
+from examples import MEDUSA, STORE
 from rendering import STORE_CHART, merged, render
 
 REFUSED = [
@@ -46,6 +46,18 @@ REFUSED = [
     ({"mariadb": {"user": "a'b"}}, "user"),
     ({"mariadb": {"configuration": {"x": "1\n[mariadbd]"}}}, "configuration"),
     ({"mariadb": {"password": "hunter2"}}, "password"),
+    ({"medusa": {"containerPort": 80}}, "containerPort"),
+    ({"medusa": {"image": {"repository": "Tea/Medusa"}}}, "repository"),
+    ({"medusa": {"program": "medusa; id"}}, "program"),
+    ({"medusa": {"migrationArguments": "--skip-links"}}, "migrationArguments"),
+    ({"medusa": {"server": {"replicas": 0}}}, "replicas"),
+    ({"medusa": {"worker": {"mode": "shared"}}}, "mode"),
+    ({"medusa": {"cors": {"store": ["*"]}}}, "cors"),
+    ({"medusa": {"podSecurityContext": {"runAsUser": 0}}}, "runAsUser"),
+    ({"postgres": {"database": "a b"}}, "database"),
+    ({"postgres": {"user": "a@b"}}, "user"),
+    ({"postgres": {"password": "hunter2"}}, "password"),
+    ({"redis": {"configuration": {"appendonly": "no\nrequirepass x"}}}, "configuration"),
     ({"ingress": {"extraHosts": ["*"]}}, "extraHosts"),
     ({"networkPolicy": {"ingressControllers": [{"podSelctor": {}}]}}, "podSelctor"),
     ({"networkPolicy": {"internet": {"ports": [0]}}}, "ports"),
@@ -54,7 +66,10 @@ REFUSED = [
 ]
 
 REFUSED_TOGETHER = [
-    ({"engine": "medusa"}, "engine medusa is not available"),
+    ({"engine": "medusa"}, "medusa.image.repository"),
+    ({**MEDUSA, "store": {"host": ""}}, "store.host is required"),
+    ({**MEDUSA, "httpRoute": {"enabled": True}}, "httpRoute.parentRefs"),
+    ({**MEDUSA, "autoscaling": {"enabled": True, "minReplicas": 4}}, "autoscaling.minReplicas"),
     ({"store": {"host": ""}}, "store.host is required"),
     ({"wordpress": {"replicas": 2}}, "ReadWriteMany"),
     ({"autoscaling": {"enabled": True}}, "ReadWriteMany"),

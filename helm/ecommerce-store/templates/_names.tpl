@@ -62,3 +62,16 @@ WORDPRESS_SECURE_AUTH_SALT: wordpress-secure-auth-salt
 WORDPRESS_LOGGED_IN_SALT: wordpress-logged-in-salt
 WORDPRESS_NONCE_SALT: wordpress-nonce-salt
 {{- end }}
+
+{{/* Environment name -> key of the Secret, for Medusa's pods. */}}
+{{- define "store.medusaSecrets" -}}
+COOKIE_SECRET: medusa-cookie-secret
+JWT_SECRET: medusa-jwt-secret
+POSTGRES_PASSWORD: postgres-password
+REDIS_PASSWORD: redis-password
+{{- end }}
+
+{{/* The workload and Service that visitors reach. */}}
+{{- define "store.frontend" -}}
+{{- ternary "medusa-server" "wordpress" (eq .Values.engine "medusa") }}
+{{- end }}
