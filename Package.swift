@@ -150,8 +150,8 @@ let targets: [Target] = [
   // What it does to clusters: Kubernetes and Helm.
   library(
     "ProvisionerBackend", path: "Sources/Provisioner/Backend",
-    resources: ["prologue", "prepare", "install", "plugins"].map {
-      .embedInCode("Setup/\($0).php")
+    resources: ["prologue.php", "prepare.php", "install.php", "plugins.php", "medusa.js"].map {
+      .embedInCode("Setup/\($0)")
     },
     [
       "ProvisionerService", "CLinux", "Configuration", "Contracts", "Cryptography", "HTTP", "JSON",

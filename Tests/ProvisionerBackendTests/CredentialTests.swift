@@ -21,7 +21,7 @@ import Testing
       // Longer than until a first connection is refused.
       reactor.loop.schedule(after: .milliseconds(700)) { try? away.listen() }
       let known = try await credentials.ensure(site)
-      #expect(known.secrets.count == StoreCredentials.generated.count)
+      #expect(known.secrets.count == site.engine.credentials.generated.count)
       try await credentials.forget(site)
       await there.close()
       await away.close()

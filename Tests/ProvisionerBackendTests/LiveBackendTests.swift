@@ -43,22 +43,10 @@ import Testing
     }
   }
 
-  /// Makes a store up to where it is set up.
-  private func run(_ parts: LiveStores.Parts) async throws {
-    let (backend, site) = (parts.backend, parts.site)
-    try await backend.ensureNamespace(site)
-    try await backend.applyCredentials(site)
-    try await backend.installRelease(site)
-    var last: BackendProgress?
-    repeat {
-      last = try await backend.rolloutStatus(of: site, after: last)
-    } while last?.isDone == false
-  }
-
   @Test func aSetUpThatIsCutOffGoesOnAndNoSecretIsLeftLying() async throws {
     try await LiveStores.withBackend(title: "Bob's <Tea> & \\Cups") { reactor, parts in
       let (backend, site) = (parts.backend, parts.site)
-      try await run(parts)
+      try await parts.rollOut()
       for delay in [300, 700, 1_200, 1_700] as [Int64] {
         let begin = Instant.now()
         let setUp = reactor.loop.spawn(on: reactor) { try? await backend.setUp(site) }
@@ -68,7 +56,7 @@ import Testing
         await backend.abandon(site)
         #expect(Instant.now() - begin < .milliseconds(delay + 3_000))
         #expect(
-          try await inPod(parts, "ls /tmp/storeplane-setup.pid 2>&1 | grep -c cannot") == "1\n")
+          try await parts.inPod("ls /tmp/storeplane-setup.pid 2>&1 | grep -c cannot") == "1\n")
       }
       try await backend.setUp(site)
       try await backend.verify(site)
@@ -76,75 +64,9 @@ import Testing
         "SELECT COUNT(*) FROM wp_users; SELECT COUNT(*) FROM wp_posts WHERE post_type='page'"
       #expect(try await query(parts, count) == "1\n2\n")
       #expect(try await option(parts, "storeplane_activations") == "1")
-      try await expectNoSecretLying(parts, on: reactor)
+      try await parts.expectNoSecretLying(
+        in: "/tmp /var/www/html", whileRunning: ["apache2", "php "], on: reactor)
     }
-  }
-
-  /// In the release, in arguments of processes, or in files of the pod but the Secret's own.
-  private func expectNoSecretLying(_ parts: LiveStores.Parts, on reactor: Reactor) async throws {
-    let secret = try await parts.kubernetes.get(
-      .secrets, namespace: parts.site.namespace, name: StoreCredentials.secretName, deadline: .soon)
-    let values = try #require(secret["data"]?.object).members.compactMap { member in
-      member.key == StoreCredentials.administratorKey
-        ? nil : member.value.string.flatMap(PaddedBase64.decode)
-    }.map { String(decoding: $0, as: UTF8.self) }
-    #expect(values.count == 11)
-    let release = try await self.release(parts)
-    #expect(release.contains(parts.site.host), "it was unpacked")
-    let arguments = try await argumentsWhileSetUp(parts, on: reactor)
-    #expect(arguments.contains("apache2") && arguments.contains("php "))
-    for value in values {
-      for form in Self.forms(of: value) {
-        #expect(!release.contains(form) && !arguments.contains(form))
-      }
-    }
-    let patterns = values.joined(separator: "\n")
-    let found = try await inPod(
-      parts, "grep -rlF -f /dev/stdin /tmp /var/www/html <<'END' || echo none\n\(patterns)\nEND")
-    #expect(found == "none\n")
-  }
-
-  /// A secret as it stands, and as base64 of a text shows it, which depends on where it begins there.
-  static func forms(of secret: String) -> [String] {
-    [secret]
-      + [0, 2, 3].enumerated().map { offset, foreign in
-        let bytes = [UInt8](repeating: 0, count: offset) + Array(secret.utf8)
-        // Without the characters that hold bits of what stands before and behind it.
-        return String(
-          Data(bytes).base64EncodedString().prefix(bytes.count * 8 / 6).dropFirst(foreign))
-      }
-  }
-
-  /// Of every process in the pod, looked at again and again while a set-up runs there.
-  private func argumentsWhileSetUp(
-    _ parts: LiveStores.Parts, on reactor: Reactor
-  ) async throws -> String {
-    let setUp = reactor.loop.spawn(on: reactor) { try? await parts.backend.setUp(parts.site) }
-    let seen = try await inPod(
-      parts,
-      """
-      for i in $(seq 60); do
-        for p in /proc/[0-9]*/cmdline; do tr '\\0' ' ' <"$p"; echo; done; sleep 0.03
-      done 2>/dev/null | sort -u
-      """)
-    await setUp.value
-    return seen
-  }
-
-  /// What Helm keeps of the release: gzip in base64, in the Secret's own base64.
-  private func release(_ parts: LiveStores.Parts) async throws -> String {
-    let records = try await parts.kubernetes.listAll(
-      .secrets,
-      ObjectSelection(namespace: parts.site.namespace, labelSelector: "owner=helm"), deadline: .soon
-    )
-    let data = try #require(records.objects.first?["data", "release"]?.string)
-    let inner = try #require(PaddedBase64.decode(data))
-    let packed = try #require(PaddedBase64.decode(String(decoding: inner, as: UTF8.self)))
-    let file = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
-    defer { try? FileManager.default.removeItem(at: file) }
-    try Data(packed).write(to: file.appendingPathExtension("gz"))
-    #expect(shell("gzip -d \(file.path).gz") == 0)
-    return try String(contentsOf: file, encoding: .utf8)
   }
 
   private func option(_ parts: LiveStores.Parts, _ name: String) async throws -> String {
@@ -157,26 +79,13 @@ import Testing
       php -r 'define("SHORTINIT", true); require "/var/www/html/wp-load.php";
       foreach (explode(";", $argv[1]) as $sql) echo $wpdb->get_var($sql), "\\n";' "\(sql)"
       """
-    return try await inPod(parts, program)
-  }
-
-  private func inPod(_ parts: LiveStores.Parts, _ script: String) async throws -> String {
-    let pods = try await parts.kubernetes.listAll(
-      .pods,
-      ObjectSelection(
-        namespace: parts.site.namespace, labelSelector: "app.kubernetes.io/name=wordpress"),
-      deadline: .soon)
-    return try await parts.kubernetes.exec(
-      .script(
-        script, namespace: parts.site.namespace, pod: try #require(pods.objects.first?.name),
-        container: "wordpress"), deadline: .soon
-    ).stdoutText
+    return try await parts.inPod(program)
   }
 
   /// A query that fails says nothing of what is in a table.
   @Test func aDatabaseThatDoesNotAnswerLosesNoTable() async throws {
     try await LiveStores.withBackend { _, parts in
-      try await run(parts)
+      try await parts.rollOut()
       // A view of what is gone can be listed, and not be read.
       _ = try await query(
         parts,
@@ -195,7 +104,7 @@ import Testing
 
   @Test func aPluginThatIsNoArchive() async throws {
     try await LiveStores.withBackend(pluginPath: "/broken.zip") { _, parts in
-      try await run(parts)
+      try await parts.rollOut()
       let failure = await failure(ProvisionFailure.self) {
         try await parts.backend.setUp(parts.site)
       }
@@ -209,7 +118,7 @@ import Testing
       "wordpress": ["plugins": [["slug": "cups", "source": "file:///nowhere/cups.zip"]]]
     ]
     try await LiveStores.withBackend(values: try #require(plugins.object)) { _, parts in
-      try await run(parts)
+      try await parts.rollOut()
       let failure = await failure(ProvisionFailure.self) {
         try await parts.backend.setUp(parts.site)
       }

@@ -41,7 +41,8 @@ enum LiveStores {
   /// Runs `body` with a backend and a store that is not there yet; what is left of it goes afterwards.
   static func withBackend(
     title: String = "Tea & \"Cups\"", pluginPath: String = "/woocommerce.zip",
-    values: JSONObject = JSONObject(), helmKubeconfig: String? = nil,
+    values: JSONObject = JSONObject(), engine: StoreEngine = .woocommerce,
+    helmKubeconfig: String? = nil,
     helm change: (inout HelmWorkerSettings) -> Void = { _ in },
     _ body: @Sendable (isolated Reactor, Parts) async throws -> Void
   ) async throws {
@@ -66,7 +67,7 @@ enum LiveStores {
         backend: backend, kubernetes: kubernetes, config: config,
         site: site(
           store, tenant: try await config.newTenant(on: reactor), title: title,
-          namespace: "backend-test-\(store)"))
+          namespace: "backend-test-\(store)", engine: engine))
       var thrown: (any Error)?
       do { try await body(reactor, parts) } catch { thrown = error }
       try? await kubernetes.delete(.namespaces, name: parts.site.namespace, deadline: .soon)

@@ -9,29 +9,34 @@ import Testing
 @Suite struct SetupTests {
   private let password = "s3cretPassword"
 
-  private func script(title: String = "Tea") -> String {
+  private func script(title: String = "Tea", engine: StoreEngine = .woocommerce) -> String {
     SetupScript.make(
       .init(title: title, user: "admin", password: password, mail: "admin@tea.localhost"),
-      run: "1")
+      for: engine, run: "1")
   }
 
   /// What a title says is no part of a program, whatever it is.
-  @Test(arguments: [
-    "Tea", "'; exit 3; '", "\"$(reboot)\"", "STOREPLANE_END", "<?php exit(3);", "a\\b`c`", "Té ☕",
-  ])
-  func isASoundScriptWithAnyTitle(title: String) throws {
+  @Test(
+    arguments: [
+      "Tea", "'; exit 3; '", "\"$(reboot)\"", "STOREPLANE_END", "<?php exit(3);", "a\\b`c`", "Té ☕",
+    ], StoreEngine.allCases)
+  func isASoundScriptWithAnyTitle(title: String, engine: StoreEngine) throws {
     let file = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
     defer { try? FileManager.default.removeItem(at: file) }
-    try script(title: title).write(to: file, atomically: true, encoding: .utf8)
+    let script = script(title: title, engine: engine)
+    try script.write(to: file, atomically: true, encoding: .utf8)
     #expect(shell("sh -n \(file.path)") == 0)
-    #expect(!script(title: title).contains("exit 3"))
-    #expect(script(title: title).components(separatedBy: "\nSTOREPLANE_END\n").count == 3)
+    #expect(!script.contains("exit 3"))
+    #expect(script.components(separatedBy: "\nSTOREPLANE_END\n").count == 3)
   }
 
-  /// It travels in base64, with the rest of what PHP is given, so that is what must be nowhere else.
-  @Test func showsThePasswordInNoArgument() throws {
-    let script = script()
-    let given = try #require(script.firstMatch(of: /base64_decode\('([A-Za-z0-9+\/=]+)'\)/)?.1)
+  /// It travels in base64, with the rest of what a program is given, so that is what must be nowhere
+  /// else.
+  @Test(arguments: StoreEngine.allCases)
+  func showsThePasswordInNoArgument(engine: StoreEngine) throws {
+    let script = script(engine: engine)
+    let given = try #require(
+      script.firstMatch(of: /(?:base64_decode\('|\n)(eyJ[A-Za-z0-9+\/=]+)/)?.1)
     let decoded = try #require(Data(base64Encoded: String(given)))
     #expect(String(decoding: decoded, as: UTF8.self).contains(password))
     #expect(!script.contains(password))
@@ -99,9 +104,10 @@ import Testing
   }
 
   @Test func credentialsShowThemselvesNowhere() {
-    let credentials = CredentialSet([
-      "wordpress-admin-user": "admin", "wordpress-admin-password": password,
-    ])
+    let credentials = CredentialSet(
+      [
+        "wordpress-admin-user": "admin", "wordpress-admin-password": password,
+      ], of: .woocommerce)
     #expect(
       !"\(credentials)".contains(password) && !String(reflecting: credentials).contains(password))
     var dumped = ""
@@ -111,12 +117,22 @@ import Testing
     #expect(credentials.secrets == [password])
   }
 
-  @Test func asksForAllThatTheChartNeeds() {
-    let names = Set(StoreCredentials.generated.map(\.name))
-    #expect(names.count == 11 && StoreCredentials.generated.allSatisfy { $0.length >= 32 })
-    for kind in ["auth", "secure-auth", "logged-in", "nonce"] {
-      #expect(names.contains("wordpress-\(kind)-key") && names.contains("wordpress-\(kind)-salt"))
+  /// The chart's tests ask for the same keys.
+  @Test(arguments: [(StoreEngine.woocommerce, 11), (.medusa, 5)])
+  func asksForAllThatTheChartNeeds(engine: StoreEngine, count: Int) throws {
+    let names = engine.credentials
+    #expect(names.generated.count == count && names.generated.allSatisfy { $0.length >= 32 })
+    let chart = try String(
+      contentsOfFile: Checkout.file("helm/ecommerce-store/README.md"), encoding: .utf8)
+    for key in names.generated.map(\.name) + [names.administrator] {
+      #expect(chart.contains("`\(key)`"))
     }
+  }
+
+  @Test func anAdministratorHasAMailAddress() {
+    let medusa = site(engine: .medusa)
+    #expect(medusa.administrator == "admin@\(medusa.host)")
+    #expect(site().administrator == "admin" && site().administratorMail == "admin@\(site().host)")
   }
 }
 

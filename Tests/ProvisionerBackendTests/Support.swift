@@ -72,10 +72,11 @@ func onReactor<R: Sendable>(
 
 func site(
   _ store: String = "0abcdefghjkmnpqr", tenant: String = "acme", title: String = "Tea",
-  namespace: String? = nil, values: JSONObject = JSONObject(), fence: Int64 = 1
+  namespace: String? = nil, values: JSONObject = JSONObject(), fence: Int64 = 1,
+  engine: StoreEngine = .woocommerce
 ) -> StoreSite {
   StoreSite(
-    store: store, tenant: tenant, name: "tea", engine: .woocommerce, cluster: "default",
+    store: store, tenant: tenant, name: "tea", engine: engine, cluster: "default",
     namespace: namespace ?? "store-\(store)", host: "\(store).localhost",
     parameters: StoreParameters(title: title, values: values), fence: fence)
 }

@@ -30,6 +30,10 @@ import Testing
       ])
   }
 
+  @Test func saysWhichEngineItRunsOn() {
+    #expect(values(site(engine: .medusa))["engine"]?.string == "medusa")
+  }
+
   @Test func theOperatorsComeFirstThenTheTenantsThenOurs() throws {
     let tenants: JSON = ["wordpress": ["php": ["ini": ["post_max_size": "8M"]]]]
     let made = values(

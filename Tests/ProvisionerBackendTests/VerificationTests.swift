@@ -31,7 +31,9 @@ import Testing
     "HTTP/1.1 200 OK\r\nContent-Length: 18\r\nConnection: close\r\n\r\n<title>Tea</title>"
 
   /// What a store that answers its requests so is told; the last answer is for all further ones.
-  private func verdict(_ answers: [String?]) async throws -> (ProvisionFailure?, Duration) {
+  private func verdict(
+    _ answers: [String?], engine: StoreEngine = .woocommerce
+  ) async throws -> (ProvisionFailure?, Duration) {
     try await onReactor { reactor in
       var left = answers
       let listener = try Listener(
@@ -48,7 +50,7 @@ import Testing
       let begin = Instant.now()
       let failure = await failure(ProvisionFailure.self) {
         try await verification.run(
-          site(), user: "admin", password: "secret", deadline: begin + .seconds(2))
+          site(engine: engine), user: "admin", password: "secret", deadline: begin + .seconds(2))
       }
       return (failure, Instant.now() - begin)
     }
@@ -67,5 +69,39 @@ import Testing
     #expect(failure?.code == .verificationFailed)
     #expect(failure?.detail.contains(reason) == true, "\(failure?.detail ?? "")")
     #expect(elapsed < .seconds(4))
+  }
+
+  private static func json(_ body: String, status: String = "200 OK") -> String {
+    "HTTP/1.1 \(status)\r\nContent-Length: \(body.utf8.count)\r\nConnection: close\r\n\r\n\(body)"
+  }
+
+  private static let healthy = json("OK")
+  private static let signedIn = json(#"{"token":"a.b.c"}"#)
+  private static let named = json(#"{"stores":[{"id":"store_1","name":"Tea"}]}"#)
+  private static let keyless = json(#"{"type":"not_allowed"}"#, status: "400 Bad Request")
+
+  @Test(arguments: [json(#"{"products":[]}"#), keyless])
+  func takesAMedusaThatIsWhole(products: String) async throws {
+    let (failure, _) = try await verdict(
+      [Self.healthy, Self.signedIn, Self.named, products], engine: .medusa)
+    #expect(failure == nil, "\(failure?.detail ?? "")")
+  }
+
+  @Test(
+    arguments: [
+      ([json("", status: "500 Oops")], "/health answered 500"),
+      ([healthy, json("{}", status: "401 Unauthorized")], "login: it answered 401"),
+      ([healthy, json(#"{"location":"x"}"#)], "login: it answered 200"),
+      ([healthy, signedIn, json("{}", status: "401 Unauthorized")], "/admin/stores answered 401"),
+      ([healthy, signedIn, json(#"{"stores":[{"name":"Medusa Store"}]}"#)], "no store \"Tea\""),
+      ([healthy, signedIn, named, json("{}", status: "500 Oops")], "/store/products answered 500"),
+      ([healthy, signedIn, named, json("no", status: "400 Bad Request")], "answered 400"),
+      ([healthy, nil], "/auth/user/emailpass: no whole answer before the deadline"),
+    ] as [([String?], String)])
+  func saysWhatAMedusaLacks(answers: [String?], reason: String) async throws {
+    let (failure, _) = try await verdict(answers, engine: .medusa)
+    #expect(failure?.code == .verificationFailed)
+    #expect(failure?.detail.contains(reason) == true, "\(failure?.detail ?? "")")
+    #expect(failure?.detail.contains("secret") == false)
   }
 }

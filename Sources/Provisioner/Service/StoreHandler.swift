@@ -10,9 +10,6 @@ import ServiceRuntime
 
 /// Serves the stores of the caller's tenant.
 package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
-  /// The engines that can be provisioned.
-  static let engines: [StoreEngine] = [.woocommerce]
-
   let catalog: StoreCatalog
   private let feed: ChangeFeed
   private let address: HostURLTemplate
@@ -56,9 +53,6 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
     case .medusa: engine = .medusa
     case .unspecified, .unrecognized:
       throw InvalidField("engine", "give one of ENGINE_WOOCOMMERCE, ENGINE_MEDUSA")
-    }
-    guard engines.contains(engine) else {
-      throw InvalidField("engine", "cannot be provisioned yet; give ENGINE_WOOCOMMERCE")
     }
     let parameters = try StoreParameters(request.parameters ?? ProvisionerV1.StoreParameters())
     try parameters.check()

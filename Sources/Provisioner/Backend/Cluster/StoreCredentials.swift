@@ -1,7 +1,7 @@
 import Contracts
 import JSON
 import Kubernetes
-import ProvisionerService
+package import ProvisionerService
 import RPC
 import RPCCore
 import Reactor
@@ -10,19 +10,20 @@ import Reactor
 package struct CredentialSet: Sendable, CustomStringConvertible, CustomReflectable {
   /// By the key of the Secret.
   package let values: [String: String]
+  private let names: CredentialNames
 
-  package init(_ values: [String: String]) { self.values = values }
+  package init(_ values: [String: String], of engine: StoreEngine) {
+    self.values = values
+    names = engine.credentials
+  }
 
   package var administrator: (user: String, password: String) {
-    (
-      values[StoreCredentials.administratorKey] ?? "",
-      values[StoreCredentials.administratorPasswordKey] ?? ""
-    )
+    (values[names.administrator] ?? "", values[names.administratorPassword] ?? "")
   }
 
   /// What must not be shown; the administrator's name is no secret.
   package var secrets: [String] {
-    values.filter { $0.key != StoreCredentials.administratorKey }.map(\.value)
+    values.filter { $0.key != names.administrator }.map(\.value)
   }
 
   package var description: String { "[\(values.count) credentials]" }
@@ -34,17 +35,7 @@ package struct CredentialSet: Sendable, CustomStringConvertible, CustomReflectab
 package final class StoreCredentials {
   /// Of the Secret that the chart is told as `existingSecret`.
   package static let secretName = "storeplane-credentials"
-  static let administratorKey = "wordpress-admin-user"
-  static let administratorPasswordKey = "wordpress-admin-password"
-  static let administrator = "admin"
   private static let timeout = Duration.seconds(25)
-
-  /// What is generated for a store: the keys of the Secret, and their lengths in characters.
-  package static let generated: [(name: String, length: Int32)] =
-    ["mariadb-root-password", "mariadb-password", administratorPasswordKey].map { ($0, 32) }
-    + ["auth", "secure-auth", "logged-in", "nonce"].flatMap { name in
-      ["wordpress-\(name)-key", "wordpress-\(name)-salt"].map { ($0, 64) }
-    }
 
   private let config: ConfigV1.SecretServiceClient
   private let kubernetes: KubernetesClient
@@ -58,21 +49,22 @@ package final class StoreCredentials {
   func ensure(
     _ site: StoreSite, deadline: Instant = .now() + timeout
   ) async throws(ProvisionFailure) -> CredentialSet {
+    let names = site.engine.credentials
     let request = ConfigV1.EnsureStoreCredentialsRequest(
       tenant: site.tenant, store: site.store,
-      credentials: Self.generated.map {
+      credentials: names.generated.map {
         .init(name: $0.name, format: .alphanumeric, length: $0.length)
       }
     )
     let answer = try await call(until: deadline) {
       try await self.config.ensureStoreCredentials(request, options: $0)
     }
-    var values = [Self.administratorKey: Self.administrator]
+    var values = [names.administrator: site.administrator]
     for credential in answer.credentials { values[credential.name] = credential.value }
-    for (name, _) in Self.generated where values[name]?.isEmpty ?? true {
+    for (name, _) in names.generated where values[name]?.isEmpty ?? true {
       throw ProvisionFailure(.credentialsUnavailable, "the config service gave no \(name)")
     }
-    return CredentialSet(values)
+    return CredentialSet(values, of: site.engine)
   }
 
   func apply(_ site: StoreSite) async throws(ProvisionFailure) {

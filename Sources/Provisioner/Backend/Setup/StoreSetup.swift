@@ -4,9 +4,6 @@ import Reactor
 
 /// Sets stores up by commands in their pods. Confined to its reactor.
 final class StoreSetup {
-  private static let container = "wordpress"
-  private static let podSelector =
-    "app.kubernetes.io/part-of=ecommerce-store,app.kubernetes.io/name=wordpress"
   private static let requestTimeout = Duration.seconds(20)
   /// Below the step's own limit, so that the reason is told.
   private static let timeout = Duration.seconds(290)
@@ -36,17 +33,15 @@ final class StoreSetup {
     let (user, password) = known.administrator
     let run = String(UInt64.random(in: .min ... .max), radix: 36)
     let script = SetupScript.make(
-      .init(
-        title: site.title, user: user, password: password,
-        mail: site.parameters.adminEmail.isEmpty
-          ? "\(user)@\(site.host)" : site.parameters.adminEmail), run: run)
+      .init(title: site.title, user: user, password: password, mail: site.administratorMail),
+      for: site.engine, run: run)
     let result: ExecResult
     do throws(KubernetesError) {
       let pod = try await pod(of: site)
       if runs.count >= Self.runsMax { runs = [:] }
       runs[site.store] = Run(pod: pod, name: run)
       result = try await kubernetes.exec(
-        .script(script, namespace: site.namespace, pod: pod, container: Self.container),
+        .script(script, namespace: site.namespace, pod: pod, container: site.engine.workload),
         deadline: deadline)
       runs[site.store] = nil
     } catch {
@@ -64,7 +59,7 @@ final class StoreSetup {
     _ = try? await kubernetes.exec(
       .script(
         SetupScript.stopping(run: run.name), namespace: site.namespace, pod: run.pod,
-        container: Self.container),
+        container: site.engine.workload),
       deadline: Instant.now() + Self.killTimeout)
   }
 
@@ -84,13 +79,14 @@ final class StoreSetup {
   }
 
   private func pod(of site: StoreSite) async throws(KubernetesError) -> String {
+    let selector = "\(StoreRollout.labelSelector),app.kubernetes.io/name=\(site.engine.workload)"
     let found = try await kubernetes.listAll(
-      .pods, ObjectSelection(namespace: site.namespace, labelSelector: Self.podSelector),
+      .pods, ObjectSelection(namespace: site.namespace, labelSelector: selector),
       deadline: Instant.now() + Self.requestTimeout)
     guard let ready = found.objects.map(PodView.init).first(where: \.isReady) else {
       throw KubernetesError(
         .commandInterrupted,
-        "no pod of WordPress is ready any more (there are \(found.objects.count))")
+        "no pod of \(site.engine.workload) is ready any more (there are \(found.objects.count))")
     }
     return ready.name
   }

@@ -16,7 +16,7 @@ package final class StoreVerification {
 
   private let reactor: Reactor
   private let client: HTTPClient
-  private let address: HostURLTemplate
+  let address: HostURLTemplate
   private let ingress: HostPort?
   private let resolver: NameResolver
   private let tls: TLSContext?
@@ -43,8 +43,13 @@ package final class StoreVerification {
   package func run(
     _ site: StoreSite, user: String, password: String, deadline: Instant
   ) async throws(ProvisionFailure) {
-    try await checkFrontPage(site, deadline)
-    try await checkLogin(site, user: user, password: password, deadline)
+    switch site.engine {
+    case .woocommerce:
+      try await checkFrontPage(site, deadline)
+      try await checkLogin(site, user: user, password: password, deadline)
+    case .medusa:
+      try await checkMedusa(site, mail: user, password: password, deadline)
+    }
   }
 
   /// Whether the store answers at all: what its front page says is up to its tenant.
@@ -104,7 +109,7 @@ package final class StoreVerification {
   // MARK: Requests
 
   /// The first answer that comes from the store itself, or the last that came in time.
-  private func answer(
+  func answer(
     _ site: StoreSite, _ head: HTTPRequestHead, body: [UInt8] = [], deadline: Instant
   ) async throws(ProvisionFailure) -> HTTPClientResponse {
     while true {
@@ -146,7 +151,7 @@ package final class StoreVerification {
     }
     var head = head
     head.headers["user-agent"] = "storeplane"
-    head.headers["accept"] = "text/html"
+    head.headers["accept"] = "text/html, application/json"
     return try await client.send(
       head, body: body, to: first, tls: tls.map { ($0, .hostName(site.host)) },
       deadline: deadline)

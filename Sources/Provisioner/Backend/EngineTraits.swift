@@ -1,0 +1,58 @@
+package import ProvisionerService
+
+/// What the engines differ in, beside the chart.
+extension StoreEngine {
+  /// The Deployment that visitors reach; its pods and their container are named so too.
+  var workload: String {
+    switch self {
+    case .woocommerce: "wordpress"
+    case .medusa: "medusa-server"
+    }
+  }
+
+  package var credentials: CredentialNames {
+    switch self {
+    case .woocommerce:
+      CredentialNames(
+        administrator: "wordpress-admin-user", administratorPassword: "wordpress-admin-password",
+        passwords: ["mariadb-root-password", "mariadb-password"],
+        keys: ["auth", "secure-auth", "logged-in", "nonce"].flatMap {
+          ["wordpress-\($0)-key", "wordpress-\($0)-salt"]
+        })
+    case .medusa:
+      CredentialNames(
+        administrator: "medusa-admin-email", administratorPassword: "medusa-admin-password",
+        passwords: ["postgres-password", "redis-password"],
+        keys: ["medusa-jwt-secret", "medusa-cookie-secret"])
+    }
+  }
+}
+
+/// The keys of a store's Secret.
+package struct CredentialNames: Sendable {
+  /// The name that the administrator signs in with; not generated, and no secret.
+  package let administrator: String
+  package let administratorPassword: String
+  /// What is generated, and its length in characters.
+  package let generated: [(name: String, length: Int32)]
+
+  init(administrator: String, administratorPassword: String, passwords: [String], keys: [String]) {
+    self.administrator = administrator
+    self.administratorPassword = administratorPassword
+    generated = ([administratorPassword] + passwords).map { ($0, 32) } + keys.map { ($0, 64) }
+  }
+}
+
+extension StoreSite {
+  /// What the administrator signs in with.
+  var administrator: String {
+    switch engine {
+    case .woocommerce: "admin"
+    case .medusa: administratorMail
+    }
+  }
+
+  var administratorMail: String {
+    parameters.adminEmail.isEmpty ? "admin@\(host)" : parameters.adminEmail
+  }
+}
