@@ -1,6 +1,7 @@
 """What the end-to-end tests share: the cluster, the built binaries, the contracts for Python."""
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -111,3 +112,37 @@ def installation(kubeconfig, api_proxy, plugin_source):
             yield installation
         finally:
             installation.down()
+
+
+@pytest.fixture
+def chart_values(installation):
+    """Merges further values into those the operator gives every store, until the test ends."""
+    before = installation.values.read_text()
+
+    def change(extra: dict):
+        installation.values.write_text(yaml.safe_dump(merged(yaml.safe_load(before), extra)))
+
+    yield change
+    installation.values.write_text(before)
+
+
+def merged(base, extra):
+    if not isinstance(base, dict) or not isinstance(extra, dict):
+        return extra
+    return {**base, **{key: merged(base.get(key), value) for key, value in extra.items()}}
+
+
+@pytest.fixture(scope="session")
+def remains(kubectl):
+    """What is left in the cluster of a store's namespace: itself, and its volumes."""
+
+    def find(namespace):
+        listed = kubectl("get", "namespaces,persistentvolumes", "-o", "json")
+        return [
+            each["metadata"]["name"]
+            for each in json.loads(listed)["items"]
+            if namespace
+            in (each["metadata"]["name"], each["spec"].get("claimRef", {}).get("namespace"))
+        ]
+
+    return find

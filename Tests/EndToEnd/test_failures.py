@@ -6,29 +6,10 @@ import threading
 import time
 
 import pytest
-import yaml
 
 from installation import STORE_SECONDS_MAX, CommandFailed
 
 OUTAGE_SECONDS = 20
-
-
-@pytest.fixture
-def chart_values(installation):
-    """Merges further values into those the operator gives every store, until the test ends."""
-    before = installation.values.read_text()
-
-    def change(extra: dict):
-        installation.values.write_text(yaml.safe_dump(merged(yaml.safe_load(before), extra)))
-
-    yield change
-    installation.values.write_text(before)
-
-
-def merged(base, extra):
-    if not isinstance(base, dict) or not isinstance(extra, dict):
-        return extra
-    return {**base, **{key: merged(base.get(key), value) for key, value in extra.items()}}
 
 
 @pytest.mark.parametrize(

@@ -219,22 +219,15 @@ def test_a_store_is_changed_and_keeps_what_it_has(installation, walked, credenti
     ]
 
 
-def test_deletion_leaves_nothing(installation, walked, kubectl):
+def test_deletion_leaves_nothing(installation, walked, remains):
     namespace = walked["store"]["namespace"]
+    assert remains(namespace)
     told = installation.storectl(
         "stores", "delete", "demo", "--yes", "--wait", seconds=STORE_SECONDS_MAX, progress=True
     )
     assert "deleted" in told
-    namespaces = json.loads(kubectl("get", "namespaces", "-o", "json"))["items"]
-    assert namespace not in [each["metadata"]["name"] for each in namespaces]
-    installation.wait_for(
-        lambda: not [
-            each
-            for each in json.loads(kubectl("get", "persistentvolumes", "-o", "json"))["items"]
-            if each["spec"]["claimRef"]["namespace"] == namespace
-        ],
-        "the volumes to go",
-    )
+    assert namespace not in remains(namespace)
+    installation.wait_for(lambda: not remains(namespace), "the volumes to go")
     installation.wait_for(
         lambda: installation.transitions(walked["store"]["id"])[-2:]
         == [("ready", "deleting"), ("deleting", "deleted")],
