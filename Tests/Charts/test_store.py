@@ -39,6 +39,7 @@ VARIANTS = {
         },
     },
     "medusa": MEDUSA,
+    "medusa suspended": merged(MEDUSA_EVERYTHING, {"suspended": True}),
     "medusa everything": MEDUSA_EVERYTHING,
     "medusa local": merged(values_file(STORE_CHART / "values-local.yaml"), {"engine": "medusa"}),
     "medusa vps": merged(values_file(STORE_CHART / "values-vps.yaml"), MEDUSA),
@@ -400,9 +401,9 @@ def test_the_defaults_are_in_the_schema():
     assert schema["additionalProperties"] is False
 
 
-def test_nothing_of_a_suspended_store_runs(store, everything):
-    values = merged(everything, {"suspended": True})
-    rendered, running = store(values), store(everything)
+@pytest.mark.parametrize("values", [EVERYTHING, MEDUSA_EVERYTHING], ids=["woocommerce", "medusa"])
+def test_nothing_of_a_suspended_store_runs(store, values):
+    rendered, running = store(merged(values, {"suspended": True})), store(values)
     workloads = rendered.all("Deployment") + rendered.all("StatefulSet")
     assert len(workloads) >= 2
     for workload in workloads:
