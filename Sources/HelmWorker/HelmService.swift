@@ -67,7 +67,7 @@ final class HelmService: HelmWorkerV1.HelmServiceHandler {
   ) async throws -> HelmWorkerV1.Release {
     let options = ChangeOptions(
       timeoutSeconds: seconds(request.timeout), isDryRun: request.dryRun,
-      history: request.historyMax > 0 ? request.historyMax : limits.history)
+      history: history(request.historyMax))
     var action = LibHelm.Action.upgrade
     do {
       let current = try await status(try reference(request.release))
@@ -115,6 +115,10 @@ final class HelmService: HelmWorkerV1.HelmServiceHandler {
         writer.key("version")
         writer.integer(Int64(request.revision))
       }
+      writer.key("max_history")
+      writer.integer(Int64(history(request.historyMax)))
+      writer.key("force_conflicts")
+      writer.bool(true)
     }
     try await exclusively(reference) { helm, configuration in
       try helm.rollback(configuration: configuration, name: reference.name, options: options)
@@ -176,6 +180,9 @@ final class HelmService: HelmWorkerV1.HelmServiceHandler {
       }
       if action == .upgrade {
         writer.key("reset_values")
+        writer.bool(true)
+        // What an autoscaler or a person has changed of it is the release's.
+        writer.key("force_conflicts")
         writer.bool(true)
         if let history = options.history {
           writer.key("max_history")
@@ -278,6 +285,8 @@ final class HelmService: HelmWorkerV1.HelmServiceHandler {
     }
     return values.isEmpty ? "{}" : String(decoding: values, as: UTF8.self)
   }
+
+  private func history(_ wanted: Int32) -> Int32 { wanted > 0 ? wanted : limits.history }
 
   private func seconds(_ duration: GoogleProtobuf.Duration?) -> Int64 {
     guard let duration, duration.seconds > 0 else { return limits.timeoutSeconds }

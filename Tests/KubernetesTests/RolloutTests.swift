@@ -70,6 +70,40 @@ private func event(
 }
 
 @Suite struct RolloutTests {
+  /// A rollback begins while the pods that made it necessary are still there.
+  @Test func podsOfBeforeAreNotJudgedAtOnce() throws {
+    let pod = try pod(container(waiting("ErrImagePull", "manifest unknown")))
+    func failure(releasedAfter: Int64, seenAfter: Int64) -> RolloutFailure? {
+      let snapshot = RolloutSnapshot(
+        workloads: [], pods: [pod], startedAt: start - 10, releasedAt: start + releasedAfter,
+        now: start + seenAfter)
+      if case .failed(let failure) = snapshot.state() { return failure }
+      return nil
+    }
+    let patience = RolloutPatience().replacementSeconds
+    #expect(failure(releasedAfter: 5, seenAfter: 6) == nil)
+    #expect(failure(releasedAfter: 5, seenAfter: 5 + patience) == nil)
+    #expect(failure(releasedAfter: 5, seenAfter: 6 + patience)?.code == .imagePull)
+    #expect(failure(releasedAfter: 0, seenAfter: 1)?.code == .imagePull)
+  }
+
+  /// What is scaled to nothing is ready when nothing is left.
+  @Test(arguments: ["Deployment", "StatefulSet"])
+  func noReplicasAreThereOnceAllAreGone(_ kind: String) throws {
+    func workload(observed: Int, replicas: Int) throws -> WorkloadView {
+      WorkloadView(
+        try parse(
+          """
+          {"kind":"\(kind)","metadata":{"name":"web","generation":2},"spec":{"replicas":0},
+           "status":{"observedGeneration":\(observed),"replicas":\(replicas),
+           "updatedReplicas":\(replicas),"readyReplicas":\(replicas)}}
+          """))
+    }
+    #expect(try workload(observed: 2, replicas: 0).isReady)
+    #expect(try !workload(observed: 2, replicas: 1).isReady)
+    #expect(try !workload(observed: 1, replicas: 0).isReady)
+  }
+
   @Test func isReady() throws {
     #expect(Scene(workloads: [try deployment(ready: 1)]).state() == .ready)
     // The controller has not seen the new specification yet.

@@ -39,16 +39,62 @@ import Testing
       try await backend.check(back)
     }
   }
+
+  /// What an upgrade had made before it was cut off goes with it.
+  @Test func theWayBackFromAnUpgradeThatWasCutOffLeavesNothing() async throws {
+    try await LiveStores.withBackend(
+      values: try #require((["wpCron": ["enabled": false]] as JSON).object)
+    ) { _, parts in
+      let backend = parts.backend
+      try await backend.ensureNamespace(parts.site)
+      try await backend.applyCredentials(parts.site)
+      let good = try await backend.installRelease(parts.site)
+      let more = parts.site.released(values: ["wpCron": ["enabled": true]])
+      let cut = try await backend.installRelease(more)
+      #expect(try await hasScheduledWork(parts))
+      // As the record of a worker that was killed on the way.
+      try await parts.kubernetes.merge(
+        .secrets, namespace: parts.site.namespace,
+        name: "sh.helm.release.v1.store.v\(cut.revision)",
+        ["metadata": ["labels": ["status": "pending-upgrade"]]], deadline: .soon)
+      try await backend.rollBackRelease(parts.site.released(helmRevision: good.revision))
+      #expect(try await !hasScheduledWork(parts))
+    }
+  }
+
+  private func hasScheduledWork(_ parts: LiveStores.Parts) async throws -> Bool {
+    try await parts.kubernetes.listAll(
+      .configMaps, ObjectSelection(namespace: parts.site.namespace), deadline: .soon
+    ).objects.contains { $0.name == "wp-cron" }
+  }
+
+  @Test func anotherChartIsNotAppliedToSuspendAStore() async throws {
+    try await LiveStores.withBackend { _, parts in
+      try await parts.backend.ensureNamespace(parts.site)
+      try await parts.backend.applyCredentials(parts.site)
+      let installed = try await parts.backend.installRelease(parts.site)
+      let outdated = parts.site.released(isSuspended: true, chart: "ecommerce-store-0.0.1")
+      let failure = await failure(ProvisionFailure.self) {
+        try await parts.backend.installRelease(outdated)
+      }
+      #expect(failure?.code == .chartOutdated)
+      let present = parts.site.released(isSuspended: true, chart: installed.chart)
+      #expect(try await parts.backend.installRelease(present).revision == installed.revision + 1)
+    }
+  }
 }
 
 extension StoreSite {
   /// The store as it is asked for now.
-  fileprivate func released(values: JSON = [:], helmRevision: Int? = nil) -> StoreSite {
+  fileprivate func released(
+    values: JSON = [:], isSuspended: Bool = false, helmRevision: Int? = nil, chart: String? = nil
+  ) -> StoreSite {
     var parameters = parameters
     parameters.values = values.object ?? JSONObject()
     return StoreSite(
       store: store, tenant: tenant, name: name, engine: engine, cluster: cluster,
-      namespace: namespace, host: host, parameters: parameters, helmRevision: helmRevision,
-      fence: fence, releasedAt: SystemTimeSource().wallNow.seconds)
+      namespace: namespace, host: host, parameters: parameters, isSuspended: isSuspended,
+      helmRevision: helmRevision, chart: chart, fence: fence,
+      releasedAt: SystemTimeSource().wallNow.seconds)
   }
 }

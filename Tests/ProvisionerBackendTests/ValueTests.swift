@@ -26,7 +26,7 @@ import Testing
           "id": "0a", "name": "Tea & Co", "host": "0a.localhost",
           "url": "http://0a.localhost:8880",
         ],
-        "existingSecret": "keys",
+        "suspended": false, "existingSecret": "keys",
       ])
   }
 

@@ -135,8 +135,12 @@ import Testing
       await cluster.reached(.check, of: "demo")
       // The same once more is the same.
       #expect(try await desk.upgrade("demo").id == upgrade.id)
+      #expect(
+        await refusal {
+          try await desk.change("demo", .upgrade(patch: Desk.patch("64M")), key: .random())
+        } == .busy(.upgrade, upgrade.id))
       for change in [
-        StoreChange.upgrade(patch: Desk.patch("1M")), .rollback(release: 1), .suspend,
+        StoreChange.upgrade(patch: Desk.patch("1M")), .rollback(release: nil), .suspend,
       ] {
         #expect(
           await refusal { try await desk.change("demo", change) } == .busy(.upgrade, upgrade.id))
@@ -152,6 +156,91 @@ import Testing
       #expect(try await desk.change("demo", .suspend, key: key).id == first.id)
       #expect(
         await refusal { try await desk.change("demo", .resume, key: key) } == .requestKeyReused)
+      try await done(desk.change("demo", .resume), desk)
+      let other = PostgresUUID.random()
+      let upgrade = try await desk.change("demo", .upgrade(patch: Desk.patch("1M")), key: other)
+      // Under way or done: the same request is the same, another one is refused.
+      for isDone in [false, true] {
+        if isDone { try await done(upgrade, desk) }
+        let again = try await desk.change("demo", .upgrade(patch: Desk.patch("1M")), key: other)
+        #expect(again.id == upgrade.id)
+        let changed = await refusal {
+          try await desk.change("demo", .upgrade(patch: Desk.patch("2M")), key: other)
+        }
+        #expect(changed == .requestKeyReused)
+      }
+    }
+  }
+
+  @Test func releasesGoWithHelmsRecords() async throws {
+    try await withEngine { desk, cluster in
+      try await done(desk.upgrade("demo"), desk)
+      let store = try await desk.store("demo")
+      while cluster.revisions(of: store.id).count <= StoreReleases.revisionsMax {
+        try await done(desk.change("demo", .suspend), desk)
+        try await done(desk.change("demo", .resume), desk)
+      }
+      // The first of Helm's records was the first release's.
+      #expect(try await desk.releases("demo").releases.map(\.number) == [2])
+      #expect(await invalid { try await desk.change("demo", .rollback(release: 1)) } != nil)
+    }
+  }
+
+  @Test(arguments: [OperationKind.resume, .upgrade, .rollback, .suspend])
+  func aStoreThatDoesNotComeBackHasAWayOut(_ way: OperationKind) async throws {
+    try await withEngine { desk, cluster in
+      try await done(desk.change("demo", .suspend), desk)
+      let failure = ProvisionFailure(.imagePullFailed, "gone")
+      cluster.script(.rollout, of: "demo", [.fail(failure)])
+      let resume = try await desk.change("demo", .resume)
+      #expect(try await desk.wait(for: resume.id).state == .failed)
+      let failed = try await desk.store("demo")
+      #expect(!failed.isSuspended)
+      let conditions = failed.conditions.map(\.condition)
+      #expect(conditions.map(\.reason) == ["ResumeFailed", "ResumeFailed"])
+      #expect(conditions.allSatisfy { !$0.isTrue })
+      let change: StoreChange =
+        switch way {
+        case .upgrade: .upgrade(patch: JSONObject())
+        case .rollback: .rollback(release: 1)
+        case .suspend: .suspend
+        default: .resume
+        }
+      try await done(desk.change("demo", change), desk)
+      let store = try await desk.store("demo")
+      #expect(store.isSuspended == (way == .suspend))
+      #expect(cluster.parts(of: store.id).contains(.pods) != (way == .suspend))
+      #expect(store.conditions[0].condition.isTrue)
+    }
+  }
+
+  @Test func aStoreThatGoesHasNoReleasesAndNoConditions() async throws {
+    try await withEngine { desk, cluster in
+      try await done(desk.change("demo", .suspend), desk)
+      cluster.script(.gone, of: "demo", [.hang])
+      let deletion = try await desk.delete("demo")
+      await cluster.reached(.gone, of: "demo")
+      let (store, releases) = try await desk.releases("demo")
+      #expect(store.state == .deleting && store.release == nil && !store.isSuspended)
+      #expect(store.conditions.isEmpty && releases.isEmpty)
+      _ = deletion
+    }
+  }
+
+  /// A replica of the version before can make nothing of them, and must not be given any.
+  @Test func formerReplicasClaimWhatTheyKnow() async throws {
+    try await atDesk { desk, database in
+      let engine = try await Engine.start(database, FakeCluster())
+      try await desk.ready("demo")
+      await engine.stop()
+      try await desk.upgrade("demo")
+      let made = try await desk.create("other")
+      let rows = try await desk.worker.query(
+        scope: .worker,
+        "SELECT claimed FROM claim_operations('former', 10, '10 seconds', 9, 9, 9)",
+        deadline: .soon)
+      #expect(rows.count == 1)
+      #expect(try rows[0].decode(0, as: PostgresUUID.self) == made.id)
     }
   }
 
@@ -172,7 +261,9 @@ import Testing
         #expect(remedy.aim.remedies == operation.id && remedy.state == .succeeded)
         let store = try await desk.store("demo")
         #expect(store.release == 1 && !store.isSuspended && store.parameters == StoreParameters())
-        #expect(store.conditions[0].condition.reason.hasSuffix("Cancelled"))
+        let condition = store.conditions[0].condition
+        #expect(condition.reason.hasSuffix("Cancelled"))
+        #expect(condition.message.hasSuffix("cancelled; the store goes back to release 1"))
         #expect(cluster.parts(of: store.id).contains(.pods))
       }
       cluster.script(.rollback, of: "demo", [.hang])

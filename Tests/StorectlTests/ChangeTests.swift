@@ -57,8 +57,8 @@ extension StorectlTests {
       let failed = try user.run("stores", "upgrade", name, "--wait")
       #expect(failed.status == 1)
       #expect(failed.errors.contains("error: upgrade of \(name) failed at the step check\n"))
-      #expect(failed.errors.contains("storectl stores upgrade \(name) --wait"))
-      #expect(failed.errors.contains("The store goes back to its release"))
+      #expect(failed.errors.contains("storectl stores upgrade \(name) [--set as before] --wait"))
+      #expect(failed.errors.contains("The store goes back to its release first"))
       let shown = try user.run("stores", "get", name).output
       #expect(shown.contains("Released   false: upgrade failed: "), "\(shown)")
     }

@@ -416,17 +416,21 @@ extension HelmWorkerV1 {
     package var revision: Int32 = 0
     /// How long the call may take; the worker's default when absent.
     package var timeout: GoogleProtobuf.Duration? = nil
+    /// How many revisions to keep; the worker's default when 0.
+    package var historyMax: Int32 = 0
 
     package init() {}
 
     package init(
       release: HelmWorkerV1.ReleaseReference? = nil,
       revision: Int32 = 0,
-      timeout: GoogleProtobuf.Duration? = nil
+      timeout: GoogleProtobuf.Duration? = nil,
+      historyMax: Int32 = 0
     ) {
       self.release = release
       self.revision = revision
       self.timeout = timeout
+      self.historyMax = historyMax
     }
 
     package static var fullName: String { "storeplane.helmworker.v1.RollbackRequest" }
@@ -440,6 +444,7 @@ extension HelmWorkerV1 {
       self.release = c.pointee.release.map { HelmWorkerV1.ReleaseReference(unpacking: $0) }
       self.revision = c.pointee.revision
       self.timeout = c.pointee.timeout.map { GoogleProtobuf.Duration(unpacking: $0) }
+      self.historyMax = c.pointee.history_max
     }
 
     package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
@@ -455,6 +460,7 @@ extension HelmWorkerV1 {
         value.pack(into: pointer, in: arena)
         c.pointee.timeout = pointer.assumingMemoryBound(to: Google__Protobuf__Duration.self)
       }
+      c.pointee.history_max = self.historyMax
     }
   }
 

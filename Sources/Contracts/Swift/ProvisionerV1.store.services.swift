@@ -57,8 +57,8 @@ extension ProvisionerV1 {
   ///
   /// UpgradeStore, RollbackStore, SuspendStore and ResumeStore work on a ready store, which stays ready
   /// meanwhile: its conditions tell what came of them. One goes on at a time. While another does they
-  /// fail with FAILED_PRECONDITION, except that asking for the same kind of work once more gives the
-  /// operation that is at it.
+  /// fail with FAILED_PRECONDITION, except that asking for the same work once more, without a request
+  /// id, gives the operation that is at it.
   package protocol StoreServiceHandler {
     /// Asks for a store and returns at once with the operation that makes it. Asking again with the
     /// same name and parameters while the store is failed is a retry; with other parameters, or while

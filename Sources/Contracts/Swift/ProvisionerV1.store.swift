@@ -83,7 +83,8 @@ extension ProvisionerV1 {
     package var deleteTime: GoogleProtobuf.Timestamp? = nil
     /// Changes with every change of the store.
     package var etag: String = ""
-    /// The number of the release that the store runs; 0 before its first.
+    /// The number of the release that the store was last brought to, and runs where the condition
+    /// `Released` is true; 0 before its first.
     package var release: Int32 = 0
     /// Whether nothing of it runs, because somebody asked for that.
     package var suspended: Bool = false

@@ -48,6 +48,8 @@ package struct KubernetesObject: Sendable, Equatable {
     package let status: String
     package let reason: String
     package let message: String
+    /// Seconds since 1970.
+    package let changedAt: Int64?
 
     package var isTrue: Bool { status == "True" }
     package var isFalse: Bool { status == "False" }
@@ -57,6 +59,7 @@ package struct KubernetesObject: Sendable, Equatable {
       status = json["status"]?.string ?? ""
       reason = json["reason"]?.string ?? ""
       message = json["message"]?.string ?? ""
+      changedAt = json["lastTransitionTime"]?.string.flatMap(KubernetesTime.seconds)
     }
   }
 

@@ -22,11 +22,12 @@ package struct WorkloadView: Sendable {
 
   /// All replicas are of the latest specification and ready, and no older one is left.
   package var isReady: Bool {
+    if wantedReplicas == 0 { return isObserved && allReplicas == 0 }
     guard isObserved, readyReplicas >= wantedReplicas else { return false }
     if object.kind == "StatefulSet" {
       let current = object["status", "currentRevision"]?.string
       let updated = object["status", "updateRevision"]?.string
-      return wantedReplicas == 0 || current == updated || updatedReplicas >= wantedReplicas
+      return current == updated || updatedReplicas >= wantedReplicas
     }
     let available = object["status", "availableReplicas"]?.int64 ?? 0
     return updatedReplicas >= wantedReplicas && allReplicas <= updatedReplicas

@@ -58,11 +58,25 @@ package final class KubernetesStoreBackend: StoreBackend {
   package func installRelease(
     _ site: StoreSite
   ) async throws(ProvisionFailure) -> InstalledRelease {
+    if site.isSuspended { try await requireChart(site.chart) }
     let values = ReleaseValues.make(
       for: site, operatorValues: try await operatorValues(), address: settings.address,
       secret: StoreCredentials.secretName)
     try await RefusedWorkloads.remove(of: site, kubernetes)
     return try await releases.install(site, values: values)
+  }
+
+  private func requireChart(_ chart: String?) async throws(ProvisionFailure) {
+    let path = settings.chart + "/Chart.yaml"
+    let present: String
+    do {
+      present = try await blocking.run { try ChartIdentity.read(path) }
+    } catch {
+      throw ProvisionFailure(.chartInvalid, "\(error)")
+    }
+    if let chart, chart != present {
+      throw ProvisionFailure(.chartOutdated, "it runs \(chart), the platform has \(present)")
+    }
   }
 
   private func operatorValues() async throws(ProvisionFailure) -> JSONObject {

@@ -21,6 +21,7 @@ package enum FailureCode: String, CaseIterable, Sendable {
   case chartInvalid = "CHART_INVALID"
   case fieldImmutable = "FIELD_IMMUTABLE"
   case releaseGone = "RELEASE_GONE"
+  case chartOutdated = "CHART_OUTDATED"
   // Pods.
   case imageNameInvalid = "IMAGE_NAME_INVALID"
   case imagePullFailed = "IMAGE_PULL_FAILED"
@@ -111,7 +112,7 @@ extension FailureCode {
       clusterTraits
     case .helmUnavailable, .helmFailed, .helmCrashed, .releaseLocked, .releaseTooLarge,
       .chartInvalid,
-      .fieldImmutable, .releaseGone:
+      .fieldImmutable, .releaseGone, .chartOutdated:
       helmTraits
     case .imageNameInvalid, .imagePullFailed, .containerConfigInvalid, .crashLoop, .outOfMemory,
       .volumePending, .unschedulable, .rolloutTimedOut:
@@ -184,6 +185,9 @@ extension FailureCode {
       Self.lasting(
         "a field of a running object cannot be changed",
         "an operator must replace the object that is named here")
+    case .chartOutdated:
+      Self.lasting(
+        "the store runs another chart than the platform's present one", "upgrade the store first")
     case .releaseGone:
       Self.lasting(
         "Helm keeps no record of the release that the store was to go back to",

@@ -50,16 +50,19 @@ package struct StoreCondition: Equatable, Sendable {
   /// What is so once one has not succeeded; it leaves what it does not name as it was.
   ///
   /// - Parameters:
-  ///   - problem: why; of a cancelled one, that somebody asked for it.
+  ///   - problem: why; nil: somebody had it stopped.
+  ///   - hasActed: what runs may be changed.
   ///   - release: the number of the one that the store goes back to by itself; nil where it does not.
   package static func unsuccessful(
-    _ kind: OperationKind, isCancelled: Bool, _ problem: StoreProblem, backTo release: Int?
-  ) -> StoreCondition {
+    _ kind: OperationKind, _ problem: StoreProblem?, hasActed: Bool, backTo release: Int?
+  ) -> [StoreCondition] {
     let name = kind.rawValue.prefix(1).uppercased() + kind.rawValue.dropFirst()
-    let outcome = isCancelled ? "Cancelled" : "Failed"
+    let reason = name + (problem == nil ? "Cancelled" : "Failed")
+    let words = problem.map { "\(kind.noun) failed: \($0.message)" } ?? "\(kind.noun) cancelled"
     let back = release.map { "; the store goes back to release \($0)" } ?? ""
-    return StoreCondition(
-      .released, false, name + outcome,
-      "\(kind.noun) \(outcome.lowercased()): \(problem.message)\(back)")
+    let released = StoreCondition(.released, false, reason, words + back)
+    // Its pods were asked for: it is as any store whose pods do not come.
+    let hasPods = kind == .resume && hasActed
+    return hasPods ? [released, StoreCondition(.suspended, false, reason)] : [released]
   }
 }

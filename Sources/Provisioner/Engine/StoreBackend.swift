@@ -10,8 +10,11 @@ package struct StoreSite: Equatable, Sendable {
   package let parameters: StoreParameters
   /// Whether nothing of it is to run.
   package let isSuspended: Bool
-  /// Helm's record of the release that it goes back to; nil where there is none.
+  /// Helm's record of the release that it is brought back to, else of the one that it runs; nil where
+  /// there is none.
   package let helmRevision: Int?
+  /// The chart of that release.
+  package let chart: String?
   /// The token of the lease under which the call is made.
   package let fence: Int64
   /// When this operation first asked for the release, whoever held it then, in seconds since 1970; nil
@@ -21,7 +24,7 @@ package struct StoreSite: Equatable, Sendable {
   package init(
     store: String, tenant: String, name: String, engine: StoreEngine, cluster: String,
     namespace: String, host: String, parameters: StoreParameters, isSuspended: Bool = false,
-    helmRevision: Int? = nil, fence: Int64, releasedAt: Int64? = nil
+    helmRevision: Int? = nil, chart: String? = nil, fence: Int64, releasedAt: Int64? = nil
   ) {
     self.store = store
     self.tenant = tenant
@@ -33,6 +36,7 @@ package struct StoreSite: Equatable, Sendable {
     self.parameters = parameters
     self.isSuspended = isSuspended
     self.helmRevision = helmRevision
+    self.chart = chart
     self.fence = fence
     self.releasedAt = releasedAt
   }
@@ -86,7 +90,8 @@ package protocol StoreBackend: AnyObject {
   func ensureNamespace(_ site: StoreSite) async throws(ProvisionFailure)
   /// Has the store's credentials generated if absent, and applies them as its Kubernetes Secret.
   func applyCredentials(_ site: StoreSite) async throws(ProvisionFailure)
-  /// Installs the chart or brings the release up to date; does not wait for pods.
+  /// Installs the chart or brings the release up to date; does not wait for pods. What is to be
+  /// suspended is so with the chart that it runs: throws `.chartOutdated` where that is not to be had.
   @discardableResult
   func installRelease(_ site: StoreSite) async throws(ProvisionFailure) -> InstalledRelease
   /// Where the pods are: at once when that differs from `previous` (nil at first), else when it
@@ -133,7 +138,7 @@ extension StoreSite {
       store: store.id, tenant: store.tenant, name: store.name, engine: store.engine,
       cluster: store.cluster, namespace: store.namespace, host: store.host,
       parameters: task.operation.aim.parameters ?? store.parameters,
-      isSuspended: claim.kind == .suspend, helmRevision: task.helmRevision, fence: claim.fence,
-      releasedAt: releasedAt)
+      isSuspended: claim.kind == .suspend, helmRevision: task.release?.helmRevision,
+      chart: task.release?.chart, fence: claim.fence, releasedAt: releasedAt)
   }
 }

@@ -43,7 +43,7 @@ extension RPCError {
       case .requestKeyReused:
         .about(
           type, name, .alreadyExists, reason: "REQUEST_ID_REUSED",
-          "the request id was used for another store; give each request an id of its own")
+          "the request id was used for another request; give each request an id of its own")
       case .wrongState(let state, let reason):
         .about(
           type, name, .failedPrecondition, reason: "WRONG_STATE",
@@ -53,7 +53,8 @@ extension RPCError {
         .about(
           type, name, .failedPrecondition, reason: "OPERATION_UNDER_WAY",
           "the \(type) '\(name)' is busy with operation \(operation) (\(kind.rawValue)); wait for "
-            + "its end, or cancel it", metadata: ["operation": operation.description])
+            + "its end" + (kind.isCancellable ? ", or cancel it" : ""),
+          metadata: ["operation": operation.description])
       case .notCancellable(let reason):
         .about(
           type, name, .failedPrecondition, reason: "NOT_CANCELLABLE",

@@ -19,8 +19,8 @@ package struct Claim: Equatable, Sendable {
 package struct OperationTask: Sendable {
   package let store: StoreRecord
   package let operation: OperationRecord
-  /// Helm's record of the release that the store goes back to; nil where there is none.
-  package let helmRevision: Int?
+  /// The release that the store is brought back to, else the one that it runs.
+  package let release: StoreReleaseRecord?
 }
 
 /// How an operation ends.
@@ -58,11 +58,11 @@ package final class OperationLedger {
     _ count: Int, for holder: String, lease: Duration, within limits: OperationLimits = .init()
   ) async throws(PostgresError) -> [Claim] {
     let rows = try await worker.query(
-      scope: .worker, "SELECT * FROM claim_operations($1, $2, $3, $4, $5, $6)",
+      scope: .worker, "SELECT * FROM claim_operations($1, $2, $3, $4, $5, $6, $7)",
       [
         .text(holder), .text(String(min(count, OperationLedger.claimsMax))), .text(lease.interval),
         .text(String(limits.perTenant)), .text(String(limits.perCluster)),
-        .text(String(limits.overall)),
+        .text(String(limits.overall)), .textArray(OperationKind.allCases.map(\.rawValue)),
       ], deadline: .now() + OperationLedger.exchangeTimeout)
     var claims: [Claim] = []
     for row in rows {
@@ -118,16 +118,15 @@ package final class OperationLedger {
         throw StoreRefusal.leaseLost
       }
       guard claim.kind == .provision, store.state == .requested else {
-        var target: StoreReleaseRecord?
-        if let number = operation.aim.release {
-          target = try await StoreReleases.find(number, of: store.id, in: transaction)
+        var release: StoreReleaseRecord?
+        if let number = operation.aim.release ?? store.release {
+          release = try await StoreReleases.find(number, of: store.id, in: transaction)
         }
-        return OperationTask(
-          store: store, operation: operation, helmRevision: target?.helmRevision)
+        return OperationTask(store: store, operation: operation, release: release)
       }
       let started = try await StoreTransitions.apply(
         .start, to: store, origin: .engine(operation.request), in: transaction)
-      return OperationTask(store: started, operation: operation, helmRevision: nil)
+      return OperationTask(store: started, operation: operation, release: nil)
     }
   }
 
@@ -245,10 +244,10 @@ package final class OperationLedger {
     if operation.kind == .provision {
       moved = try await provisioned(store, outcome, operation, in: transaction)
     } else {
-      try await StoreOutcomes.unsuccessful(
-        operation, outcome, on: store, isToBeDeleted: deletion != nil, in: transaction)
       try await OutboxWriter().append(
         StoreEventMessage.ended(operation, on: store), in: transaction)
+      try await StoreOutcomes.unsuccessful(
+        operation, outcome, on: store, isToBeDeleted: deletion != nil, in: transaction)
     }
     if let deletion {
       try await StoreTransitions.apply(

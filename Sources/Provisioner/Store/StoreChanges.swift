@@ -19,10 +19,22 @@ package enum StoreChange: Sendable {
     case .resume: .resume
     }
   }
+
+  /// Whether `operation`, which was asked for with the same key, can have been asked for by this.
+  func isAnswered(by operation: OperationRecord) -> Bool {
+    switch self {
+    case .upgrade(let patch):
+      let values = operation.aim.parameters?.values ?? JSONObject()
+      return JSON.object(values.merging(patch: patch)) == .object(values)
+    case .rollback(let release): return release == nil || release == operation.aim.release
+    case .suspend, .resume: return true
+    }
+  }
 }
 
 extension StoreCatalog {
-  /// Begins work on a ready store. Asked again while it goes on, it gives the operation that is at it.
+  /// Begins work on a ready store. Asked again without a key while it goes on, it gives the operation
+  /// that is at it.
   ///
   /// - Parameters:
   ///   - version: the one that the caller knows; nil for any.
@@ -40,6 +52,7 @@ extension StoreCatalog {
       if let before = try await OperationRows.asked(
         change.kind, under: key, of: store.id, in: transaction)
       {
+        guard change.isAnswered(by: before) else { throw StoreRefusal.requestKeyReused }
         return before
       }
       guard store.state == .ready else {
@@ -48,10 +61,9 @@ extension StoreCatalog {
       if let alive = try await OperationRows.find(store.operation, in: transaction),
         !alive.state.isDone
       {
-        let aim = try await Self.aim(of: change, on: store, in: transaction)
-        guard alive.kind == change.kind, alive.aim == aim, !alive.isCancelRequested else {
-          throw StoreRefusal.busy(alive.kind, alive.id)
-        }
+        guard alive.kind == change.kind, key == nil, !alive.isCancelRequested,
+          try await Self.aim(of: change, on: store, in: transaction) == alive.aim
+        else { throw StoreRefusal.busy(alive.kind, alive.id) }
         return alive
       }
       if let version, version != store.version { throw StoreRefusal.etagMismatch }
@@ -85,7 +97,10 @@ extension StoreCatalog {
           store.state, "there is no release on record to resume it from; upgrade it first")
       }
     case .resume:
-      if !store.isSuspended { throw .wrongState(store.state, "it is not suspended") }
+      // What failed to come back may be asked again.
+      if !store.isSuspended, store.isReleased {
+        throw .wrongState(store.state, "it is not suspended")
+      }
     }
   }
 

@@ -33,7 +33,7 @@ enum StoreEventMessage {
     return message
   }
 
-  /// Somebody asks for an operation to be stopped; what comes of it is told by a transition.
+  /// Somebody asks for an operation to be stopped; what comes of it is told when it has ended.
   static func cancellation(
     of operation: OperationRecord, on store: StoreRecord, _ origin: ChangeOrigin
   ) -> AuditV1.Event {

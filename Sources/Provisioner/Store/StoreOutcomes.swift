@@ -10,19 +10,17 @@ enum StoreOutcomes {
     _ operation: OperationRecord, on store: StoreRecord, in transaction: PostgresTransaction
   ) async throws {
     let (release, parameters) = try await released(operation, on: store, in: transaction)
-    let isSuspended =
-      switch operation.kind {
-      case .suspend: true
-      case .provision, .resume: false
-      default: store.isSuspended
-      }
     let conditions = StoreCondition.succeeded(
       operation.kind, release: release, isRemedy: operation.aim.remedies != nil)
     try await update(
       store, operation, conditions, "parameters = $5, release = $6, suspended = $7",
       [
-        .jsonb(parameters.stored), .int8(release.map(Int64.init)), .bool(isSuspended),
+        .jsonb(parameters.stored), .int8(release.map(Int64.init)),
+        .bool(operation.kind == .suspend),
       ], in: transaction)
+    if let installed = operation.installed {
+      try await StoreReleases.prune(store.id, keeping: release, installed, in: transaction)
+    }
   }
 
   /// The number and the parameters of the release that the store runs after `operation`.
@@ -54,24 +52,21 @@ enum StoreOutcomes {
     _ operation: OperationRecord, _ outcome: OperationOutcome, on store: StoreRecord,
     isToBeDeleted: Bool, in transaction: PostgresTransaction
   ) async throws {
-    let problem: StoreProblem
-    let isCancelled: Bool
-    switch outcome {
-    case .succeeded: return
-    case .failed(let reason): (problem, isCancelled) = (reason, false)
-    case .cancelled(let reason): (problem, isCancelled) = (reason, true)
-    }
+    if outcome == .succeeded { return }
     let hasActed = operation.steps.contains { $0.step.makesRevision && $0.attempts > 0 }
     let isUndone = operation.kind.isUndone && hasActed && !isToBeDeleted
-    let condition = StoreCondition.unsuccessful(
-      operation.kind, isCancelled: isCancelled, problem, backTo: isUndone ? store.release : nil)
+    let conditions = StoreCondition.unsuccessful(
+      operation.kind, outcome.failure, hasActed: hasActed,
+      backTo: isUndone ? store.release : nil)
+    let isSuspended = store.isSuspended && !(operation.kind == .resume && hasActed)
     guard isUndone, let release = store.release else {
-      return try await update(store, operation, [condition], in: transaction)
+      return try await update(
+        store, operation, conditions, "suspended = $5", [.bool(isSuspended)], in: transaction)
     }
     let remedy = try await OperationRows.insert(
       .rollback, of: store.id, tenant: store.tenant, for: operation.request,
       OperationAim(release: release, remedies: operation.id), in: transaction)
-    try await update(store, remedy, [condition], in: transaction)
+    try await update(store, remedy, conditions, in: transaction)
     let event = StoreEventMessage.began(remedy, on: store, .engine(operation.request))
     try await OutboxWriter().append(event, in: transaction)
   }

@@ -27,6 +27,10 @@ package struct StoreRecord: Equatable, Sendable {
   package let release: Int?
   package let isSuspended: Bool
   package let conditions: [StoreConditionRecord]
+  /// Whether it runs as was last asked for, as far as is known.
+  var isReleased: Bool {
+    conditions.first { $0.condition.kind == .released }?.condition.isTrue ?? true
+  }
 
   static let columns = """
     id, tenant, name, engine, cluster, namespace, host, parameters, state, revision, version,

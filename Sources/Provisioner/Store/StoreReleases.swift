@@ -26,9 +26,11 @@ package struct StoreReleaseRecord: Equatable, Sendable {
 
 /// The releases that stores can go back to.
 package enum StoreReleases {
-  /// Kept of each store. Helm keeps more of its own records (`HelmReleases.revisionsMax`): every
-  /// suspension makes one as well.
+  /// Kept of each store.
   package static let countMax = 10
+  /// Records that Helm keeps of each store: suspensions and what failed leave some too. A release whose
+  /// record is gone goes as well.
+  package static let revisionsMax = 25
 
   /// The releases of a store, the newest first.
   static func all(
@@ -52,7 +54,7 @@ package enum StoreReleases {
     return try StoreReleaseRecord(row)
   }
 
-  /// Adds what an operation has made; its number. The oldest above `countMax` is forgotten.
+  /// Adds what an operation has made; its number.
   static func add(
     _ installed: InstalledRelease, _ parameters: StoreParameters, by operation: PostgresUUID,
     to store: StoreRecord, in transaction: PostgresTransaction
@@ -69,11 +71,30 @@ package enum StoreReleases {
         .text(store.id), .text(store.tenant), .text(installed.chart), .jsonb(parameters.stored),
         .int8(Int64(installed.revision)), .uuid(operation),
       ])
-    let number: Int = try rows[0].decode(0)
+    return try rows[0].decode(0)
+  }
+
+  /// Forgets what a store cannot go back to any more, after Helm has made a further record.
+  static func prune(
+    _ store: String, keeping current: Int?, _ installed: InstalledRelease,
+    in transaction: PostgresTransaction
+  ) async throws(PostgresError) {
     try await transaction.query(
-      "DELETE FROM store_releases WHERE store = $1 AND number <= $2",
-      [.text(store.id), .int8(Int64(number - countMax))])
-    return number
+      """
+      DELETE FROM store_releases WHERE store = $1 AND number <> $2
+        AND (number <= $2 - $3::int OR helm_revision <= $4)
+      """,
+      [
+        .text(store), .int8(Int64(current ?? 0)), .text(String(countMax)),
+        .int8(Int64(installed.revision - revisionsMax)),
+      ])
+  }
+
+  /// The store goes, and all that it could go back to.
+  static func forget(
+    _ store: String, in transaction: PostgresTransaction
+  ) async throws(PostgresError) {
+    try await transaction.query("DELETE FROM store_releases WHERE store = $1", [.text(store)])
   }
 
   /// A release was made anew: Helm has a later record of it.

@@ -60,12 +60,16 @@ enum StoreTransitions {
         error_code = $5, error_message = $6, error_retryable = $7, error_user_fault = $8,
         updated_at = clock_timestamp(),
         ready_at = CASE WHEN $3 = 'ready' THEN clock_timestamp() ELSE ready_at END,
-        deleted_at = CASE WHEN $3 = 'deleted' THEN clock_timestamp() END
+        deleted_at = CASE WHEN $3 = 'deleted' THEN clock_timestamp() END,
+        release = CASE WHEN $3 <> 'deleting' THEN release END,
+        suspended = suspended AND $3 <> 'deleting',
+        conditions = CASE WHEN $3 = 'deleting' THEN '[]' ELSE conditions END
       WHERE id = $1 AND state = $2
       RETURNING \(StoreRecord.columns)
       """, parameters)
     guard let row = rows.first else { throw StoreRefusal.stale }
     let changed = try StoreRecord(row)
+    if event == .delete { try await StoreReleases.forget(store.id, in: transaction) }
     try await record(changed, from: store.state, event, origin, in: transaction)
     return changed
   }

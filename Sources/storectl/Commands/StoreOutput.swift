@@ -82,17 +82,26 @@ extension OperationProgress {
     var lines = ["\(kind) of \(store) \(state)" + (step.map { " at the step \($0)" } ?? "")]
     if let error { lines.append("  " + error.text) }
     if state == "failed" {
-      // A store whose deletion failed can only be deleted.
-      let verb = kind == "provision" ? "retry" : kind
       lines.append(
         (error?.isRetryable == false && kind != "delete"
           ? "Correct the cause, then: " : "Try again: ")
-          + "storectl stores \(verb) \(store) --wait")
+          + "storectl stores \(nextCommand(for: store)) --wait")
     }
-    if kind == "upgrade" || kind == "suspend" {
-      lines.append("The store goes back to its release: storectl stores get \(store)")
+    let hasActed = steps.contains { $0.name == "release" && $0.attempts > 0 }
+    if hasActed, kind == "upgrade" || kind == "suspend" {
+      lines.append("The store goes back to its release first: storectl stores get \(store)")
     }
     lines.append("operation \(id)")
     throw CommandFailure(.failed, lines.map(\.printable).joined(separator: "\n"))
+  }
+
+  private func nextCommand(for store: String) -> String {
+    switch kind {
+    case "provision": "retry \(store)"
+    case "rollback": "rollback \(store) --to \(release)"
+    case "upgrade": "upgrade \(store) [--set as before]"
+    // A store whose deletion failed can only be deleted.
+    default: "\(kind) \(store)"
+    }
   }
 }

@@ -50,6 +50,8 @@ struct OperationProgress: Equatable, Sendable {
   let steps: [StepProgress]
   let error: OperationError?
   let percent: Int64
+  /// Of a rollback: what it goes back to.
+  let release: Int64
 
   init(_ document: JSON) {
     id = document["id"].text
@@ -60,6 +62,7 @@ struct OperationProgress: Equatable, Sendable {
     steps = (document["steps"].array ?? []).map { StepProgress($0) }
     error = OperationError(document["error"])
     percent = document["progressPercent"].integer
+    release = document["release"].integer
   }
 
   /// The step that is under way, or that waits for its next attempt.

@@ -10,6 +10,8 @@ import Reactor
 /// is to delete the pod by hand.
 enum StuckPods {
   private static let timeout = Duration.seconds(20)
+  /// From a pod's creation to its first conditions, which the kubelet or the scheduler sets.
+  private static let startSeconds: Int64 = 5
 
   /// - Parameters: what the shared watches know of one store.
   static func remove(
@@ -28,7 +30,9 @@ enum StuckPods {
 
   static func isStuck(_ pod: KubernetesObject, _ workloads: [KubernetesObject]) -> Bool {
     let owners = Set((pod["metadata", "ownerReferences"]?.array ?? []).map { $0["uid"]?.string })
-    guard !pod.isBeingDeleted, !PodView(pod).isReady,
+    guard !pod.isBeingDeleted, let ready = pod.condition("Ready"), ready.isFalse,
+      // Since it was there: one that was ready once may be so again, and has its turn.
+      let since = ready.changedAt, let createdAt = pod.createdAt, since - createdAt <= startSeconds,
       let revision = pod["metadata", "labels", "controller-revision-hash"]?.string,
       let owner = workloads.first(where: { $0.kind == "StatefulSet" && owners.contains($0.uid) }),
       WorkloadView(owner).isObserved,

@@ -11,16 +11,14 @@ import Reactor
 final class HelmReleases {
   /// Of every store's release: each has a namespace of its own.
   static let name = "store"
-  /// Records that Helm keeps of each release. Above what stores can go back to
-  /// (`StoreReleases.countMax`): suspensions and what failed leave records too.
-  static let revisionsMax: Int32 = 25
   /// Below the steps' own limit, so that Helm's reason comes first.
   static let timeout = Duration.seconds(170)
   private static let lookTimeout = Duration.seconds(20)
-  /// Releases that a dead worker left behind, by the label of Helm's records.
-  private static let unfinished =
-    "owner=helm,name=\(name),status in "
-    + "(pending-install,pending-upgrade,pending-rollback,uninstalling)"
+  /// The records of an action that a dead worker left behind. Helm refuses an upgrade after any of
+  /// them. A rollback takes the last one for what there is, and removes what is in that alone: only one
+  /// of a rollback, which has the objects of an earlier one, may go before.
+  private static let unfinished = "pending-install,pending-upgrade,pending-rollback,uninstalling"
+  private static let unfinishedRollback = "pending-rollback"
 
   private let supervisor: HelmWorkerSupervisor
   private let kubernetes: KubernetesClient
@@ -47,10 +45,10 @@ final class HelmReleases {
     let request = HelmWorkerV1.UpgradeRequest(
       release: reference(site), chartPath: chart,
       valuesJSON: JSON.object(values).serialized(), timeout: Self.duration, install: true,
-      takeOver: true, historyMax: Self.revisionsMax)
+      takeOver: true, historyMax: Int32(StoreReleases.revisionsMax))
     return try await call(site) { client in
       // Each time it is made: the one before may have ended with its worker.
-      try await self.releaseLock(site)
+      try await self.removeRecords(of: site, Self.unfinished)
       return InstalledRelease(try await client.upgrade(request, options: Self.options))
     }
   }
@@ -61,9 +59,10 @@ final class HelmReleases {
   ) async throws(ProvisionFailure) -> InstalledRelease {
     await supervisor.abandon(site.store)
     let request = HelmWorkerV1.RollbackRequest(
-      release: reference(site), revision: Int32(clamping: revision), timeout: Self.duration)
+      release: reference(site), revision: Int32(clamping: revision), timeout: Self.duration,
+      historyMax: Int32(StoreReleases.revisionsMax))
     return try await call(site) { client in
-      try await self.releaseLock(site)
+      try await self.removeRecords(of: site, Self.unfinishedRollback)
       return InstalledRelease(try await client.rollback(request, options: Self.options))
     }
   }
@@ -79,11 +78,14 @@ final class HelmReleases {
   /// Helm refuses a release that somebody else works on, as its record says. With the store's lease
   /// held there is nobody: the record is a dead worker's, and goes. What it had made stays, and is
   /// taken into the next release by its labels.
-  private func releaseLock(_ site: StoreSite) async throws(ProvisionFailure) {
+  private func removeRecords(
+    of site: StoreSite, _ statuses: String
+  ) async throws(ProvisionFailure) {
+    let selector = "owner=helm,name=\(Self.name),status in (\(statuses))"
     let deadline = Instant.now() + Self.lookTimeout
     do throws(KubernetesError) {
       let records = try await kubernetes.listAll(
-        .secrets, ObjectSelection(namespace: site.namespace, labelSelector: Self.unfinished),
+        .secrets, ObjectSelection(namespace: site.namespace, labelSelector: selector),
         deadline: deadline)
       for record in records.objects {
         do throws(KubernetesError) {

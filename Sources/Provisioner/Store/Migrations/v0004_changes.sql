@@ -47,8 +47,69 @@ AS $$
         AND earlier.state IN ('pending', 'running')))
 $$;
 
+-- As claim_operations of six arguments, of work that the claimer knows: one of the version before
+-- can make nothing of the kinds above, and would lose all that it claimed with them.
+CREATE FUNCTION claim_operations(
+    claimer text, wanted int, lease interval, tenant_max int, cluster_max int, overall_max int,
+    kinds text[])
+  RETURNS TABLE (
+    claimed uuid, claimed_tenant text, claimed_store text, claimed_kind text, token bigint,
+    was_interrupted boolean)
+  LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT
+AS $$
+  -- One after another: two at once would both take the last place.
+  SELECT pg_advisory_xact_lock(hashtextextended('storeplane-claims', 0));
+
+  WITH busy AS (
+    SELECT o.tenant, s.cluster FROM operations o JOIN stores s ON s.id = o.store
+    WHERE o.state = 'running' AND o.lease_expires_at > clock_timestamp()
+  ), busy_tenants AS (
+    SELECT tenant, count(*) AS running FROM busy GROUP BY tenant
+  ), busy_clusters AS (
+    SELECT cluster, count(*) AS running FROM busy GROUP BY cluster
+  ), waiting AS (
+    SELECT o.id, s.cluster, o.available_at, coalesce(b.running, 0) + row_number() OVER (
+        PARTITION BY o.tenant ORDER BY o.available_at, o.created_at, o.id) AS turn
+    FROM operations o JOIN stores s ON s.id = o.store LEFT JOIN busy_tenants b ON b.tenant = o.tenant
+    WHERE o.state IN ('pending', 'running') AND o.kind = ANY (kinds) AND is_claimable(o)
+  ), placed AS (
+    SELECT w.*, coalesce(b.running, 0) + row_number() OVER (
+        PARTITION BY w.cluster ORDER BY w.turn, w.available_at, w.id) AS place
+    FROM waiting w LEFT JOIN busy_clusters b ON b.cluster = w.cluster
+    WHERE w.turn <= tenant_max
+  ), chosen AS (
+    SELECT o.id, o.lease_expires_at IS NOT NULL AS was_interrupted
+    FROM operations o JOIN placed p ON p.id = o.id
+    WHERE p.place <= cluster_max AND is_claimable(o)
+    ORDER BY p.turn, p.available_at, o.id
+    LIMIT greatest(0, least(wanted, overall_max - (SELECT count(*) FROM busy)))
+    FOR UPDATE OF o SKIP LOCKED
+  )
+  UPDATE operations o
+  SET state = 'running', holder = claimer, fence = nextval('fencing_tokens'),
+    lease_expires_at = clock_timestamp() + lease,
+    started_at = coalesce(o.started_at, clock_timestamp()), updated_at = clock_timestamp(),
+    revision = o.revision + 1
+  FROM chosen WHERE o.id = chosen.id
+  RETURNING o.id, o.tenant, o.store, o.kind, o.fence, chosen.was_interrupted
+$$;
+
+CREATE OR REPLACE FUNCTION claim_operations(
+    claimer text, wanted int, lease interval, tenant_max int, cluster_max int, overall_max int)
+  RETURNS TABLE (
+    claimed uuid, claimed_tenant text, claimed_store text, claimed_kind text, token bigint,
+    was_interrupted boolean)
+  LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT
+AS $$
+  SELECT * FROM claim_operations(
+    claimer, wanted, lease, tenant_max, cluster_max, overall_max, ARRAY['provision', 'delete'])
+$$;
+
 DO $do$
 BEGIN
+  EXECUTE format(
+    'GRANT EXECUTE ON FUNCTION claim_operations(text, int, interval, int, int, int, text[]) TO %I',
+    current_schema() || '_worker');
   EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON store_releases TO %I', current_schema() || '_app');
 END

@@ -638,7 +638,7 @@ const ProtobufCMessageDescriptor storeplane__helmworker__v1__uninstall_response_
   (ProtobufCMessageInit) storeplane__helmworker__v1__uninstall_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor storeplane__helmworker__v1__rollback_request__field_descriptors[3] =
+static const ProtobufCFieldDescriptor storeplane__helmworker__v1__rollback_request__field_descriptors[4] =
 {
   {
     "release",
@@ -676,8 +676,21 @@ static const ProtobufCFieldDescriptor storeplane__helmworker__v1__rollback_reque
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "history_max",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Helmworker__V1__RollbackRequest, history_max),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned storeplane__helmworker__v1__rollback_request__field_indices_by_name[] = {
+  3,   /* field[3] = history_max */
   0,   /* field[0] = release */
   1,   /* field[1] = revision */
   2,   /* field[2] = timeout */
@@ -685,7 +698,7 @@ static const unsigned storeplane__helmworker__v1__rollback_request__field_indice
 static const ProtobufCIntRange storeplane__helmworker__v1__rollback_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor storeplane__helmworker__v1__rollback_request__descriptor =
 {
@@ -695,7 +708,7 @@ const ProtobufCMessageDescriptor storeplane__helmworker__v1__rollback_request__d
   "Storeplane__Helmworker__V1__RollbackRequest",
   "storeplane.helmworker.v1",
   sizeof(Storeplane__Helmworker__V1__RollbackRequest),
-  3,
+  4,
   storeplane__helmworker__v1__rollback_request__field_descriptors,
   storeplane__helmworker__v1__rollback_request__field_indices_by_name,
   1,  storeplane__helmworker__v1__rollback_request__number_ranges,

@@ -136,10 +136,11 @@ struct  Storeplane__Helmworker__V1__RollbackRequest
   Storeplane__Helmworker__V1__ReleaseReference *release;
   int32_t revision;
   Google__Protobuf__Duration *timeout;
+  int32_t history_max;
 };
 #define STOREPLANE__HELMWORKER__V1__ROLLBACK_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&storeplane__helmworker__v1__rollback_request__descriptor) \
-    , NULL, 0, NULL }
+    , NULL, 0, NULL, 0 }
 
 
 struct  Storeplane__Helmworker__V1__GetReleaseRequest
