@@ -57,7 +57,7 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
   private var delegate: (any ConnectionDelegate)?
   private var leftover: [UInt8] = []
   private var interest: Readiness = []
-  private var readsPaused = false
+  package private(set) var isReadingPaused = false
   private var flushAsked = false
   private var closesWhenFlushed = false
   private var linger: Duration?
@@ -147,13 +147,13 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
 
   /// Leaves the peer's bytes in the kernel until `resumeReading`.
   package func pauseReading() {
-    readsPaused = true
+    isReadingPaused = true
     updateInterest()
   }
 
   package func resumeReading() {
-    if !readsPaused { return }
-    readsPaused = false
+    if !isReadingPaused { return }
+    isReadingPaused = false
     updateInterest()
     // The TLS session may hold bytes that no readiness tells of.
     if tls != nil, state == .open { readAgainNextTurn() }
@@ -228,7 +228,7 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
     delegate?.connectionReady(self)
     // The peer may have sent its first bytes together with the end of the handshake, and the TLS
     // session holds them where no readiness tells of them.
-    if state == .open, tls != nil, !readsPaused { readAvailable() }
+    if state == .open, tls != nil, !isReadingPaused { readAvailable() }
   }
 
   private func serve(_ readiness: Readiness) {
@@ -236,7 +236,7 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
       writeLeftover()
       if state == .open, !isBlocked { setNeedsFlush() }
     }
-    if state == .open, !readsPaused, !readiness.isDisjoint(with: [.readable, .closed]) {
+    if state == .open, !isReadingPaused, !readiness.isDisjoint(with: [.readable, .closed]) {
       readAvailable()
     } else if state == .open, readiness.contains(.hangUp) {
       end(.closedByPeer)
@@ -246,7 +246,7 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
   private func readAvailable() {
     do {
       let rounds = tls == nil ? Connection.roundsPerTurn : Connection.recordsPerTurn
-      for _ in 0..<rounds where state == .open && !readsPaused {
+      for _ in 0..<rounds where state == .open && !isReadingPaused {
         guard let count = try readOnce() else { return }
         if count == 0 { return end(.closedByPeer) }
         delegate?.connection(
@@ -254,7 +254,7 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
         if tls == nil, count < loop.readScratch.count { return }
       }
       // Others have their turn; TLS may hold decrypted bytes that no readiness tells of.
-      if tls != nil, state == .open, !readsPaused { readAgainNextTurn() }
+      if tls != nil, state == .open, !isReadingPaused { readAgainNextTurn() }
     } catch {
       end(.failed(error))
     }
@@ -289,7 +289,7 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
     flushAsked = false
     if readsAgain {
       readsAgain = false
-      if state == .open, !readsPaused { readAvailable() }
+      if state == .open, !isReadingPaused { readAvailable() }
     }
     guard state == .open, !isBlocked else { return }
     let output = loop.writeScratch
@@ -373,7 +373,7 @@ package final class Connection: ReadinessHandler, TurnEndHandler {
 
   private func updateInterest() {
     if state != .open { return }
-    var wanted: Readiness = readsPaused ? [] : .readable
+    var wanted: Readiness = isReadingPaused ? [] : .readable
     if isBlocked { wanted.insert(.writable) }
     setInterest(wanted)
   }

@@ -59,6 +59,8 @@ enum LimitArguments {
       "connection.handshake": \.connection.handshake,
       "connection.writeStall": \.connection.writeStall,
       "connectionIdle": \.connectionIdle,
+      "keepalive": \.keepalive,
+      "keepaliveTimeout": \.keepaliveTimeout,
       "http2.preface": \.http2.preface,
       "http2.headerBlock": \.http2.headerBlock,
     ]

@@ -109,10 +109,14 @@ import Testing
     Attack("dripping_reader", "connection.writeStall=1", is: "closed", after: 1),
     Attack("slow_sender", "unaryCall=1", is: "status 4", after: 1),
     Attack("endless_call", "streamingCall=1", is: "status 4", after: 1),
+    Attack("vanished", "keepalive=0.5", "keepaliveTimeout=0.5", is: "1 PING, closed", after: 1),
     Attack("half_open", "http2.preface=1", is: "closed", after: 1),
     Attack("partial_preface", "http2.preface=1", is: "closed", after: 1),
     Attack("preface_without_settings", "http2.preface=1", is: "closed", after: 1),
     Attack("idle", "connectionIdle=1", is: "goaway 0", after: 1),
+    // Without a call there is nothing to ask after.
+    Attack(
+      "idle", "connectionIdle=1", "keepalive=0.1", "keepaliveTimeout=0.1", is: "goaway 0", after: 1),
     Attack("zero_window", "unaryCall=1", is: "200 x reset 8", after: 1),
     Attack("exact_window", "streamingCall=0.5", "statusGrace=0.5", is: "reset 8", after: 1),
   ])
@@ -174,6 +178,7 @@ import Testing
   /// What looks like an attack and is none.
   @Test(arguments: [
     Attack("pings_with_calls", is: "answered"),
+    Attack("silent", "keepalive=0.1", is: "status 0"),
     Attack("forgotten_gaps", is: "status 0, no answer"),
     // Dropped unseen, at less than it costs to send it, and its window given back.
     Attack("stray_data", is: "status 0, status 0"),

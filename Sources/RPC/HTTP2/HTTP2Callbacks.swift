@@ -150,8 +150,6 @@ extension HTTP2Session {
     case NGHTTP2_SETTINGS.rawValue:
       if frame.hd.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) == 0 { delegate.receivedSettings() }
     case NGHTTP2_RST_STREAM.rawValue: traffic.receivedResets += 1
-    case NGHTTP2_PING.rawValue:
-      if frame.hd.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) != 0 { delegate.receivedPingAnswer() }
     case NGHTTP2_GOAWAY.rawValue:
       delegate.receivedGoaway(
         lastStream: frame.goaway.last_stream_id,

@@ -13,13 +13,16 @@ package protocol HTTP2ConnectionOwner: AnyObject {
   /// See `HTTP2SessionDelegate.received`.
   func received(_ fields: borrowing HeaderBlock)
   func receivedGoaway(lastStream: Int32, _ code: HTTP2ErrorCode)
-  func receivedPingAnswer()
+  /// A peer has let a `keepAlive` PING and this time pass without a word. The owner ends the connection.
+  func peerIsGone(_ connection: HTTP2Connection, after timeout: Duration)
   /// All streams have been closed before.
   func ended(_ connection: HTTP2Connection, _ end: ConnectionEnd)
 }
 
 extension HTTP2ConnectionOwner {
-  package func receivedPingAnswer() {}
+  package func peerIsGone(_ connection: HTTP2Connection, after timeout: Duration) {
+    connection.close(timedOut: "keepalive")
+  }
 }
 
 /// An HTTP/2 session on a connection of the reactor.
@@ -35,6 +38,7 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
   private var wait: (for: Wait, timer: LoopTimer)?
   /// Until the peer is read again.
   private var pause: LoopTimer?
+  private var keepalive: Keepalive?
 
   /// What the peer owes us and has a named time for.
   private enum Wait { case preface, headerBlock }
@@ -75,6 +79,9 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
 
   package func close() { connection.close() }
 
+  /// Gives up on a peer that kept us waiting for `what`.
+  package func close(timedOut what: String) { connection.close(timedOut: what) }
+
   /// Leaves what the peer sends in the kernel for a while.
   package func pauseReading(for duration: Duration) {
     if !connection.isOpen { return }
@@ -85,6 +92,18 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
       if established?.isOverfull == false { connection.resumeReading() }
     }
   }
+
+  /// From now on, while streams are open, the peer is sent a PING when nothing was read of it for
+  /// `interval`, and is gone when nothing has come `timeout` later.
+  package func keepAlive(every interval: Duration, timeout: Duration) {
+    keepalive?.end()
+    keepalive = Keepalive(of: self, every: interval, timeout: timeout)
+  }
+
+  /// Whether bytes of the peer wait to be read, or ours for it to read them, which has a time of its own.
+  var isHeldUp: Bool { connection.isReadingPaused || connection.isBlocked }
+
+  func peerIsGone(after timeout: Duration) { owner?.peerIsGone(self, after: timeout) }
 
   /// An owner calls this in its `deinit`: the connection may end later than that.
   package func disown() { owner = nil }
@@ -172,6 +191,7 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
 
   package func connectionEnded(_ connection: Connection, _ end: ConnectionEnd) {
     stopWaiting()
+    keepalive?.end()
     if let pause { loop.cancel(pause) }
     pause = nil
     established?.abandonStreams(.connectionLost)
@@ -196,8 +216,6 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
     isGreeted = true
     owner?.receivedSettings()
   }
-
-  package func receivedPingAnswer() { owner?.receivedPingAnswer() }
 
   package func sessionHasOutput() { connection.setNeedsFlush() }
 }

@@ -22,6 +22,7 @@ package final class HTTP2Session {
   var headersOverflowed = false
 
   var conduct: PeerConduct
+  /// The time of the last `receive`.
   var now: UInt64 = 0
   private var isReceiving = false
   var failure: HTTP2Error?

@@ -11,12 +11,6 @@ package protocol HTTP2SessionDelegate: AnyObject {
   func receivedGoaway(lastStream: Int32, _ code: HTTP2ErrorCode)
   /// The peer has said what it allows, which it may change later.
   func receivedSettings()
-  /// The peer has answered a `ping`.
-  func receivedPingAnswer()
   /// There is output to fetch with `send`.
   func sessionHasOutput()
-}
-
-extension HTTP2SessionDelegate {
-  package func receivedPingAnswer() {}
 }

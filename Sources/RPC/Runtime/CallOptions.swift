@@ -63,8 +63,8 @@ package struct ChannelConfiguration: Sendable {
   package var backoffMax: Duration = .seconds(10)
   /// The name is asked for again after a connection was lost or refused, at most this often.
   package var resolutionInterval: Duration = .seconds(1)
-  /// A connection with calls is pinged this often, and given up when no answer comes within
-  /// `keepaliveTimeout`; never when nil. Servers cut off who pings more often than they allow, by
+  /// A connection with calls of which nothing was read for so long is pinged, and given up when nothing
+  /// comes within `keepaliveTimeout`; never when nil. Servers cut off who pings more often than they allow, by
   /// default every five minutes.
   package var keepalive: Duration?
   package var keepaliveTimeout: Duration = .seconds(20)

@@ -109,39 +109,19 @@ final class ClientConnection: HTTP2ConnectionOwner {
     close()
   }
 
-  // MARK: Waits
-
-  private func wait(_ duration: Duration, _ action: @escaping (ClientConnection) -> Void) {
-    stopWaiting()
-    timer = channel.loop.schedule(at: Instant.now() + duration) { [weak self] in
-      guard let self else { return }
-      timer = nil
-      action(self)
-    }
-  }
-
   private func stopWaiting() {
     if let timer { channel.loop.cancel(timer) }
     timer = nil
-  }
-
-  private func scheduleKeepalive() {
-    guard let interval = channel.configuration.keepalive else { return }
-    wait(interval) { $0.keepAlive() }
-  }
-
-  private func keepAlive() {
-    guard let session = http2?.session, session.streamCount > 0 else { return scheduleKeepalive() }
-    session.ping()
-    let timeout = channel.configuration.keepaliveTimeout
-    wait(timeout) { $0.close(because: "no answer to a keepalive ping within \(timeout)") }
   }
 
   // MARK: HTTP2ConnectionOwner
 
   func ready(_ connection: HTTP2Connection) {
     let longest = channel.configuration.connection.handshake
-    wait(longest) { $0.close(because: "the server sent no SETTINGS within \(longest)") }
+    timer = channel.loop.schedule(after: longest) { [weak self] in
+      self?.timer = nil
+      self?.close(because: "the server sent no SETTINGS within \(longest)")
+    }
   }
 
   /// Only now is known how many streams the server takes: a call more would be refused.
@@ -149,7 +129,9 @@ final class ClientConnection: HTTP2ConnectionOwner {
     if readyAt != nil { return channel.roomMade() }
     readyAt = Instant.now()
     stopWaiting()
-    scheduleKeepalive()
+    if let interval = channel.configuration.keepalive {
+      http2?.keepAlive(every: interval, timeout: channel.configuration.keepaliveTimeout)
+    }
     watchHealth()
     endpoint.connected(self)
   }
@@ -165,7 +147,9 @@ final class ClientConnection: HTTP2ConnectionOwner {
     watch.begin()
   }
 
-  func receivedPingAnswer() { scheduleKeepalive() }
+  func peerIsGone(_ connection: HTTP2Connection, after timeout: Duration) {
+    close(because: "no answer to a keepalive ping within \(timeout)")
+  }
 
   func received(_ fields: borrowing HeaderBlock) {
     head.reset()

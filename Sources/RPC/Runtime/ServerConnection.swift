@@ -106,6 +106,7 @@ package final class ServerConnection: HTTP2ConnectionOwner {
     server.observer?.connectionOpened()
     if server.isDraining { connection.session?.shutdown() }
     lastUsed = loop.now
+    connection.keepAlive(every: server.limits.keepalive, timeout: server.limits.keepaliveTimeout)
     life.begin()
   }
 

@@ -43,6 +43,11 @@ package struct ServerLimits: Sendable {
   package var connectionAgeJitter = 0.1
   /// How long the calls of an old connection may still take: as long as any may.
   package var connectionAgeGrace: Duration = .seconds(3600)
+  /// A client with calls of which nothing was read for so long is sent a PING, and cut off when it says
+  /// nothing for `keepaliveTimeout` either: it went without a word, and its calls would be held until
+  /// their deadline.
+  package var keepalive: Duration = .seconds(60)
+  package var keepaliveTimeout: Duration = .seconds(20)
   /// A connection without a call for so long is closed.
   package var connectionIdle: Duration = .seconds(900)
   /// Between the two steps of a graceful end, longer than a round trip within a data centre: first the

@@ -66,6 +66,8 @@ class Attacker:
         self.unacknowledged = 1 if greets else 0
         self.acknowledges = acknowledges
         self.is_over = False
+        self.pings = 0
+        self.answers_pings = False
         if greets:
             self.send(PREFACE + SettingsFrame(0, settings=settings or {}).serialize())
 
@@ -136,6 +138,10 @@ class Attacker:
         elif kind == GOAWAY:
             code, words = int.from_bytes(payload[4:8], "big"), payload[8:].decode()
             self.goaway = f"goaway {code} {words}".strip()
+        elif kind == PING and not flags & 1:
+            self.pings += 1
+            if self.answers_pings:
+                self.send(frame(PING, 1, 0, payload))
         elif kind == SETTINGS and flags & 1:
             self.unacknowledged -= 1
         elif kind == SETTINGS:

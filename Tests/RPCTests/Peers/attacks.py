@@ -388,6 +388,24 @@ def case_endless_call(port):
     return attacker.timed(attacker.answer(1))
 
 
+def case_vanished(port):
+    # Not a word more once a call is open, as of a client whose network is gone.
+    attacker = Attacker(port)
+    attacker.send(attacker.head(1, CONVERSE))
+    words = attacker.ending()
+    return f"{attacker.pings} PING, {words}"
+
+
+def case_silent(port):
+    # Nothing but answers to PINGs for a while, with a call open.
+    attacker = Attacker(port)
+    attacker.answers_pings = True
+    attacker.send(attacker.head(1, CONVERSE))
+    attacker.wait(lambda: attacker.pings == 3)
+    attacker.send(frame(DATA, 1, 1, message(b"")))
+    return attacker.answer(1)
+
+
 def case_half_open(port):
     idle = [Attacker(port, greets=False, acknowledges=False) for _ in range(200)]
     return last(idle)
