@@ -188,6 +188,12 @@ class ClientCall: HTTP2StreamHandler {
   /// Ends the call from this side; the server is told to stop.
   func cancel() { end(.failure(RPCError(.cancelled, "the call was cancelled"))) }
 
+  /// The same for a task that was cancelled in the call, and what it throws.
+  func cancelled() -> RPCError {
+    cancel()
+    return failure ?? RPCError(.cancelled, "the call was cancelled")
+  }
+
   /// From any thread.
   func cancelFromAnywhere() {
     nonisolated(unsafe) let call = self

@@ -1,4 +1,5 @@
 import RPCCore
+import Reactor
 
 /// Messages on their way from the wire to one reader.
 ///
@@ -13,7 +14,9 @@ final class MessageQueue<Message: Sendable> {
   /// The largest queue whose memory is kept when it is empty, for the messages to come.
   private static var messagesKeptFor: Int { 64 }
   private var ending: Result<Void, RPCError>?
-  private var waiter: UnsafeContinuation<Message?, any Error>?
+  private var waiter: Resumption<Result<Message?, any Error>>?
+  /// Tells a reader from those before it.
+  private var waits = 0
 
   var taken: ((Int) -> Void)?
 
@@ -25,7 +28,7 @@ final class MessageQueue<Message: Sendable> {
   func push(_ message: Message, memoryBytes: Int, wasCompressed: Bool = false) {
     if let waiter = waiter.take() {
       lastWasCompressed = wasCompressed
-      waiter.resume(returning: message)
+      waiter.resume(.success(message))
       taken?(0)
     } else {
       messages.append((message, wasCompressed))
@@ -44,23 +47,30 @@ final class MessageQueue<Message: Sendable> {
     }
     guard let waiter = waiter.take() else { return }
     switch result {
-    case .success: waiter.resume(returning: nil)
-    case .failure(let error): waiter.resume(throwing: error)
+    case .success: waiter.resume(.success(nil))
+    case .failure(let error): waiter.resume(.failure(error))
     }
   }
 
-  /// The next message, nil at the end. One reader at a time.
-  func next() async throws -> Message? {
+  /// The next message, nil at the end. One reader at a time. Throws a `CancellationError` when its task is
+  /// cancelled while it waits; the message is then for the next reader.
+  func next(on reactor: Reactor) async throws -> Message? {
     if let settled { return try settle(settled) }
     precondition(waiter == nil, "a stream of messages has one reader at a time")
-    return try await withUnsafeThrowingContinuation { continuation in
+    waits += 1
+    let wait = waits
+    return try await suspended(on: reactor, onCancel: { self.cancel(wait) }) { resumption in
       // The task may have come here by way of the loop's queue, and a message before it.
-      if let settled {
-        continuation.resume(with: Result { try settle(settled) })
+      if let settled = self.settled {
+        resumption.resume(Result { try self.settle(settled) })
       } else {
-        waiter = continuation
+        self.waiter = resumption
       }
-    }
+    }.get()
+  }
+
+  private func cancel(_ wait: Int) {
+    if wait == waits { waiter.take()?.resume(.failure(CancellationError())) }
   }
 
   private enum Settled {

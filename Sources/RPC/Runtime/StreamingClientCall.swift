@@ -67,9 +67,14 @@ package final class ResponseStream<Message: Sendable> {
   /// The next message, nil when the call has ended well. Throws the call's `RPCError` otherwise, and
   /// cancels the call when the task is cancelled.
   package func next() async throws -> Message? {
-    let message = try await call.cancelling { try await call.responses.next() }
-    call.openWindow()
-    return message
+    if Task.isCancelled { call.cancel() }
+    do {
+      let message = try await call.responses.next(on: call.channel.reactor)
+      call.openWindow()
+      return message
+    } catch is CancellationError {
+      throw call.cancelled()
+    }
   }
 
   /// Whether the message that `next` returned last came compressed.
@@ -90,7 +95,14 @@ package struct RequestWriter<Message: ProtobufMessage> {
   package func write(_ message: Message, compressed: Bool = true) async throws {
     if let failure = gate.failure { throw failure }
     call.send(message.framed(compressed ? call.encoding : .identity))
-    try await call.cancelling { try await gate.waitForRoom { call.queuedBytes } }
+    if Task.isCancelled { call.cancel() }
+    if let failure = gate.failure { throw failure }
+    if call.queuedBytes <= OutputGate.highWaterBytes { return }
+    do {
+      try await gate.waitForRoom(on: call.channel.reactor) { call.queuedBytes }
+    } catch is CancellationError {
+      throw call.cancelled()
+    }
   }
 
   /// No more messages follow.

@@ -2,6 +2,7 @@ import HTTP2
 import Observability
 package import Protobuf
 import RPCCore
+import Reactor
 
 /// A call in which either side, or both, send any number of messages.
 final class StreamingServerCall<Request: ProtobufMessage, Response: ProtobufMessage>: ServerCall {
@@ -60,7 +61,8 @@ final class StreamingServerCall<Request: ProtobufMessage, Response: ProtobufMess
     try await RequestScope.$current.withValue(scope) {
       _ = isolation
       try await self.handler(
-        RequestReader(queue: self.requests), ResponseWriter(call: self), ServerContext(call: self))
+        RequestReader(queue: self.requests, reactor: self.connection.server.reactor),
+        ResponseWriter(call: self), ServerContext(call: self))
     }
   }
 
@@ -73,7 +75,7 @@ final class StreamingServerCall<Request: ProtobufMessage, Response: ProtobufMess
     responseBytes = stream.queuedBytes + framed.count
     try holdBytes()
     sentBytes += framed.count
-    try await gate.write(framed, to: stream)
+    try await gate.write(framed, to: stream, on: connection.server.reactor)
   }
 
   private func queueIsEmpty() {
@@ -92,10 +94,12 @@ final class StreamingServerCall<Request: ProtobufMessage, Response: ProtobufMess
 /// The messages of a client that streams.
 package struct RequestReader<Message: ProtobufMessage> {
   let queue: MessageQueue<Message>
+  let reactor: Reactor
 
   /// The next message, nil when the client has sent its last. Throws an `RPCError` when the call ends
-  /// before that. The client can send no more than a window ahead of it.
-  package func next() async throws -> Message? { try await queue.next() }
+  /// before that, a `CancellationError` when the task is cancelled that waits for it. The client can send
+  /// no more than a window ahead of it.
+  package func next() async throws -> Message? { try await queue.next(on: reactor) }
 }
 
 /// Sends the messages of a server that streams.
@@ -107,7 +111,7 @@ package struct ResponseWriter<Message: ProtobufMessage> {
   }
 
   /// Sends a message, and waits while the client does not read. Throws an `RPCError` when the call
-  /// has ended. One that is not `compressed` goes as it is in a call that compresses its responses.
+  /// has ended, a `CancellationError` when the task is cancelled while it waits. One that is not `compressed` goes as it is in a call that compresses its responses.
   package func write(_ message: Message, compressed: Bool = true) async throws {
     try await writeMessage(message, compressed)
   }
