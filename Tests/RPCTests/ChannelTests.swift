@@ -140,6 +140,18 @@ import Testing
     }
   }
 
+  @Test func aChannelThatIsDroppedLeavesNoConnection() async throws {
+    try await withReactor { reactor in
+      let echo = try EchoServer(reactor)
+      do {
+        let channel = Channel(reactor: reactor, address: echo.address)
+        _ = try await TestingV1.EchoServiceClient(channel: channel).echo(EchoServer.request("x"))
+        #expect(echo.server.connectionCount == 1)
+      }
+      while echo.server.connectionCount > 0 { await Task.yield() }
+    }
+  }
+
   private static func retrying(
     attempts: Int = 3, throttling: RetryThrottling? = nil
   ) -> ChannelConfiguration {

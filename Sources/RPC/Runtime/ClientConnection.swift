@@ -24,7 +24,13 @@ final class ClientConnection: HTTP2ConnectionOwner {
     self.endpoint = endpoint
   }
 
-  deinit { http2?.disown() }
+  /// The connection would outlive whoever has let go of the channel.
+  deinit {
+    guard let http2 else { return }
+    http2.disown()
+    nonisolated(unsafe) let connection = http2
+    http2.loop.execute { connection.close() }
+  }
 
   func start() throws {
     let configuration = channel.configuration
