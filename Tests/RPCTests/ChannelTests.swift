@@ -199,6 +199,9 @@ import Testing
       }
       #expect(error?.code == .unavailable)
       #expect(gatekeeper.calls == before + 1)
+      let unary = await rpcError { _ = try await echo.client.echo(large) }
+      #expect(unary?.code == .unavailable)
+      #expect(gatekeeper.calls == before + 2)
     }
   }
 

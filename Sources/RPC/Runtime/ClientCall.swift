@@ -134,6 +134,7 @@ class ClientCall: HTTP2StreamHandler {
     }
     attempts.made += 1
     request.replay(into: stream)
+    if requestIsTooLarge, hedging == nil { commit() }
     opening.take()?.resume()
     return stream
   }
