@@ -57,6 +57,8 @@ package struct ChannelConfiguration: Sendable {
   package var connectionsMax = 4
   /// Calls that may wait for a connection.
   package var waitingCalls = 1024
+  /// How long `pickFirst` waits for an address to answer before it tries the next one beside it.
+  package var connectionAttemptDelay: Duration = .milliseconds(250)
   /// Delay before connecting again: doubled with each failure up to `backoffMax`, ±20 %. A connection
   /// that lasted for `backoffMax`, or answered a call, was no failure.
   package var backoff: Duration = .milliseconds(100)

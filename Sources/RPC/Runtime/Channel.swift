@@ -35,6 +35,8 @@ package final class Channel {
   /// Calls that wait for a connection with room, the first to come first.
   private var waiting: [ClientCall] = []
   private var wakeUp: LoopTimer?
+  /// Until `pickFirst` tries the next address as well.
+  private var stagger: LoopTimer?
   private var isSeeking = false
 
   /// Why the last connection ended or could not be made.
@@ -69,6 +71,7 @@ package final class Channel {
     isClosed = true
     failWaiting(RPCError(.unavailable, "the channel is closed"), all: true)
     if let timer = wakeUp.take() { loop.cancel(timer) }
+    stopStagger()
     for endpoint in endpoints + retired { endpoint.close() }
   }
 
@@ -272,16 +275,33 @@ package final class Channel {
   }
 
   private func connectToFirst(_ isReady: Bool) {
-    if endpoints.contains(where: \.isConnecting) { return }
+    let isConnecting = endpoints.contains(where: \.isConnecting)
     if isReady {
+      if isConnecting { return }
       if let full = endpoints.first(where: \.isReady), full.mayConnect { full.connect() }
       return
     }
+    if isConnecting, stagger != nil { return }
     // An address that fails at once leaves it to the next.
     for endpoint in endpoints where endpoint.mayConnect {
       endpoint.connect()
-      if endpoint.isConnecting { return }
+      if endpoint.isConnecting { return startStagger() }
     }
+  }
+
+  /// An address that says nothing does not hold up those after it (RFC 8305, gRFC A61).
+  private func startStagger() {
+    stopStagger()
+    guard endpoints.contains(where: \.mayConnect) else { return }
+    stagger = loop.schedule(after: configuration.connectionAttemptDelay) { [weak self] in
+      guard let self else { return }
+      stagger = nil
+      if !waiting.isEmpty { seek() }
+    }
+  }
+
+  private func stopStagger() {
+    if let timer = stagger.take() { loop.cancel(timer) }
   }
 
   /// Looks again when the first delay is over, while there is a reason to.
@@ -344,6 +364,16 @@ package final class Channel {
     roomMade()
   }
 
+  /// `endpoint` has a further connection. Of those that `pickFirst` tries, the first that is reached is
+  /// taken.
+  func connected(_ endpoint: Endpoint) {
+    if configuration.service.loadBalancing == .pickFirst {
+      stopStagger()
+      for other in endpoints where other !== endpoint { other.giveUpAttempt() }
+    }
+    roomMade()
+  }
+
   /// Why a connection is about to end.
   func note(_ reason: String) { lastFailure = reason }
 
@@ -354,6 +384,7 @@ package final class Channel {
     if isClosed { return }
     if endpoint.isEmpty { retired.removeAll { $0 === endpoint } }
     addressesAreStale = true
+    stopStagger()
     if !waiting.isEmpty || configuration.service.loadBalancing == .roundRobin { seek() }
   }
 }

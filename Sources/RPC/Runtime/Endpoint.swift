@@ -44,6 +44,9 @@ final class Endpoint {
     }
   }
 
+  /// Another endpoint was faster, which is no failure of this one.
+  func giveUpAttempt() { attempt = nil }
+
   /// Takes no more calls.
   func leave() {
     for connection in connections { connection.leave() }
@@ -79,7 +82,7 @@ final class Endpoint {
   func connected(_ connection: ClientConnection) {
     attempt = nil
     connections.append(connection)
-    channel.roomMade()
+    channel.connected(self)
   }
 
   func leaving(_ connection: ClientConnection) {
