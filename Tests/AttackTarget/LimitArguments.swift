@@ -15,6 +15,9 @@ enum LimitArguments {
   }
 
   private static func set(_ name: String, _ value: String, in limits: inout ServerLimits) -> Bool {
+    if name == "http2.connectionWindowBytes" {
+      return assign(Int32(value), to: \.http2.connectionWindowBytes, in: &limits)
+    }
     if let number = numbers[name] { return assign(Int(value), to: number, in: &limits) }
     if let duration = durations[name] {
       return assign(Double(value).map { Duration.seconds($0) }, to: duration, in: &limits)

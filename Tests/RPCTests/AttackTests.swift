@@ -90,6 +90,7 @@ import Testing
     Attack("priority_flood", is: "goaway 11 too_many_empty_frames"),
     Attack("empty_data_flood", is: "goaway 11 too_many_empty_frames"),
     Attack("padding_flood", is: "goaway 11 too_many_empty_frames"),
+    Attack("single_bytes", is: "goaway 11 too_many_small_frames"),
     Attack("unknown_frame_flood", is: "goaway 11 too_many_empty_frames"),
     Attack("priority_update_flood", is: "goaway 11 too_many_empty_frames"),
     Attack("altsvc_flood", is: "goaway 11 too_many_empty_frames"),
@@ -127,7 +128,7 @@ import Testing
     Attack(
       "unread_answers", "http2.refusedStreams=1e9/1", "connection.writeStall=6",
       is: "not read on, closed"),
-    Attack("full_window", is: "reset 3, goaway 3"),
+    Attack("full_window", "http2.connectionWindowBytes=1048576", is: "reset 3, goaway 3"),
     // How many are refused before the others fit, if any are left, depends on how the reads fall:
     // what a refused call holds is free at the end of the turn.
     Attack("held_messages", "heldBytesPerConnection=8000000", is: "[0-8] left, the others: 8"),
@@ -186,6 +187,8 @@ import Testing
     Attack("trailers_of_requests", is: "status 0, status 0, http 405, status 0"),
     Attack("skipped_streams", is: "100 x status 0"),
     Attack("window_updates", is: "300 x status 0"),
+    Attack("torn_messages", is: "status 0"),
+    Attack("unread_streams", is: "status 0"),
     Attack("padded_messages", is: "600 x status 0"),
   ])
   func conductThatIsAllowedIsNotPunished(attack: Attack) async throws {

@@ -26,6 +26,9 @@ package struct HTTP2Limits: Sendable {
   /// Frames that carry nothing: SETTINGS, PRIORITY, GOAWAY, DATA without data, headers on streams that
   /// are over, and all frames of types that RFC 9113 does not have.
   package var emptyFrames = RateLimit(burst: 500, perSecond: 50)
+  /// DATA frames with fewer bytes than a gRPC message's prefix, beyond one for each that has more: a
+  /// message sent a byte at a time.
+  package var smallFrames = RateLimit(burst: 1000, perSecond: 100)
   /// WINDOW_UPDATEs beyond what our own frames can have been the reason for. grpcio sends up to two for
   /// each call before any answer, and hardly one for a hundred frames of a long response.
   package var windowUpdates = RateLimit(burst: 1000, perSecond: 100)
@@ -51,6 +54,14 @@ package struct HTTP2Limits: Sendable {
   package var linger: Duration = .seconds(1)
 
   package init() {}
+
+  /// The connection's window has room for the windows of all its streams: some that nobody reads must not
+  /// hold up the others. Whoever takes these bounds the memory for what is not read by other means.
+  package static var withRoomForAllStreams: HTTP2Limits {
+    var limits = HTTP2Limits()
+    limits.connectionWindowBytes = limits.streamWindowBytes * Int32(limits.concurrentStreams)
+    return limits
+  }
 }
 
 /// A broken or hostile connection; nothing more can be read from it.

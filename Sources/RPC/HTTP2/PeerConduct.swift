@@ -1,7 +1,7 @@
 /// What a peer does too much of, or what no client that means well does. Each ends the connection.
 package enum HTTP2Misconduct: Error, Equatable, Sendable {
-  case resets, provokedResets, refusedStreams, emptyFrames, windowUpdates, pings, decreasingStream
-  case largeHeaders, slowHeaders
+  case resets, provokedResets, refusedStreams, emptyFrames, smallFrames, windowUpdates, pings
+  case decreasingStream, largeHeaders, slowHeaders
 
   /// What the GOAWAY says.
   package var code: HTTP2ErrorCode {
@@ -15,6 +15,7 @@ package enum HTTP2Misconduct: Error, Equatable, Sendable {
     case .provokedResets: "too_many_stream_errors"
     case .refusedStreams: "too_many_streams"
     case .emptyFrames: "too_many_empty_frames"
+    case .smallFrames: "too_many_small_frames"
     case .windowUpdates: "too_many_window_updates"
     case .pings: "too_many_pings"
     case .largeHeaders: "header_block_too_large"
@@ -33,6 +34,7 @@ struct PeerConduct {
   private var provokedResets = LeakyBucket()
   private var refusedStreams = LeakyBucket()
   private var emptyFrames = LeakyBucket()
+  private var smallFrames = LeakyBucket()
   private var windowUpdates = LeakyBucket()
 
   private var lastPing: UInt64?
@@ -68,6 +70,8 @@ struct PeerConduct {
     static let continuation: UInt8 = 9
   }
 
+  /// Less than the prefix of a gRPC message, and so with no good reason.
+  private static let smallFrameBytes = 5
   private static let endStream: UInt8 = 1
   private static let acknowledges: UInt8 = 1
   /// For each frame of ours a peer may open windows so often: those of the connection and of the stream,
@@ -78,7 +82,11 @@ struct PeerConduct {
   mutating func began(_ frame: Frame, streams: Int, now: UInt64) -> HTTP2Misconduct? {
     switch frame.type {
     case FrameType.data:
-      return frame.length == 0 && frame.flags & PeerConduct.endStream == 0 ? wasted(now) : nil
+      if frame.length >= PeerConduct.smallFrameBytes {
+        smallFrames.remove(1)
+        return nil
+      }
+      return frame.flags & PeerConduct.endStream == 0 ? beganSmallData(frame, now) : nil
     case FrameType.headers: return beganHeaders(frame, now)
     case FrameType.reset:
       return isServer && !resets.add(within: limits.resets, now: now) ? .resets : nil
@@ -93,6 +101,11 @@ struct PeerConduct {
     case FrameType.pushPromise, FrameType.continuation: return nil
     default: return wasted(now)
     }
+  }
+
+  private mutating func beganSmallData(_ frame: Frame, _ now: UInt64) -> HTTP2Misconduct? {
+    if frame.length == 0 { return wasted(now) }
+    return smallFrames.add(within: limits.smallFrames, now: now) ? nil : .smallFrames
   }
 
   /// To be called at the end of a DATA frame that was all padding, and did not end its stream.

@@ -29,13 +29,7 @@ package struct CallOptions: Sendable {
 }
 
 package struct ChannelConfiguration: Sendable {
-  /// Its connection's window has room for the windows of all streams: some that nobody reads must not
-  /// hold up the others.
-  package var http2: HTTP2Limits = {
-    var limits = HTTP2Limits()
-    limits.connectionWindowBytes = limits.streamWindowBytes * Int32(limits.concurrentStreams)
-    return limits
-  }()
+  package var http2 = HTTP2Limits.withRoomForAllStreams
   package var connection = ConnectionLimits()
   /// For TLS: our credentials, and whom we expect to find.
   package var tls: TLSContext?

@@ -6,7 +6,7 @@ package struct ServerLimits: Sendable {
   /// Bytes of an error's message, percent-encoded, and of its details, as clients get them.
   package static let statusMessageBytesMax = 2 * 1024
   package static let statusDetailsBytesMax = 3 * 1024
-  package var http2 = HTTP2Limits()
+  package var http2 = HTTP2Limits.withRoomForAllStreams
   package var connection = ConnectionLimits()
   package var listener = Listener.Limits()
   /// The longest request message.

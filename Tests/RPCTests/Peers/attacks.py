@@ -284,13 +284,31 @@ def case_padded_messages(port):
     return attacker.answers(streams)
 
 
+def case_single_bytes(port):
+    # A message a byte at a time, to a handler that reads it.
+    attacker = Attacker(port)
+    attacker.send(attacker.head(1) + frame(DATA, 0, 1, b"\0" + struct.pack(">I", 4_000_000)))
+    attacker.flood(frame(DATA, 0, 1, b"x") * 100 for _ in range(2_000))
+    return attacker.ending()
+
+
+def case_torn_messages(port):
+    # Many small messages, each with a frame for its prefix and one for its content.
+    attacker = Attacker(port)
+    attacker.send(attacker.head(1, CONVERSE))
+    whole = message(field(1, b"x"))
+    attacker.flood((frame(DATA, 0, 1, whole[:5]) + frame(DATA, 0, 1, whole[5:])) * 100 for _ in range(20))
+    attacker.send(frame(DATA, 1, 1, b""))
+    return attacker.answer(1)
+
+
 def case_stray_data(port):
-    # Several windows of single bytes, then of large frames, on a stream that is over.
+    # Several windows of frames on a stream that is over.
     attacker = Attacker(port)
     attacker.send(attacker.call(1))
     first = attacker.answer(1)
-    tiny, large = frame(DATA, 0, 1, b"x") * 1000, frame(DATA, 0, 1, b"x" * 16_384) * 10
-    attacker.flood(itertools.chain(itertools.repeat(tiny, 500), itertools.repeat(large, 50)))
+    small, large = frame(DATA, 0, 1, b"x" * 5) * 1000, frame(DATA, 0, 1, b"x" * 16_384) * 10
+    attacker.flood(itertools.chain(itertools.repeat(small, 500), itertools.repeat(large, 50)))
     attacker.send(attacker.call(3))
     return f"{first}, {attacker.answer(3)}"
 
@@ -484,6 +502,17 @@ def case_full_window(port):
         for _ in range(17 if stream == 1 else 16):
             attacker.send(frame(DATA, 0, stream, whole))
     return f"{attacker.answer(1)}, {attacker.ending()}"
+
+
+def case_unread_streams(port):
+    # As many as their windows take on some streams, then a call on another one.
+    attacker = Attacker(port)
+    attacker.wait(lambda: attacker.has_settings)
+    whole = message(field(2, b"x" * (16_384 - 8)))
+    for stream in odd(8):
+        attacker.send(attacker.head(stream, DEAF) + frame(DATA, 0, stream, whole) * 16)
+    attacker.send(attacker.call(17))
+    return attacker.answer(17)
 
 
 def case_gzip_bombs(port):
