@@ -1,7 +1,7 @@
 import Glibc
 import Observability
 package import RPC
-import RPCCore
+package import RPCCore
 
 /// Gives every call a request id and a trace: those the caller sent, or new ones. Calls to other
 /// services carry them on.
@@ -28,6 +28,8 @@ package final class RequestContextInterceptor: ServerInterceptor, ClientIntercep
     if sent == nil { context.responseMetadata.append(Self.requestIDName, requestID.text) }
     context.requestContext = RequestContext(requestID: requestID, trace: trace)
   }
+
+  package func refused(_ context: ServerContext, _ error: RPCError) { begin(context) }
 
   package func began(_ call: inout OutgoingCall) {
     guard let context = RequestContext.current else { return }

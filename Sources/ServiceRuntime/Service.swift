@@ -52,6 +52,21 @@ package final class Service {
     certificates = try Service.tlsConfiguration(configuration).map { [metrics] tls in
       try CertificateRenewal(tls, loop: reactor.loop, logger: logger, metrics: metrics)
     }
+    collectHealth()
+  }
+
+  /// Of the servers that the channels are connected to.
+  private func collectHealth() {
+    // Scrapes are on the service's reactor.
+    nonisolated(unsafe) unowned let service = self
+    metrics.collect {
+      let count = service.channels.reduce(0) { $0 + $1.unhealthyConnections }
+      return [
+        .gauge(
+          "grpc_client_unhealthy_connections",
+          help: "Connections to servers that say they take no calls.", Double(count))
+      ]
+    }
   }
 
   // MARK: Parts

@@ -114,9 +114,11 @@ import Testing
       before = calls.map(\.echoes)
       for _ in 0..<10 { try await client.call(waitForReady: false) }
       #expect(calls.map(\.echoes) == [before[0] + 10, before[1]])
+      #expect(client.channel.unhealthyConnections == 1)
 
       servers[1].health.set(.serving, for: Self.service)
       try await wait(on: reactor, until: everyoneServes)
+      #expect(client.channel.unhealthyConnections == 0)
       before = calls.map(\.echoes)
       for _ in 0..<10 { try await client.call() }
       #expect(calls.map(\.echoes) == before.map { $0 + 5 })

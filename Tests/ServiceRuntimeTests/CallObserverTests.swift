@@ -15,8 +15,10 @@ import Testing
     let server: Server
     let client: TestingV1.EchoServiceClient
 
-    init(_ reactor: Reactor, limits: ServerLimits = ServerLimits()) throws {
-      let observer = CallObserver(logger: quiet, metrics: metrics)
+    init(
+      _ reactor: Reactor, limits: ServerLimits = ServerLimits(), logger: Logger = quiet
+    ) throws {
+      let observer = CallObserver(logger: logger, metrics: metrics)
       server = Server(
         reactor: reactor, limits: limits, interceptors: [RequestContextInterceptor(), observer])
       server.register(EchoService().methods)
@@ -84,6 +86,52 @@ import Testing
         observed.counts.contains(
           "grpc_server_handled_total{echo,code=\"RESOURCE_EXHAUSTED\"} 1"))
       #expect(observed.counts.contains("grpc_server_in_progress{echo} 0"))
+    }
+  }
+
+  /// What a log line says, and the request that it was written in.
+  private final class ContextLog: LogHandler, @unchecked Sendable {
+    private let lines = LogLines()
+    private(set) var requestIDs: [String?] = []
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.info
+    var texts: [String] { lines.all }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+      get { metadata[key] }
+      set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+      requestIDs.append(RequestContext.current?.requestID.text)
+      lines.logger.log(level: event.level, event.message, metadata: event.metadata)
+    }
+  }
+
+  /// Refused calls included, whose handler never ran.
+  @Test func eachCallHasALineWithinItsRequest() async throws {
+    try await onReactor { reactor in
+      for (refused, text, code) in [
+        (false, "hello", "OK"), (false, "fail", "FAILED_PRECONDITION"),
+        (true, "hello", "RESOURCE_EXHAUSTED"),
+      ] {
+        let log = ContextLog()
+        var limits = ServerLimits()
+        if refused { limits.callsInProgress = 0 }
+        let observed = try Observed(
+          reactor, limits: limits, logger: Logger(label: "test") { _ in log })
+        var options = CallOptions()
+        options.metadata.append(RequestContextInterceptor.requestIDName, "id-1")
+        let error = await failure {
+          _ = try await observed.client.echo(TestingV1.EchoRequest(text: text), options: options)
+        }
+        #expect(log.requestIDs == ["id-1"])
+        let line = try #require(log.texts.first)
+        #expect(line.hasPrefix("call code=\(code) duration_us="))
+        let path = "method=/storeplane.testing.v1.EchoService/Echo"
+        let reason = (error as? RPCError).map { " reason=\($0.message)" } ?? ""
+        #expect(line.hasSuffix(" \(path)\(reason)"), "\(line)")
+      }
     }
   }
 

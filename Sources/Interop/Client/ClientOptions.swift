@@ -32,7 +32,8 @@ struct ClientOptions: Sendable {
     if try given.flag("use_tls") {
       configuration.tls = try TLSContext.client(
         TLSConfiguration(authoritiesFile: given.text("ca_file"), applicationProtocols: ["h2"]))
-      configuration.expectedServer = .hostName(name)
+      let isAddress = SocketAddress(ip: name, port: port) != nil
+      configuration.expectedServer = isAddress ? .ipAddress(name) : .hostName(name)
     }
     self.configuration = configuration
     iterations = try given.number("soak_iterations", otherwise: 10)

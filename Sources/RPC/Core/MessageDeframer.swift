@@ -49,10 +49,10 @@ package struct MessageDeframer {
   ) throws(RPCError) -> UnsafeRawBufferPointer {
     var rest = bytes
     take(&rest, upTo: MessageDeframer.prefixBytes)
-    let prefix = gathered.withUnsafeBytes { UnsafeRawBufferPointer(rebasing: $0.prefix(5)) }
-    var length: Int?
-    if gathered.count >= MessageDeframer.prefixBytes { length = try self.length(of: prefix) }
-    guard let length else { return rest }
+    let prefixed = try gathered.withUnsafeBufferPointer { buffer throws(RPCError) in
+      try length(of: UnsafeRawBufferPointer(buffer))
+    }
+    guard let length = prefixed else { return rest }
     take(&rest, upTo: MessageDeframer.prefixBytes + length)
     guard gathered.count == MessageDeframer.prefixBytes + length else { return rest }
     let message = gathered

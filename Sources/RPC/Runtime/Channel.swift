@@ -66,6 +66,11 @@ package final class Channel {
       resolve: { return [address] })
   }
 
+  /// Connections whose servers have said that they take no calls.
+  package var unhealthyConnections: Int {
+    (endpoints + retired).reduce(0) { $0 + $1.unhealthyConnections }
+  }
+
   /// Ends every call and connection.
   package func close() {
     isClosed = true

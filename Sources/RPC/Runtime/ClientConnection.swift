@@ -59,6 +59,11 @@ final class ClientConnection: HTTP2ConnectionOwner {
     }
   }
 
+  /// Whether the server has said that it takes none.
+  var isUnhealthy: Bool {
+    if case .notServing = health { isUsable } else { false }
+  }
+
   /// Whether the server has yet to say how it is.
   var awaitsHealth: Bool { isUsable && health == .unknown }
 

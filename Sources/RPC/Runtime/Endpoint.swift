@@ -24,6 +24,7 @@ final class Endpoint {
   var isEmpty: Bool { connections.isEmpty && attempt == nil }
   var isBackingOff: Bool { nextAttempt > Instant.now() }
 
+  var unhealthyConnections: Int { connections.count(where: \.isUnhealthy) }
   var connectionWithRoom: ClientConnection? { connections.first(where: \.hasRoom) }
 
   /// Whether a further connection is allowed.
