@@ -52,7 +52,7 @@ let fuzzTargets: [Target] =
   ? [
     .systemLibrary(name: "CFuzzer", path: "Sources/CLibs/CFuzzer"),
     executable(
-      "Fuzz", path: "Tests/Fuzz", ["CFuzzer", "Contracts", "HTTP2", "Protobuf", "RPCCore"]),
+      "Fuzz", path: "Tests/Fuzz", ["CFuzzer", "Contracts", "HTTP2", "Protobuf", "RPC", "RPCCore"]),
   ] : []
 
 let targets: [Target] = [

@@ -4,10 +4,13 @@ import Glibc
 // Fuzzes one of the parsers that face a peer. Built by scripts/fuzz, with libFuzzer's instrumentation.
 
 let callbacks: [String: @convention(c) (UnsafePointer<UInt8>?, Int) -> Int32] = [
+  "client": { ClientTarget.run(UnsafeRawBufferPointer(start: $0, count: $1)) },
   "deframer": { DeframerTarget.run(UnsafeRawBufferPointer(start: $0, count: $1)) },
+  "gzip": { GzipTarget.run(UnsafeRawBufferPointer(start: $0, count: $1)) },
   "headers": { HeadersTarget.run(UnsafeRawBufferPointer(start: $0, count: $1)) },
   "http2": { HTTP2Target.run(UnsafeRawBufferPointer(start: $0, count: $1)) },
   "protobuf": { ProtobufTarget.run(UnsafeRawBufferPointer(start: $0, count: $1)) },
+  "response": { ResponseTarget.run(UnsafeRawBufferPointer(start: $0, count: $1)) },
 ]
 
 /// Wanted by libFuzzer's own `main`, which is linked in and never called.

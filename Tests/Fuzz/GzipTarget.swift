@@ -1,0 +1,23 @@
+import RPCCore
+
+/// Never more is inflated than a message may have, and what is taken survives the way out and in again.
+enum GzipTarget {
+  private static let bytesMax = 4096
+
+  static func run(_ input: UnsafeRawBufferPointer) -> Int32 {
+    check(Array(input))
+    if let message = try? Gzip.decompress(input, bytesMax: bytesMax) {
+      precondition(message.count <= bytesMax, "a message over the limit")
+      check(message)
+    }
+    return 0
+  }
+
+  private static func check(_ message: [UInt8]) {
+    let compressed = message.withUnsafeBytes { Gzip.compress($0) }
+    let again = compressed.withUnsafeBytes {
+      try? Gzip.decompress($0, bytesMax: message.count)
+    }
+    precondition(again == message, "a message changed on its way")
+  }
+}
