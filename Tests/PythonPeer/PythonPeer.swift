@@ -38,6 +38,18 @@ package enum PythonPeer {
     }
     return lines
   }
+
+  /// The same for a test with others beside it: on a thread of the global pool, which has one a processor,
+  /// the script would hold them up.
+  package static func runOnItsOwnThread(
+    _ script: URL, cases: [String]
+  ) async throws -> [String] {
+    try await withCheckedThrowingContinuation { continuation in
+      Thread.detachNewThread {
+        continuation.resume(with: Result { try run(script, cases: cases) })
+      }
+    }
+  }
 }
 
 /// Seeded randomness (SplitMix64), so that a case found by fuzzing can be found again.

@@ -115,7 +115,7 @@ import Testing
       "5.1.1 a stream number that decreases", "5.4.1 a connection error is told by GOAWAY",
       "generic/3.4 RST_STREAM", "8.1.2.3 no :path",
     ]
-    let verdicts = try PythonPeer.run(
+    let verdicts = try await PythonPeer.runOnItsOwnThread(
       InteropTests.peer("http2_rules.py"), cases: cases.map { "\(running.port) \($0)" })
     #expect(verdicts == cases.map { _ in "ok" })
     let seen = await lines(metrics, of: running)
@@ -176,8 +176,8 @@ import Testing
     let (metrics, log) = (MetricsRegistry(), LogLines())
     let running = try await running(metrics, log)
     let cases = ["http_errors", "unsupported_encoding"].map { "\($0) \(running.port)" }
-    _ = try PythonPeer.run(InteropTests.peer("interop_client.py"), cases: cases)
-    _ = try PythonPeer.run(
+    _ = try await PythonPeer.runOnItsOwnThread(InteropTests.peer("interop_client.py"), cases: cases)
+    _ = try await PythonPeer.runOnItsOwnThread(
       InteropTests.peer("attacks.py"), cases: ["too_many_fields \(running.port)"])
     let seen = await lines(metrics, of: running)
       .filter { $0.hasPrefix("grpc_server_refused_total{") }

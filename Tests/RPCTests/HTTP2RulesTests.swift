@@ -13,7 +13,7 @@ import Testing
       server.register(EchoService().methods)
       return server
     }
-    let verdicts = try PythonPeer.run(
+    let verdicts = try await PythonPeer.runOnItsOwnThread(
       InteropTests.peer("http2_rules.py"), cases: ["\(running.port)"])
     #expect(verdicts.first?.hasSuffix(" ok") == true, "\(verdicts)")
   }

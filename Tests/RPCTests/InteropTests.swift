@@ -53,7 +53,7 @@ import Testing
 
   @Test func grpcioCallsOurServer() async throws {
     let running = try await RunningServer(Self.makeServer)
-    let verdicts = try PythonPeer.run(
+    let verdicts = try await PythonPeer.runOnItsOwnThread(
       Self.peer("interop_client.py"), cases: Self.clientCases.map { "\($0) \(running.port)" })
     for (name, verdict) in zip(Self.clientCases, verdicts) { #expect(verdict == "ok", "\(name)") }
   }
@@ -64,7 +64,7 @@ import Testing
     tls.requiresClientCertificate = false
     let running = try await RunningServer(tls: tls, Self.makeServer)
     let cases = ["empty_unary", "large_unary", "ping_pong", "concurrent_large_unary"]
-    let verdicts = try PythonPeer.run(
+    let verdicts = try await PythonPeer.runOnItsOwnThread(
       Self.peer("interop_client.py"),
       cases: cases.map { "\($0) \(running.port) \(certificates.authorityFile)" })
     for (name, verdict) in zip(cases, verdicts) { #expect(verdict == "ok", "\(name)") }

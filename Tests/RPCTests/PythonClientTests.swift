@@ -52,7 +52,7 @@ import Testing
 
   @Test func everyKindOfCallWorks() async throws {
     let running = try await run()
-    let verdicts = try PythonPeer.run(
+    let verdicts = try await PythonPeer.runOnItsOwnThread(
       Self.script, cases: Self.cases.map { "\($0) \(running.port)" })
     let wrong = zip(Self.cases, verdicts).filter { $0.1 != "ok" }
     #expect(wrong.isEmpty)
@@ -60,14 +60,19 @@ import Testing
 
   @Test func detailsOfErrorsAreReadByGooglesClasses() async throws {
     let running = try await run(interceptor: Failing())
-    #expect(try PythonPeer.run(Self.script, cases: ["rich \(running.port)"]) == ["ok"])
+    #expect(
+      try await PythonPeer.runOnItsOwnThread(Self.script, cases: ["rich \(running.port)"]) == ["ok"]
+    )
   }
 
   @Test func refusedCallsAreToldWhenToComeAgain() async throws {
     var limits = ServerLimits()
     limits.callsInProgress = 1
     let running = try await run(limits: limits)
-    #expect(try PythonPeer.run(Self.script, cases: ["pushback \(running.port)"]) == ["ok"])
+    #expect(
+      try await PythonPeer.runOnItsOwnThread(Self.script, cases: ["pushback \(running.port)"]) == [
+        "ok"
+      ])
   }
 
   @Test func callsPassOverMutualTLSByPolicyOnly() async throws {
@@ -81,7 +86,7 @@ import Testing
     let otherAuthority = try TestCertificates()
     let stranger = try otherAuthority.files(for: "provisioner")
     let ca = certificates.authorityFile
-    let verdicts = try PythonPeer.run(
+    let verdicts = try await PythonPeer.runOnItsOwnThread(
       Self.script,
       cases: [
         "unary \(running.port) \(ca) \(entitled.certificate) \(entitled.key)",
