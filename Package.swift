@@ -12,6 +12,17 @@ let settings: [SwiftSetting] = [
   .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
 ]
 
+// Together about a tenth of a call: no jump table between the programs and Swift's runtime, and an allocator
+// that does not slow down as calls crowd. Not the command line: Foundation's HTTP would want libcurl's
+// static libraries.
+let staticRuntime: [SwiftSetting] = [
+  .unsafeFlags(["-static-stdlib"], .when(configuration: .release))
+]
+let linking: [LinkerSetting] = [
+  .unsafeFlags(["-static-stdlib"], .when(configuration: .release)),
+  .linkedLibrary("mimalloc", .when(configuration: .release)),
+]
+
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let arguments: Target.Dependency = .product(
@@ -24,16 +35,20 @@ func system(_ name: String, pkgConfig: String, apt: String) -> Target {
 
 func library(
   _ name: String, path: String? = nil, exclude: [String] = [], resources: [Resource] = [],
-  _ dependencies: [Target.Dependency]
+  isService: Bool = true, _ dependencies: [Target.Dependency]
 ) -> Target {
   .target(
     name: name, dependencies: dependencies, path: path ?? "Sources/\(name)", exclude: exclude,
-    resources: resources, swiftSettings: settings)
+    resources: resources, swiftSettings: isService ? settings + staticRuntime : settings)
 }
 
-func executable(_ name: String, path: String, _ dependencies: [Target.Dependency]) -> Target {
+func executable(
+  _ name: String, path: String, isService: Bool = true, _ dependencies: [Target.Dependency]
+) -> Target {
   .executableTarget(
-    name: name, dependencies: dependencies, path: path, swiftSettings: settings)
+    name: name, dependencies: dependencies, path: path,
+    swiftSettings: isService ? settings + staticRuntime : settings,
+    linkerSettings: isService ? linking : [])
 }
 
 func tests(
@@ -191,8 +206,9 @@ let targets: [Target] = [
 
   // The command line.
   library(
-    "Storectl", path: "Sources/storectl", exclude: ["Main"], ["HTTP", "JSON", arguments, yams]),
-  executable("StorectlMain", path: "Sources/storectl/Main", ["Storectl"]),
+    "Storectl", path: "Sources/storectl", exclude: ["Main"], isService: false,
+    ["HTTP", "JSON", arguments, yams]),
+  executable("StorectlMain", path: "Sources/storectl/Main", isService: false, ["Storectl"]),
 
   // gRPC's interoperability tests: the service and the cases, and a process for each side.
   library(
