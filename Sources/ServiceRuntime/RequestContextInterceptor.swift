@@ -32,10 +32,13 @@ package final class RequestContextInterceptor: ServerInterceptor, ClientIntercep
   package func refused(_ context: ServerContext, _ error: RPCError) { begin(context) }
 
   package func began(_ call: inout OutgoingCall) {
-    guard let context = RequestContext.current else { return }
-    call.metadata.append(Self.requestIDName, context.requestID.text)
-    if let trace = context.trace {
-      call.metadata.append("traceparent", trace.traceparent)
+    // Only what is sent is taken out of the context, which has a lot more.
+    guard let scope = RequestScope.current, var requestID = scope.context?.requestID.text else {
+      return
+    }
+    requestID.withUTF8 { call.metadata.append(checked: "x-request-id", $0) }
+    if let trace = scope.context?.trace {
+      trace.withTraceparent { call.metadata.append(checked: "traceparent", $0) }
       if !trace.state.text.isEmpty { call.metadata.append("tracestate", trace.state.text) }
     }
   }

@@ -21,10 +21,8 @@ enum HeadersTarget {
     var binary = Metadata()
     guard binary.appendReceived(name: "x-bin", value: text) else { return }
     var again = Metadata()
-    for entry in binary.entries {
-      precondition(
-        again.appendReceived(name: entry.name, value: Metadata.wireValue(entry.value)),
-        "what we write cannot be read")
+    binary.writeAll {
+      precondition(again.appendReceived(name: $0, value: $1), "what we write cannot be read")
     }
     precondition(again == binary, "a binary value changed on its way")
   }

@@ -96,8 +96,12 @@ package struct TraceContext: Sendable, Hashable {
 
   /// The header to send: version 00, 55 characters.
   package var traceparent: String {
-    // In one piece: every call that is made has it written.
-    String(unsafeUninitializedCapacity: Self.versionZeroLength) { text in
+    withTraceparent { String(decoding: $0, as: UTF8.self) }
+  }
+
+  /// Gives the header to `body` without making text of it: every call that is made sends it.
+  package func withTraceparent<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Self.versionZeroLength) { text in
       let dash = UInt8(ascii: "-")
       text.initialize(repeating: UInt8(ascii: "0"))
       (text[2], text[35], text[52]) = (dash, dash, dash)
@@ -105,7 +109,7 @@ package struct TraceContext: Sendable, Hashable {
       Hex.write(traceID.low, into: text, at: 19)
       Hex.write(parentID, into: text, at: 36)
       if isSampled { text[54] = UInt8(ascii: "1") }
-      return text.count
+      return body(UnsafeBufferPointer(text))
     }
   }
 
@@ -169,8 +173,19 @@ enum Hex {
 
   /// Writes 16 digits from `start` on.
   static func write(_ value: UInt64, into text: UnsafeMutableBufferPointer<UInt8>, at start: Int) {
-    for index in 0..<16 {
-      text[start + index] = digit(UInt8(truncatingIfNeeded: value >> UInt64(60 - 4 * index)) & 15)
-    }
+    let text = UnsafeMutableRawBufferPointer(text)
+    let (high, low) = (digits(value >> 32), digits(value & 0xFFFF_FFFF))
+    text.storeBytes(of: high, toByteOffset: start, as: UInt64.self)
+    text.storeBytes(of: low, toByteOffset: start + 8, as: UInt64.self)
+  }
+
+  /// The eight digits of a value of 32 bits, a byte each, the first lowest.
+  private static func digits(_ value: UInt64) -> UInt64 {
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    var values = (value | value << 16) & 0x0000_FFFF_0000_FFFF
+    values = (values | values << 8) & 0x00FF_00FF_00FF_00FF
+    values = (values | values << 4) & 0x0F0F_0F0F_0F0F_0F0F
+    let isOverNine = (values &+ 6 * ones) >> 4 & ones
+    return (values &+ 0x30 * ones &+ isOverNine &* 39).byteSwapped
   }
 }

@@ -52,6 +52,19 @@ package struct HeaderFields {
     fields.append(Field(name: name, value: add(value), isIndexed: isIndexed, start: start))
   }
 
+  package mutating func append(
+    _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>, isIndexed: Bool = true
+  ) {
+    let start = bytes.count
+    bytes.append(contentsOf: name)
+    let middle = bytes.count
+    bytes.append(contentsOf: value)
+    fields.append(
+      Field(
+        name: .part(start..<middle), value: .part(middle..<bytes.count), isIndexed: isIndexed,
+        start: start))
+  }
+
   package mutating func append(_ name: StaticString, _ value: String, isIndexed: Bool = true) {
     let start = bytes.count
     let name = HeaderFields.constant(name)

@@ -53,10 +53,8 @@ final class ClientMethod {
       fields.append("grpc-previous-rpc-attempts", String(previousAttempts))
     }
     // Mostly ids of one call.
-    for entry in metadata.entries {
-      let isIndexed = connection.isNew && entry.name != "authorization"
-      fields.append(entry.name, Metadata.wireValue(entry.value), isIndexed: isIndexed)
-    }
+    let isNew = connection.isNew
+    fields.append(metadata) { isNew && !RequestHead.equal($0, "authorization") }
     return fields
   }
 }

@@ -365,8 +365,10 @@ extension RPCError {
 }
 
 extension HeaderFields {
-  mutating func append(_ metadata: Metadata) {
-    for entry in metadata.entries { append(entry.name, Metadata.wireValue(entry.value)) }
+  mutating func append(
+    _ metadata: Metadata, isIndexed: (UnsafeBufferPointer<UInt8>) -> Bool = { _ in true }
+  ) {
+    metadata.writeAll { append($0, $1, isIndexed: isIndexed($0)) }
   }
 
   /// Clients refuse header blocks that are larger than they take (8 KiB by grpcio's default), and lose
