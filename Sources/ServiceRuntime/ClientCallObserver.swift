@@ -16,7 +16,7 @@ package final class ClientCallObserver: ClientInterceptor {
 
   package func ended(_ call: OutgoingCall, _ end: CallEnd) {
     calls.ended(
-      call.method, end.status.code, since: call.begun, receivedBytes: end.receivedBytes,
+      call.method, end.code, since: call.begun, receivedBytes: end.receivedBytes,
       sentBytes: end.sentBytes)
   }
 }

@@ -7,7 +7,8 @@ package final class RequestScope: Sendable {
   /// When whoever asked gives up, in nanoseconds of the reactor's clock.
   package let deadline: UInt64
 
-  @inlinable
+  // Not inlined it would copy the context.
+  @inlinable @inline(__always)
   package init(context: RequestContext?, deadline: UInt64) {
     self.context = context
     self.deadline = deadline

@@ -97,9 +97,12 @@ extension HTTP2Session {
   }
 
   private func bodyReceived(_ id: Int32, _ bytes: UnsafeRawBufferPointer) {
-    if let stream = stream(id) {
+    let handler = withStream(id) { stream in
       stream.unconsumedBytes += bytes.count
-      stream.handler?.received(bytes)
+      return stream.handler
+    }
+    if let handler {
+      handler.received(bytes)
     } else {
       nghttp2_session_consume(session, id, bytes.count)
     }
@@ -141,7 +144,7 @@ extension HTTP2Session {
       headersReceived(frame.hd.stream_id, endsStream: ends)
     case NGHTTP2_DATA.rawValue:
       if ends {
-        stream(frame.hd.stream_id)?.handler?.receivedEnd()
+        withStream(frame.hd.stream_id) { $0.handler }?.receivedEnd()
       } else if frame.data.padlen > 0, frame.hd.length == frame.data.padlen,
         let misconduct = conduct.receivedPadding(now: now)
       {
@@ -215,10 +218,12 @@ extension HTTP2Session {
           session, UInt8(NGHTTP2_FLAG_NONE.rawValue), frame.hd.stream_id,
           HTTP2ErrorCode.noError.rawValue)
       }
-      if !ends || role == .client, let stream = stream(frame.hd.stream_id) {
+      if ends, role == .server { return }
+      let drained = withStream(frame.hd.stream_id) { stream in
         stream.hasBegun = true
-        if !ends, stream.queuedBytes == 0 { stream.handler?.outputDrained() }
+        return !ends && stream.queuedBytes == 0 ? stream.handler : nil
       }
+      drained?.outputDrained()
     default: break
     }
   }
@@ -232,9 +237,11 @@ private func readData(
   guard let pointer = source?.pointee.ptr, let flags else {
     return Int(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue)
   }
-  let stream = Unmanaged<HTTP2Stream>.fromOpaque(pointer).takeUnretainedValue()
   let target = UnsafeMutableRawBufferPointer(start: buffer, count: length)
-  switch stream.readOutput(into: target) {
+  let read = Unmanaged<HTTP2Stream>.fromOpaque(pointer)._withUnsafeGuaranteedRef {
+    $0.readOutput(into: target)
+  }
+  switch read {
   case .data(let count): return count
   case .deferred: return Int(NGHTTP2_ERR_DEFERRED.rawValue)
   case .last(let count, let trailers):

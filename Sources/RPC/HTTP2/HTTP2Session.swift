@@ -274,6 +274,15 @@ package final class HTTP2Session {
     Unmanaged.passUnretained(stream).release()
   }
 
+  /// Finds in the stream whom to call, who is held meanwhile: the stream need not be.
+  func withStream(
+    _ id: Int32, _ find: (HTTP2Stream) -> (any HTTP2StreamHandler)?
+  ) -> (any HTTP2StreamHandler)? {
+    nghttp2_session_get_stream_user_data(session, id).flatMap {
+      Unmanaged<HTTP2Stream>.fromOpaque($0)._withUnsafeGuaranteedRef(find)
+    }
+  }
+
   func stream(_ id: Int32) -> HTTP2Stream? {
     nghttp2_session_get_stream_user_data(session, id).map {
       Unmanaged<HTTP2Stream>.fromOpaque($0).takeUnretainedValue()

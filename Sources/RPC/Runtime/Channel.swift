@@ -83,7 +83,8 @@ package final class Channel {
   // MARK: Calls
 
   package func unary<Request: ProtobufMessage, Response: ProtobufMessage>(
-    _ method: MethodDescriptor, _ request: Request, _ options: CallOptions = CallOptions()
+    _ method: MethodDescriptor, _ request: Request, _ options: CallOptions = CallOptions(),
+    isolation: isolated (any Actor)? = #isolation
   ) async throws -> Response {
     var response = Response()
     let framed = request.framed(options.compresses ? .gzip : .identity)

@@ -5,7 +5,7 @@ import Reactor
 
 /// One call on the client's side, over as many attempts as it takes. What depends on the messages'
 /// types is in the subclasses.
-class ClientCall: HTTP2StreamHandler {
+class ClientCall: HTTP2StreamHandler, TimerHandler {
   let channel: Channel
   let method: ClientMethod
   let waitsForReady: Bool
@@ -20,7 +20,7 @@ class ClientCall: HTTP2StreamHandler {
   private var deframer: MessageDeframer
 
   private var request = ReplayBuffer()
-  private var attempts = Attempts()
+  private(set) var attempts = Attempts()
   /// While several attempts may be under way, none of which is the call's yet.
   private(set) var hedging: Hedging?
   private var timer: LoopTimer?
@@ -29,8 +29,8 @@ class ClientCall: HTTP2StreamHandler {
   private(set) var failure: RPCError?
   private var refusal: RPCError?
   private var hasBegun = false
-  private var receivedBytes = 0
-  private var sentBytes = 0
+  private(set) var receivedBytes = 0
+  private(set) var sentBytes = 0
   private(set) var isFinished = false
   private(set) var initialMetadata = Metadata()
   private(set) var trailingMetadata = Metadata()
@@ -49,6 +49,9 @@ class ClientCall: HTTP2StreamHandler {
       callee: method, deadline: deadline, begun: now, metadata: options.metadata)
     deframer = MessageDeframer(messageBytesMax: method.responseBytesMax)
   }
+
+  // The loop does not hold whom its timer is for.
+  deinit { if let timer { channel.loop.cancel(timer) } }
 
   var deadline: Instant { outgoing.deadline }
 
@@ -73,14 +76,7 @@ class ClientCall: HTTP2StreamHandler {
     hasBegun = true
     for interceptor in channel.interceptors { interceptor.began(&outgoing) }
     if let refusal { return end(.failure(refusal)) }
-    timer = channel.loop.schedule(at: deadline) {
-      self.timer = nil
-      let reason =
-        !self.isUnderWay
-        ? "no connection before the deadline: \(self.channel.lastFailure)"
-        : "no answer before the deadline"
-      self.end(.failure(RPCError(.deadlineExceeded, reason)))
-    }
+    timer = channel.loop.schedule(at: deadline, for: self)
     if let policy = method.config.hedging {
       let hedging = Hedging(self, policy)
       self.hedging = hedging
@@ -88,6 +84,15 @@ class ClientCall: HTTP2StreamHandler {
     } else {
       channel.place(self)
     }
+  }
+
+  func timerFired() {
+    timer = nil
+    let reason =
+      !isUnderWay
+      ? "no connection before the deadline: \(channel.lastFailure)"
+      : "no answer before the deadline"
+    end(.failure(RPCError(.deadlineExceeded, reason)))
   }
 
   /// Whether an attempt has a stream.
@@ -237,10 +242,7 @@ class ClientCall: HTTP2StreamHandler {
   }
 
   private func tellInterceptors() {
-    let end = CallEnd(
-      status: failure ?? RPCError(.ok, ""), initialMetadata: initialMetadata,
-      trailingMetadata: trailingMetadata, attempts: attempts.made, receivedBytes: receivedBytes,
-      sentBytes: sentBytes)
+    let (outgoing, end) = (outgoing, CallEnd(call: self))
     for interceptor in channel.interceptors.reversed() { interceptor.ended(outgoing, end) }
   }
 

@@ -34,13 +34,16 @@ package struct OutgoingCall {
 
 /// What became of a call.
 package struct CallEnd {
+  let call: ClientCall
+
   /// OK, or how the call failed.
-  package let status: RPCError
-  package let initialMetadata: Metadata
-  package let trailingMetadata: Metadata
+  package var status: RPCError { call.failure ?? RPCError(.ok, "") }
+  package var code: StatusCode { call.failure?.code ?? .ok }
+  package var initialMetadata: Metadata { call.initialMetadata }
+  package var trailingMetadata: Metadata { call.trailingMetadata }
   /// How many times the call was made; none if there was no connection.
-  package let attempts: Int
+  package var attempts: Int { call.attempts.made }
   /// Bytes of messages, as they are on the wire. What is sent again counts once.
-  package let receivedBytes: Int
-  package let sentBytes: Int
+  package var receivedBytes: Int { call.receivedBytes }
+  package var sentBytes: Int { call.sentBytes }
 }

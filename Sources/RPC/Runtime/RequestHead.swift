@@ -3,7 +3,7 @@ import HTTP2
 import RPCCore
 
 /// What a request's header block says.
-struct RequestHead {
+struct RequestHead: ~Copyable {
   private(set) var isPost = false
   /// Valid as long as the block.
   private(set) var path = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
