@@ -89,6 +89,10 @@ def test_a_store_on_medusa(installation, chart_values, kubectl, remains):
             kubectl("rollout", "status", "-n", namespace, workload, "--timeout=120s")
         installation.wait_for(answering(shop), "the ingress to hear of the new pods")
         assert product() == handled
+
+        for verb in ("suspend", "resume"):
+            installation.storectl("stores", verb, "medusa", "--wait", seconds=STORE_SECONDS_MAX)
+        assert product() == handled
     finally:
         installation.delete("medusa")
     installation.wait_for(lambda: not remains(namespace), "all of it to go")

@@ -26,6 +26,7 @@ extension LiveBackendTests {
       }
       try await backend.setUp(site)
       try await backend.verify(site)
+      try await backend.check(site)
       // Again, as after a crash that came before the step was written down.
       try await backend.setUp(site)
       try await backend.verify(site)

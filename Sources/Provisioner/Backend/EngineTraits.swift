@@ -10,6 +10,14 @@ extension StoreEngine {
     }
   }
 
+  /// What answers well while the store serves, whatever its tenant has made of it.
+  var livePath: String {
+    switch self {
+    case .woocommerce: "/"
+    case .medusa: "/health"
+    }
+  }
+
   package var credentials: CredentialNames {
     switch self {
     case .woocommerce:

@@ -54,12 +54,13 @@ package final class StoreVerification {
 
   /// Whether the store answers at all: what its front page says is up to its tenant.
   package func check(_ site: StoreSite, deadline: Instant) async throws(ProvisionFailure) {
+    let path = site.engine.livePath
     let head = HTTPRequestHead(
-      method: .get, authority: address.authority(host: site.host), path: "/")
+      method: .get, authority: address.authority(host: site.host), path: path)
     let status = try await answer(site, head, deadline: deadline).head.status
     guard status.code < 500, !Self.passing.contains(status.code) else {
       throw ProvisionFailure(
-        .verificationFailed, "\(address.url(host: site.host))/ answered \(status)")
+        .verificationFailed, "\(address.url(host: site.host))\(path) answered \(status)")
     }
   }
 
