@@ -354,7 +354,7 @@ def unread(attacker):
     """Waits for the end without reading what comes before it."""
     watcher = select.poll()
     watcher.register(attacker.socket, select.POLLHUP | select.POLLERR)
-    events = watcher.poll(10_000)
+    events = watcher.poll(60_000)
     return attacker.timed("closed" if events else "still open")
 
 
