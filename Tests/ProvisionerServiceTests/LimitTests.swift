@@ -1,3 +1,4 @@
+import Observability
 import Postgres
 import Reactor
 import Testing
@@ -76,6 +77,34 @@ import Testing
     }
   }
 
+  @Test func workThatNobodyTakesUpIsTold() async throws {
+    try await atDesk { desk, _ in
+      let metrics = MetricsRegistry()
+      func shows(_ count: Int) async -> Bool {
+        await NeglectedOperations(
+          ledger: desk.ledger, patience: .seconds(100), metrics: metrics, logger: quiet
+        ).look()
+        return String(decoding: metrics.exposition(), as: UTF8.self)
+          .contains("\nprovisioner_operations_neglected \(count)\n")
+      }
+      for number in 0...NeglectedOperations.namedMax {
+        try await desk.create("store\(number)", tenant: "tenant\(number)")
+      }
+      #expect(await shows(0))
+      try await desk.owner.query(
+        scope: .none, "UPDATE operations SET available_at = now() - interval '101 s'",
+        deadline: .soon)
+      #expect(await shows(NeglectedOperations.namedMax + 1))
+      let found = try await desk.ledger.neglected(
+        NeglectedOperations.namedMax, for: .seconds(100))
+      #expect(found.oldest.count == NeglectedOperations.namedMax)
+      // What somebody works on is not neglected, however long that takes.
+      let claims = try await desk.ledger.claim(100, for: "a", lease: Self.lease)
+      #expect(claims.count == NeglectedOperations.namedMax + 1)
+      #expect(await shows(0))
+    }
+  }
+
   @Test func oldOperationsAreForgottenButTheLastOfAStore() async throws {
     try await atDesk { desk, _ in
       let first = try await desk.create("demo")
@@ -85,7 +114,7 @@ import Testing
       try await desk.ledger.finish(claim, .failed(ProvisionFailure(.crashLoop).problem))
       let second = try await desk.retry("demo")
       let retention = OperationRetention(
-        ledger: desk.ledger, age: .seconds(100), on: desk.reactor, logger: quiet)
+        ledger: desk.ledger, age: .seconds(100), logger: quiet)
       await retention.forget()
       #expect(try await desk.operation(first.id).state == .failed)
       try await desk.owner.query(

@@ -1,39 +1,20 @@
 import Logging
-import Reactor
 
-/// Forgets operations that ended long ago, now and then. Replicas do so side by side, at times of their
-/// own. Confined to a reactor.
+/// Forgets operations that ended long ago. Confined to a reactor.
 final class OperationRetention {
-  /// The longest between two looks; the shortest is half of it.
   static let interval: Duration = .seconds(3_600)
   /// Operations forgotten in one statement.
   static let batch = 500
 
   private let ledger: OperationLedger
   private let age: Duration
-  private let reactor: Reactor
   private let logger: Logger
-  private var timer: LoopTimer?
 
   /// - Parameter age: how long an operation is kept after its end.
-  init(ledger: OperationLedger, age: Duration, on reactor: Reactor, logger: Logger) {
+  init(ledger: OperationLedger, age: Duration, logger: Logger) {
     self.ledger = ledger
     self.age = age
-    self.reactor = reactor
     self.logger = logger
-  }
-
-  func start() {
-    let wait = Self.interval * Double.random(in: 0.5...1)
-    timer = reactor.loop.schedule(after: wait) {
-      self.reactor.loop.spawn(on: self.reactor) { await self.forget() }
-      self.start()
-    }
-  }
-
-  func stop() {
-    if let timer { reactor.loop.cancel(timer) }
-    timer = nil
   }
 
   func forget() async {

@@ -63,9 +63,20 @@ package enum ProvisionerService {
     service.onStop { await runner.stop() }
     let retention = OperationRetention(
       ledger: ledger, age: service.configuration[PlatformSettings.operationRetention],
-      on: service.reactor, logger: service.logger)
-    retention.start()
-    service.onStop { retention.stop() }
+      logger: service.logger)
+    let neglected = NeglectedOperations(
+      ledger: ledger, metrics: service.metrics, logger: service.logger)
+    for job in [
+      RecurringJob(every: OperationRetention.interval, on: service.reactor) {
+        await retention.forget()
+      },
+      RecurringJob(every: NeglectedOperations.interval, on: service.reactor) {
+        await neglected.look()
+      },
+    ] {
+      job.start()
+      service.onStop { job.stop() }
+    }
   }
 
   package static func settings(_ configuration: Configuration) -> EngineSettings {

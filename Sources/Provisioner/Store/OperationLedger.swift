@@ -3,33 +3,6 @@ package import Postgres
 import Reactor
 import ServiceRuntime
 
-/// An operation that was claimed: who works on it, by which token.
-package struct Claim: Equatable, Sendable {
-  package let operation: PostgresUUID
-  package let tenant: String
-  package let store: String
-  package let kind: OperationKind
-  /// Goes into every update; a later claim has a greater one, and only the latest counts.
-  package let fence: Int64
-  /// The holder before it died, or lost touch.
-  package let wasInterrupted: Bool
-}
-
-/// What the holder of a claim works from.
-package struct OperationTask: Sendable {
-  package let store: StoreRecord
-  package let operation: OperationRecord
-  /// The release that the store is brought back to, else the one that it runs.
-  package let release: StoreReleaseRecord?
-}
-
-/// How an operation ends.
-package enum OperationOutcome: Equatable, Sendable {
-  case succeeded
-  case failed(StoreProblem)
-  case cancelled(StoreProblem)
-}
-
 /// The operations as their workers see them: claims, leases, steps, ends.
 ///
 /// Every update names the claim's fencing token and is refused, with `StoreRefusal.leaseLost`, once the
@@ -97,6 +70,20 @@ package final class OperationLedger {
       "SELECT ceil(extract(epoch FROM next_claim_in()) * 1000)::bigint AS milliseconds",
       deadline: .now() + OperationLedger.exchangeTimeout)
     return try rows[0].decode("milliseconds", as: Int64?.self).map { .milliseconds($0) }
+  }
+
+  /// How many operations could have been claimed for longer than `age` and were not, and up to `count` of
+  /// them, the oldest first.
+  package func neglected(
+    _ count: Int, for age: Duration
+  ) async throws(PostgresError) -> (count: Int64, oldest: [PostgresUUID]) {
+    let rows = try await worker.query(
+      scope: .worker, "SELECT * FROM neglected_operations($1, $2)",
+      [.text(age.interval), .text(String(count))],
+      deadline: .now() + OperationLedger.exchangeTimeout)
+    var oldest: [PostgresUUID] = []
+    for row in rows { oldest.append(try row.decode("neglected")) }
+    return (try rows.first?.decode("of_all") ?? 0, oldest)
   }
 
   /// Forgets up to `count` operations that ended more than `age` ago; how many there were.
@@ -368,21 +355,6 @@ package final class OperationLedger {
       guard let row = rows.first else { throw StoreRefusal.notFound }
       return try await body(StoreRecord(row), transaction)
     }
-  }
-}
-
-extension OperationOutcome {
-  var state: OperationState {
-    switch self {
-    case .succeeded: .succeeded
-    case .failed: .failed
-    case .cancelled: .cancelled
-    }
-  }
-
-  /// What the operation itself failed of: a cancelled one did not.
-  var failure: StoreProblem? {
-    if case .failed(let problem) = self { problem } else { nil }
   }
 }
 

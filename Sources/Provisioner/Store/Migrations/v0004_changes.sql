@@ -105,11 +105,22 @@ AS $$
     claimer, wanted, lease, tenant_max, cluster_max, overall_max, ARRAY['provision', 'delete'])
 $$;
 
+-- What could have been claimed for longer than `age`, up to `wanted` of it, and how much there is of it.
+CREATE FUNCTION neglected_operations(age interval, wanted int)
+  RETURNS TABLE (neglected uuid, of_all bigint)
+  LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT
+AS $$
+  SELECT o.id, count(*) OVER () FROM operations o
+  WHERE o.state IN ('pending', 'running') AND is_claimable(o)
+    AND greatest(o.available_at, o.lease_expires_at) < clock_timestamp() - age
+  ORDER BY greatest(o.available_at, o.lease_expires_at), o.id LIMIT wanted
+$$;
+
 DO $do$
 BEGIN
   EXECUTE format(
-    'GRANT EXECUTE ON FUNCTION claim_operations(text, int, interval, int, int, int, text[]) TO %I',
-    current_schema() || '_worker');
+    'GRANT EXECUTE ON FUNCTION claim_operations(text, int, interval, int, int, int, text[]), '
+    'neglected_operations TO %I', current_schema() || '_worker');
   EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON store_releases TO %I', current_schema() || '_app');
 END
