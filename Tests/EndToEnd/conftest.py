@@ -5,8 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
-import urllib.parse
 import uuid
 from pathlib import Path
 
@@ -15,8 +13,7 @@ import plugin_server
 import pytest
 import yaml
 
-from installation import Installation
-from interruptible_proxy import InterruptibleProxy
+from installation import installed, proxy_before
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -79,10 +76,7 @@ def contracts(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def api_proxy(kubeconfig):
-    """What the tested provisioner takes for the API server."""
-    config = yaml.safe_load(Path(kubeconfig).read_text())
-    server = urllib.parse.urlsplit(config["clusters"][0]["cluster"]["server"])
-    return InterruptibleProxy(server.hostname, server.port)
+    return proxy_before(kubeconfig)
 
 
 @pytest.fixture(scope="session")
@@ -95,23 +89,8 @@ def plugin_source(kubectl):
 
 @pytest.fixture(scope="session")
 def installation(kubeconfig, api_proxy, plugin_source):
-    # A short path: sockets lie below it.
-    with tempfile.TemporaryDirectory(prefix="storeplane.", dir="/tmp") as folder:
-        config = yaml.safe_load(Path(kubeconfig).read_text())
-        config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{api_proxy.port}"
-        proxied = Path(folder) / "kubeconfig"
-        proxied.touch(mode=0o600)
-        proxied.write_text(yaml.safe_dump(config))
-        values = Path(folder) / "values.yaml"
-        local = yaml.safe_load((ROOT / "helm/ecommerce-store/values-local.yaml").read_text())
-        values.write_text(yaml.safe_dump({**local, "woocommerce": {"pluginSource": plugin_source}}))
-        installation = Installation(Path(folder) / "state", proxied, values, port_base=18080)
-        try:
-            installation.up()
-            installation.sign_in()
-            yield installation
-        finally:
-            installation.down()
+    with installed(kubeconfig, api_proxy, plugin_source, port_base=18080) as installation:
+        yield installation
 
 
 @pytest.fixture

@@ -6,10 +6,17 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
+
+import yaml
+
+from interruptible_proxy import InterruptibleProxy
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("gateway", "provisioner", "config", "audit")
@@ -23,6 +30,35 @@ class CommandFailed(Exception):
         self.status = done.returncode
         self.output = done.stdout
         self.errors = done.stderr
+
+
+def proxy_before(kubeconfig: str) -> InterruptibleProxy:
+    """What an installation takes for the API server."""
+    config = yaml.safe_load(Path(kubeconfig).read_text())
+    server = urllib.parse.urlsplit(config["clusters"][0]["cluster"]["server"])
+    return InterruptibleProxy(server.hostname, server.port)
+
+
+@contextmanager
+def installed(kubeconfig: str, api_proxy: InterruptibleProxy, plugin_source: str, port_base: int):
+    """An installation that runs, with nothing in it, and is removed afterwards."""
+    # A short path: sockets lie below it.
+    with tempfile.TemporaryDirectory(prefix="storeplane.", dir="/tmp") as folder:
+        config = yaml.safe_load(Path(kubeconfig).read_text())
+        config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{api_proxy.port}"
+        proxied = Path(folder) / "kubeconfig"
+        proxied.touch(mode=0o600)
+        proxied.write_text(yaml.safe_dump(config))
+        values = Path(folder) / "values.yaml"
+        local = yaml.safe_load((ROOT / "helm/ecommerce-store/values-local.yaml").read_text())
+        values.write_text(yaml.safe_dump({**local, "woocommerce": {"pluginSource": plugin_source}}))
+        installation = Installation(Path(folder) / "state", proxied, values, port_base)
+        try:
+            installation.up()
+            installation.sign_in()
+            yield installation
+        finally:
+            installation.down()
 
 
 class Installation:
@@ -179,6 +215,21 @@ class Installation:
         process = self.helm_worker() if service == "helm-worker" else self.process(service)
         assert process, f"{service} does not run"
         os.kill(process, signal.SIGKILL)
+
+    # Postgres
+
+    def postgres(self, *command: str, **options) -> str:
+        """What a function of scripts/up.d/postgres.sh says; the database is to be there already."""
+        parts = ("cluster.d/common", "cluster.d/processes", "up.d/common", "up.d/postgres")
+        sourced = "; ".join(f". scripts/{part}.sh" for part in parts)
+        program = f'set -euo pipefail; project=$PWD; {sourced}; locate_state; find_postgres; "$@"'
+        return self.run("bash", "-c", program, "postgres", *command, **options)
+
+    def query(self, statement: str) -> list[dict]:
+        """The rows of a query, as the superuser, whom no tenant's limits concern."""
+        rows = f"SELECT coalesce(json_agg(rows), '[]') FROM ({statement}) rows"
+        command = ("in_database", "storeplane", "psql", "-v", "ON_ERROR_STOP=1", "-qtAc", rows)
+        return json.loads(self.postgres(*command))
 
     def logs(self) -> str:
         return "\n".join(path.read_text() for path in sorted((self.state / "logs").glob("*.log")))

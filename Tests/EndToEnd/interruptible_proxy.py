@@ -1,4 +1,4 @@
-"""A TCP proxy before the Kubernetes API server that can be made to vanish, or slow."""
+"""A TCP proxy that can be made to vanish, or slow: before an API server, or replicas."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from contextlib import contextmanager
 
 
 class InterruptibleProxy:
-    def __init__(self, host: str, port: int):
-        self._target = (host, port)
+    def __init__(self, host: str, *targets: int, port: int = 0):
+        """Connections go to the ports of `targets` in turn, past those that refuse them."""
+        self._host = host
+        self._targets = list(targets)
         self._listener: socket.socket | None = None
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._delay_seconds = 0.0
-        self.port = 0
+        self.port = port
         self.restore()
 
     @contextmanager
@@ -34,6 +36,10 @@ class InterruptibleProxy:
             self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
             self._listener = None
+        self.drop()
+
+    def drop(self) -> None:
+        """Cuts off the connections there are."""
         with self._lock:
             connections, self._connections = self._connections, set()
         for connection in connections:
@@ -48,13 +54,25 @@ class InterruptibleProxy:
         while True:
             try:
                 client, _ = listener.accept()
-                server = socket.create_connection(self._target)
             except OSError:
                 return
+            server = self._connect()
+            if not server:
+                client.close()
+                continue
             with self._lock:
                 self._connections |= {client, server}
             for source, sink in ((client, server), (server, client)):
                 threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
+
+    def _connect(self) -> socket.socket | None:
+        self._targets.append(self._targets.pop(0))
+        for port in self._targets:
+            try:
+                return socket.create_connection((self._host, port))
+            except OSError:
+                continue
+        return None
 
     def _copy(self, source: socket.socket, sink: socket.socket) -> None:
         try:

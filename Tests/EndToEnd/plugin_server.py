@@ -25,6 +25,9 @@ def archive() -> bytes:
 
 def serve(kubectl) -> None:
     """Returns when the archive can be fetched."""
+    phase = ("get", "namespace", NAMESPACE, "--ignore-not-found", "-o", "jsonpath={.status.phase}")
+    if kubectl(*phase) == "Terminating":  # Of tests that have just ended.
+        kubectl("wait", f"namespace/{NAMESPACE}", "--for=delete", "--timeout=180s")
     labels = {"app": "plugins"}
     metadata = {"name": "plugins", "namespace": NAMESPACE}
     container = {
