@@ -20,6 +20,7 @@ extension StorectlTests {
       #expect(releases.lines.count == 3, "\(releases.errors)")
       #expect(releases.lines[1].hasPrefix("2 (current)  fake-1.0.0  "))
       #expect(releases.lines[1].contains("  \(path)=64M  "))
+      #expect(!releases.lines[2].contains("="))
       let unset = try user.run("stores", "upgrade", name, "--set", "\(path)=null", "--wait")
       #expect(unset.output.hasPrefix("\(name) runs release 3: "))
       let back = try user.run("stores", "rollback", name, "--to", "2", "--wait", "-o", "json")

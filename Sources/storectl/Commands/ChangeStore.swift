@@ -105,7 +105,8 @@ struct ListReleases: GatewayCommand {
     var table = Table(["RELEASE", "CHART", "MADE", "VALUES", "OPERATION"])
     for release in document["releases"].array ?? [] {
       let isCurrent = release["current"].bool ?? false
-      let values = release["parameters"]["values"].leaves.map {
+      let set = JSON.object(release["parameters"]["values"].object ?? JSONObject())
+      let values = set.leaves.map {
         "\($0.path.text)=\($0.value.string ?? $0.value.serializedText())"
       }
       table.add([
