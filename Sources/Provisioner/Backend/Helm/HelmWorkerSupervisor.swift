@@ -123,7 +123,6 @@ package final class HelmWorkerSupervisor {
       worker.begin(store)
       do {
         let result = try await body(worker.client)
-        suspects.remove(store)
         settle(worker, store, .answered)
         return result
       } catch let error as RPCError where Self.isOurs(error) {
@@ -190,7 +189,10 @@ package final class HelmWorkerSupervisor {
 
   private func settle(_ worker: HelmWorker, _ store: String, _ end: HelmWorker.CallEnd) {
     worker.end(store, end)
-    if end == .answered { failures = 0 }
+    if end == .answered {
+      failures = 0
+      suspects.remove(store)
+    }
     let resident = worker.process.residentBytes
     if worker.calls >= settings.callsMax || resident > settings.residentBytesMax {
       retire(worker)
