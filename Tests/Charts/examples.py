@@ -21,3 +21,21 @@ EVERYTHING = {
 MEDUSA = {"engine": "medusa", "medusa": {"image": {"repository": "tea/medusa", "tag": "1"}}}
 
 MEDUSA_EVERYTHING = {**EVERYTHING, **MEDUSA}
+
+# What can be set of every pod, and of the container that it is for.
+POD_SETTINGS = {
+    "nodeSelector": {"disk": "ssd"},
+    "tolerations": [{"key": "shop", "operator": "Exists"}],
+    "affinity": {"podAntiAffinity": {}},
+    "topologySpreadConstraints": [{"maxSkew": 1}],
+    "priorityClassName": "high",
+    "extraEnv": [{"name": "EXTRA", "value": "1"}],
+    "extraEnvFrom": [{"secretRef": {"name": "smtp"}}],
+    "extraVolumes": [{"name": "more", "emptyDir": {}}],
+    "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
+    "initContainers": [{"name": "first", "image": "a"}],
+    "sidecars": [{"name": "beside", "image": "b"}],
+    "podLabels": {"team": "tea"},
+    "podAnnotations": {"note": "x"},
+    "terminationGracePeriodSeconds": 7,
+}

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 import common
-from examples import MEDUSA, MEDUSA_EVERYTHING
+from examples import MEDUSA, MEDUSA_EVERYTHING, POD_SETTINGS
 from rendering import ROOT, STORE_CHART, merged, values_file
 from test_store_network import connections
 
@@ -132,23 +132,7 @@ def test_every_image_can_be_overridden(medusa):
 
 
 def test_settings_reach_the_pods(medusa):
-    settings = {
-        "nodeSelector": {"disk": "ssd"},
-        "tolerations": [{"key": "shop", "operator": "Exists"}],
-        "affinity": {"podAntiAffinity": {}},
-        "topologySpreadConstraints": [{"maxSkew": 1}],
-        "priorityClassName": "high",
-        "extraEnv": [{"name": "EXTRA", "value": "1"}],
-        "extraEnvFrom": [{"secretRef": {"name": "smtp"}}],
-        "extraVolumes": [{"name": "more", "emptyDir": {}}],
-        "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
-        "initContainers": [{"name": "first", "image": "a"}],
-        "sidecars": [{"name": "beside", "image": "b"}],
-        "podLabels": {"team": "tea"},
-        "podAnnotations": {"note": "x"},
-        "terminationGracePeriodSeconds": 7,
-    }
-    values = {name: settings for name in ("medusa", *DATABASES)}
+    values = {name: POD_SETTINGS for name in ("medusa", *DATABASES)}
     rendered = medusa(values)
     for name, template in rendered.pod_templates():
         spec = template["spec"]
@@ -161,13 +145,13 @@ def test_settings_reach_the_pods(medusa):
             "priorityClassName",
             "terminationGracePeriodSeconds",
         ):
-            assert spec[key] == settings[key], name
+            assert spec[key] == POD_SETTINGS[key], name
         assert common.environment(main)["EXTRA"] == "1"
-        assert main["envFrom"] == settings["extraEnvFrom"]
-        assert settings["extraVolumes"][0] in spec["volumes"]
-        assert settings["extraVolumeMounts"][0] in main["volumeMounts"]
-        assert settings["sidecars"][0] in spec["containers"]
-        assert settings["initContainers"][0] == spec["initContainers"][-1]
+        assert main["envFrom"] == POD_SETTINGS["extraEnvFrom"]
+        assert POD_SETTINGS["extraVolumes"][0] in spec["volumes"]
+        assert POD_SETTINGS["extraVolumeMounts"][0] in main["volumeMounts"]
+        assert POD_SETTINGS["sidecars"][0] in spec["containers"]
+        assert POD_SETTINGS["initContainers"][0] == spec["initContainers"][-1]
         assert template["metadata"]["labels"]["team"] == "tea"
         assert template["metadata"]["annotations"]["note"] == "x"
 

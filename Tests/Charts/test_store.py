@@ -10,7 +10,7 @@ import yaml
 from helm_python import Chart, Config, HelmError, _native, lint, package
 
 import common
-from examples import EVERYTHING, MEDUSA, MEDUSA_EVERYTHING, STORE
+from examples import EVERYTHING, MEDUSA, MEDUSA_EVERYTHING, POD_SETTINGS, STORE
 from rendering import (
     CURRENT_KUBERNETES,
     OLDEST_KUBERNETES,
@@ -263,23 +263,7 @@ def test_a_change_of_configuration_restarts_the_pods_it_concerns(store):
 
 
 def test_settings_reach_the_pods(store):
-    settings = {
-        "nodeSelector": {"disk": "ssd"},
-        "tolerations": [{"key": "shop", "operator": "Exists"}],
-        "affinity": {"podAntiAffinity": {}},
-        "topologySpreadConstraints": [{"maxSkew": 1}],
-        "priorityClassName": "high",
-        "extraEnv": [{"name": "EXTRA", "value": "1"}],
-        "extraEnvFrom": [{"secretRef": {"name": "smtp"}}],
-        "extraVolumes": [{"name": "more", "emptyDir": {}}],
-        "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
-        "initContainers": [{"name": "first", "image": "a"}],
-        "sidecars": [{"name": "beside", "image": "b"}],
-        "podLabels": {"team": "tea"},
-        "podAnnotations": {"note": "x"},
-        "terminationGracePeriodSeconds": 7,
-    }
-    rendered = store({"wordpress": settings, "mariadb": settings})
+    rendered = store({"wordpress": POD_SETTINGS, "mariadb": POD_SETTINGS})
     for kind, name in (("Deployment", "wordpress"), ("StatefulSet", "mariadb")):
         template = rendered.one(kind, name)["spec"]["template"]
         spec = template["spec"]
@@ -292,13 +276,13 @@ def test_settings_reach_the_pods(store):
             "priorityClassName",
             "terminationGracePeriodSeconds",
         ):
-            assert spec[key] == settings[key]
+            assert spec[key] == POD_SETTINGS[key]
         assert common.environment(main)["EXTRA"] == "1"
-        assert main["envFrom"] == settings["extraEnvFrom"]
-        assert settings["extraVolumes"][0] in spec["volumes"]
-        assert settings["extraVolumeMounts"][0] in main["volumeMounts"]
-        assert settings["sidecars"][0] in spec["containers"]
-        assert settings["initContainers"][0] == spec["initContainers"][-1]
+        assert main["envFrom"] == POD_SETTINGS["extraEnvFrom"]
+        assert POD_SETTINGS["extraVolumes"][0] in spec["volumes"]
+        assert POD_SETTINGS["extraVolumeMounts"][0] in main["volumeMounts"]
+        assert POD_SETTINGS["sidecars"][0] in spec["containers"]
+        assert POD_SETTINGS["initContainers"][0] == spec["initContainers"][-1]
         assert template["metadata"]["labels"]["team"] == "tea"
         assert template["metadata"]["annotations"]["note"] == "x"
 
