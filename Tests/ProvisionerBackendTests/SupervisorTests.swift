@@ -256,10 +256,11 @@ import Testing
     let log = LogRecord()
     let program = FileManager.default.temporaryDirectory
       .appendingPathComponent("talkative-worker-\(UUID().uuidString)").path
-    try "#!/bin/sh\necho namespace of another >&2\nexec \(Checkout.worker) \"$@\"\n"
-      .write(toFile: program, atomically: true, encoding: .utf8)
+    let script = "#!/bin/sh\necho namespace of another >&2\nexec \(Checkout.worker) \"$@\"\n"
+    // Written by another process: a child that is started meanwhile would hold the open file for a
+    // moment, and what is open for writing cannot be run.
+    try #require(system("printf %s '\(script)' >'\(program)' && chmod 700 '\(program)'") == 0)
     defer { try? FileManager.default.removeItem(atPath: program) }
-    chmod(program, 0o700)
     var settings = Self.settings
     settings.program = program
     let logger = Logger(label: "test") { _ in log }
