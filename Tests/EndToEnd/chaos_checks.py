@@ -25,6 +25,7 @@ SETTLE_SECONDS_MAX = 240
 
 STORES = """
 SELECT s.id, s.name, s.namespace, s.host, s.state, s.suspended, s.error_code, s.error_message,
+  s.conditions @> '[{"type": "Released", "is_true": false}]' AS unreleased,
   extract(epoch FROM (SELECT max(occurred_at) FROM provisioner.store_transitions
     WHERE store = s.id)) AS since
 FROM provisioner.stores s ORDER BY s.created_at
@@ -193,7 +194,11 @@ class Cluster:
                 problems.append(f"the release in {namespace} is an orphan: {dict(states)}")
             elif stores[namespace]["state"] == "ready":
                 # What failed stands beside what replaced it.
-                current = {s: n for s, n in states.items() if s not in ("superseded", "failed")}
+                past = {"superseded", "failed"}
+                if stores[namespace]["unreleased"]:
+                    # As does, until the next work on the store, what ended the worker for good.
+                    past |= {"pending-upgrade", "pending-rollback"}
+                current = {s: n for s, n in states.items() if s not in past}
                 if current != {"deployed": 1}:
                     name = stores[namespace]["name"]
                     problems.append(f"{name} is ready with releases {dict(states)} in {namespace}")
