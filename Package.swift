@@ -157,6 +157,7 @@ let targets: [Target] = [
       .embedInCode("Store/Migrations/v0001_init.sql"),
       .embedInCode("Store/Migrations/v0003_limits.sql"),
       .embedInCode("Store/Migrations/v0004_changes.sql"),
+      .embedInCode("Store/Migrations/v0005_drift.sql"),
     ],
     [
       "ServiceRuntime", "Configuration", "Contracts", "Cryptography", "JSON", "Observability",

@@ -132,6 +132,16 @@ final class HelmService: HelmWorkerV1.HelmServiceHandler {
     try await status(try reference(request.release))
   }
 
+  func getManifest(
+    _ request: HelmWorkerV1.GetManifestRequest, context: ServerContext
+  ) async throws -> HelmWorkerV1.Manifest {
+    let reference = try reference(request.release)
+    let summary = try await perform(reference) { helm, configuration in
+      try helm.status(configuration: configuration, name: reference.name)
+    }
+    return try HelmWorkerV1.Manifest(summary: summary)
+  }
+
   func getWorker(
     _ request: HelmWorkerV1.GetWorkerRequest, context: ServerContext
   ) async throws -> HelmWorkerV1.Worker {
@@ -339,6 +349,17 @@ extension HelmWorkerV1.Release {
     } catch {
       throw RPCError(.internal, "Helm's summary of the release cannot be read: \(error)")
     }
+  }
+}
+
+extension HelmWorkerV1.Manifest {
+  init(summary: String) throws(RPCError) {
+    let release = try HelmWorkerV1.Release(summary: summary)
+    let manifest = (try? JSON(parsing: Array(summary.utf8)))?["manifest"]?.string
+    guard let manifest else {
+      throw RPCError(.internal, "Helm's summary of the release has no manifest")
+    }
+    self.init(revision: release.revision, status: release.status, yaml: Array(manifest.utf8))
   }
 }
 

@@ -9,7 +9,7 @@ import chaos_checks
 import chaos_plan
 import pytest
 
-STORE = {"id": "s", "name": "demo", "namespace": "store-s", "state": "ready"}
+STORE = {"id": "s", "name": "demo", "namespace": "store-s", "state": "ready", "unreleased": False}
 HISTORY = [(1, None, "requested"), (2, "requested", "provisioning"), (3, "provisioning", "ready")]
 BROKEN = [HISTORY[0], HISTORY[2]]
 UPGRADE = {"operation": "u", "name": "demo", "kind": "upgrade", "state": "succeeded"}
@@ -109,6 +109,21 @@ def test_what_belongs_to_no_store_is_found(namespaces, releases, volumes, wrong)
     problems = cluster.orphans({"store-s": STORE})
     assert len(problems) == (1 if wrong else 0)
     assert not wrong or wrong in problems[0], problems
+
+
+def test_what_failed_may_leave_an_unfinished_record_beside_what_runs():
+    def kubectl(_, what, *__):
+        return json.dumps({"items": there[what]})
+
+    there = {"namespaces": []}
+    cluster = chaos_checks.Cluster(kubectl)
+    there |= {"namespaces": [namespace("store-s")], "persistentvolumes": []}
+    failed = {"store-s": STORE | {"unreleased": True}}
+    there["secrets"] = [release("store-s", "deployed"), release("store-s", "pending-rollback")]
+    assert cluster.orphans(failed) == []
+    assert len(cluster.orphans({"store-s": STORE})) == 1
+    there["secrets"] = [release("store-s", "pending-rollback")]
+    assert len(cluster.orphans(failed)) == 1
 
 
 def test_a_seed_gives_the_same_again():

@@ -219,6 +219,28 @@ def test_a_store_is_changed_and_keeps_what_it_has(installation, walked, credenti
     ]
 
 
+def test_what_somebody_changes_by_hand_is_taken_back(installation, walked, kubectl):
+    in_store = ("-n", walked["store"]["namespace"])
+
+    def drifted():
+        store = json.loads(installation.storectl("stores", "get", "demo", "-o", "json"))
+        return next((c for c in store["conditions"] if c["type"] == "Drifted"), {})
+
+    kubectl("scale", *in_store, "deploy/wordpress", "--replicas=0")
+    installation.storectl("stores", "update", "demo", "--drift", "report")
+    installation.wait_for(
+        lambda: drifted().get("reason") == "Reported", "the drift to be told", seconds=90
+    )
+    assert drifted()["message"] == "Deployment/wordpress: spec.replicas"
+    told = installation.storectl("stores", "update", "demo", "--drift", "correct")
+    assert told == "demo: drift is corrected\n"
+    installation.wait_for(
+        lambda: drifted()["status"] == "STATUS_FALSE", "the correction", seconds=STORE_SECONDS_MAX
+    )
+    with browser().open(through_ingress(walked["store"]["url"])) as page:
+        assert page.status == 200
+
+
 def test_deletion_leaves_nothing(installation, walked, remains):
     namespace = walked["store"]["namespace"]
     assert remains(namespace)

@@ -112,6 +112,13 @@ final class FakeProvisioner: ProvisionerV1.StoreServiceHandler {
     return ProvisionerV1.Operation(id: "retry", store: request.store)
   }
 
+  func updateStore(
+    _ request: ProvisionerV1.UpdateStoreRequest, context: ServerContext
+  ) async throws -> ProvisionerV1.Store {
+    sightings.see(context)
+    return ProvisionerV1.Store(id: request.store, driftPolicy: request.driftPolicy)
+  }
+
   func upgradeStore(
     _ request: ProvisionerV1.UpgradeStoreRequest, context: ServerContext
   ) async throws -> ProvisionerV1.Operation {

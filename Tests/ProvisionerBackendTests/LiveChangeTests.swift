@@ -86,7 +86,7 @@ import Testing
 
 extension StoreSite {
   /// The store as it is asked for now.
-  fileprivate func released(
+  func released(
     values: JSON = [:], isSuspended: Bool = false, helmRevision: Int? = nil, chart: String? = nil
   ) -> StoreSite {
     var parameters = parameters

@@ -207,6 +207,7 @@ private final class PodlessBackend: StoreBackend {
   func setUp(_ site: StoreSite) async throws(ProvisionFailure) {}
   func verify(_ site: StoreSite) async throws(ProvisionFailure) {}
   func check(_ site: StoreSite) async throws(ProvisionFailure) {}
+  func drift(of site: StoreSite) async throws(ProvisionFailure) -> [Drift] { [] }
 
   func uninstallRelease(_ site: StoreSite) async throws(ProvisionFailure) {
     try await counted { () async throws(ProvisionFailure) in try await real.uninstallRelease(site) }

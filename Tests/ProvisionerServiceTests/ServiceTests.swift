@@ -215,6 +215,13 @@ import Testing
         _ = try await stores.deleteStore(.init(store: "demo", etag: "7"), options: user)
       }
       #expect(etag == "etag")
+      for policy in [ProvisionerV1.DriftPolicy.unspecified, .unrecognized(9)] {
+        let drift = await invalidField {
+          _ = try await stores.updateStore(
+            .init(store: "demo", driftPolicy: policy), options: user)
+        }
+        #expect(drift == "drift_policy")
+      }
       let operation = await invalidField {
         _ = try await peers.operations().getOperation(.init(operation: "demo"), options: user)
       }

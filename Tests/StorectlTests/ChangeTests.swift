@@ -28,6 +28,12 @@ extension StorectlTests {
       let values = back.json?.object?["parameters"]?["values"]
       #expect(values == ["wordpress": ["php": ["ini": ["post_max_size": "64M"]]]])
 
+      #expect(try user.run("stores", "get", name).output.contains("drift      correct\n"))
+      let updated = try user.run("stores", "update", name, "--drift", "report")
+      #expect(updated.output == "\(name): drift is reported\n", "\(updated.errors)")
+      #expect(try user.run("stores", "get", name).output.contains("drift      report\n"))
+      #expect(try user.run("stores", "update", name, "--drift", "ignore").status == 2)
+
       let suspended = try user.run("stores", "suspend", name, "--wait")
       #expect(suspended.output.contains("is suspended; storectl stores resume \(name)"))
       let shown = try user.run("stores", "get", name).output

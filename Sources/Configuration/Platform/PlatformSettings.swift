@@ -214,6 +214,11 @@ package enum PlatformSettings {
     "How long an operation is kept after its end; the last one of each store stays.", example: "90d"
   )
 
+  package static let driftInterval = Setting.duration(
+    "DRIFT_INTERVAL", default: "30m", in: .seconds(60) ... .seconds(7 * 86_400),
+    "About how long it is between two looks at a ready store, for what is not as its release says.",
+    example: "30m")
+
   package static let stepRetryBase = Setting.duration(
     "STEP_RETRY_BASE", default: "500ms", in: .milliseconds(10) ... .seconds(60),
     "The wait after the n-th failure of a step is this times 2^n, at most a minute.",

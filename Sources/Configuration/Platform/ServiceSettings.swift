@@ -88,6 +88,7 @@ package enum PlatformService: String, Sendable, CaseIterable {
         AnySetting(Platform.operationsPerCluster),
         AnySetting(Platform.operationsOverall),
         AnySetting(Platform.operationRetention),
+        AnySetting(Platform.driftInterval),
         AnySetting(Platform.stepRetryBase),
         AnySetting(Platform.stepAttempts),
         AnySetting(Platform.breakerFailures),

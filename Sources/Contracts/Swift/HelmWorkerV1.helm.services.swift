@@ -27,6 +27,10 @@ extension HelmWorkerV1 {
       service: "storeplane.helmworker.v1.HelmService", name: "GetRelease",
       clientStreaming: false, serverStreaming: false
     )
+    package static let getManifest = MethodDescriptor(
+      service: "storeplane.helmworker.v1.HelmService", name: "GetManifest",
+      clientStreaming: false, serverStreaming: false
+    )
     package static let getWorker = MethodDescriptor(
       service: "storeplane.helmworker.v1.HelmService", name: "GetWorker",
       clientStreaming: false, serverStreaming: false
@@ -61,6 +65,11 @@ extension HelmWorkerV1 {
     func getRelease(
       _ request: HelmWorkerV1.GetReleaseRequest, context: ServerContext
     ) async throws -> HelmWorkerV1.Release
+
+    /// Returns what the release's last revision consists of. Fails with NOT_FOUND when there is none.
+    func getManifest(
+      _ request: HelmWorkerV1.GetManifestRequest, context: ServerContext
+    ) async throws -> HelmWorkerV1.Manifest
 
     /// Returns what decides when the process is replaced.
     func getWorker(
@@ -109,6 +118,13 @@ extension HelmWorkerV1 {
       try await channel.unary(HelmServiceMethods.getRelease, request, options)
     }
 
+    /// Returns what the release's last revision consists of. Fails with NOT_FOUND when there is none.
+    package func getManifest(
+      _ request: HelmWorkerV1.GetManifestRequest, options: CallOptions = CallOptions()
+    ) async throws -> HelmWorkerV1.Manifest {
+      try await channel.unary(HelmServiceMethods.getManifest, request, options)
+    }
+
     /// Returns what decides when the process is replaced.
     package func getWorker(
       _ request: HelmWorkerV1.GetWorkerRequest, options: CallOptions = CallOptions()
@@ -141,6 +157,10 @@ extension HelmWorkerV1.HelmServiceHandler {
       .unary(HelmWorkerV1.HelmServiceMethods.getRelease) {
         (request: HelmWorkerV1.GetReleaseRequest, context: ServerContext) in
         try await self.getRelease(request, context: context)
+      },
+      .unary(HelmWorkerV1.HelmServiceMethods.getManifest) {
+        (request: HelmWorkerV1.GetManifestRequest, context: ServerContext) in
+        try await self.getManifest(request, context: context)
       },
       .unary(HelmWorkerV1.HelmServiceMethods.getWorker) {
         (request: HelmWorkerV1.GetWorkerRequest, context: ServerContext) in

@@ -496,6 +496,78 @@ extension HelmWorkerV1 {
     }
   }
 
+  package struct GetManifestRequest: ProtobufMessage {
+    package var release: HelmWorkerV1.ReleaseReference? = nil
+
+    package init() {}
+
+    package init(
+      release: HelmWorkerV1.ReleaseReference? = nil
+    ) {
+      self.release = release
+    }
+
+    package static var fullName: String { "storeplane.helmworker.v1.GetManifestRequest" }
+
+    package static var layout: MessageLayout {
+      MessageLayout(contracts__storeplane__helmworker__v1__get_manifest_request())
+    }
+
+    package init(unpacking pointer: UnsafeRawPointer) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Helmworker__V1__GetManifestRequest.self)
+      self.release = c.pointee.release.map { HelmWorkerV1.ReleaseReference(unpacking: $0) }
+    }
+
+    package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Helmworker__V1__GetManifestRequest.self)
+      if let value = self.release {
+        let pointer = arena.structure(HelmWorkerV1.ReleaseReference.layout)
+        value.pack(into: pointer, in: arena)
+        c.pointee.release = pointer.assumingMemoryBound(to: Storeplane__Helmworker__V1__ReleaseReference.self)
+      }
+    }
+  }
+
+  /// What a revision of a release consists of, hooks left out.
+  package struct Manifest: ProtobufMessage {
+    package var revision: Int32 = 0
+    package var status: HelmWorkerV1.Release.Status = HelmWorkerV1.Release.Status()
+    /// YAML documents in UTF-8, one an object. They may hold secrets.
+    package var yaml: [UInt8] = []
+
+    package init() {}
+
+    package init(
+      revision: Int32 = 0,
+      status: HelmWorkerV1.Release.Status = HelmWorkerV1.Release.Status(),
+      yaml: [UInt8] = []
+    ) {
+      self.revision = revision
+      self.status = status
+      self.yaml = yaml
+    }
+
+    package static var fullName: String { "storeplane.helmworker.v1.Manifest" }
+
+    package static var layout: MessageLayout {
+      MessageLayout(contracts__storeplane__helmworker__v1__manifest())
+    }
+
+    package init(unpacking pointer: UnsafeRawPointer) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Helmworker__V1__Manifest.self)
+      self.revision = c.pointee.revision
+      self.status = HelmWorkerV1.Release.Status(rawValue: Int32(bitPattern: c.pointee.status.rawValue))
+      self.yaml = Unpack.bytes(c.pointee.yaml.data, count: c.pointee.yaml.len)
+    }
+
+    package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Helmworker__V1__Manifest.self)
+      c.pointee.revision = self.revision
+      c.pointee.status = .init(rawValue: UInt32(bitPattern: self.status.rawValue))
+      c.pointee.yaml = ProtobufCBinaryData(len: self.yaml.count, data: arena.bytes(self.yaml))
+    }
+  }
+
   package struct GetWorkerRequest: ProtobufMessage {
     package init() {}
 

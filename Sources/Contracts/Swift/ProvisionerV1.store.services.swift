@@ -43,6 +43,10 @@ extension ProvisionerV1 {
       service: "storeplane.provisioner.v1.StoreService", name: "ResumeStore",
       clientStreaming: false, serverStreaming: false
     )
+    package static let updateStore = MethodDescriptor(
+      service: "storeplane.provisioner.v1.StoreService", name: "UpdateStore",
+      clientStreaming: false, serverStreaming: false
+    )
     package static let listReleases = MethodDescriptor(
       service: "storeplane.provisioner.v1.StoreService", name: "ListReleases",
       clientStreaming: false, serverStreaming: false
@@ -109,6 +113,12 @@ extension ProvisionerV1 {
     func resumeStore(
       _ request: ProvisionerV1.ResumeStoreRequest, context: ServerContext
     ) async throws -> ProvisionerV1.Operation
+
+    /// Changes how the platform looks after a store that is not deleted. The next look at what runs of
+    /// it follows within a minute.
+    func updateStore(
+      _ request: ProvisionerV1.UpdateStoreRequest, context: ServerContext
+    ) async throws -> ProvisionerV1.Store
 
     /// Lists the releases that the store can go back to, the newest first: the last ten.
     func listReleases(
@@ -195,6 +205,14 @@ extension ProvisionerV1 {
       try await channel.unary(StoreServiceMethods.resumeStore, request, options)
     }
 
+    /// Changes how the platform looks after a store that is not deleted. The next look at what runs of
+    /// it follows within a minute.
+    package func updateStore(
+      _ request: ProvisionerV1.UpdateStoreRequest, options: CallOptions = CallOptions()
+    ) async throws -> ProvisionerV1.Store {
+      try await channel.unary(StoreServiceMethods.updateStore, request, options)
+    }
+
     /// Lists the releases that the store can go back to, the newest first: the last ten.
     package func listReleases(
       _ request: ProvisionerV1.ListReleasesRequest, options: CallOptions = CallOptions()
@@ -250,6 +268,10 @@ extension ProvisionerV1.StoreServiceHandler {
       .unary(ProvisionerV1.StoreServiceMethods.resumeStore) {
         (request: ProvisionerV1.ResumeStoreRequest, context: ServerContext) in
         try await self.resumeStore(request, context: context)
+      },
+      .unary(ProvisionerV1.StoreServiceMethods.updateStore) {
+        (request: ProvisionerV1.UpdateStoreRequest, context: ServerContext) in
+        try await self.updateStore(request, context: context)
       },
       .unary(ProvisionerV1.StoreServiceMethods.listReleases) {
         (request: ProvisionerV1.ListReleasesRequest, context: ServerContext) in

@@ -49,6 +49,50 @@ extension ProvisionerV1 {
     package static var known: [Self] { [.unspecified, .woocommerce, .medusa] }
   }
 
+  /// What is done where that which runs of a ready store is not what its release says.
+  package enum DriftPolicy: ProtobufEnum {
+    /// The platform's default, which is to correct it.
+    case unspecified
+    /// The store is brought back to its release, once: what changes it again then is only told.
+    case correct
+    /// It is told by the condition `Drifted`.
+    case report
+    /// A value that is not in these contracts.
+    case unrecognized(Int32)
+
+    package init() { self = .unspecified }
+
+    package init(rawValue: Int32) {
+      switch rawValue {
+      case 0: self = .unspecified
+      case 1: self = .correct
+      case 2: self = .report
+      default: self = .unrecognized(rawValue)
+      }
+    }
+
+    package var rawValue: Int32 {
+      switch self {
+      case .unspecified: 0
+      case .correct: 1
+      case .report: 2
+      case .unrecognized(let value): value
+      }
+    }
+
+    /// The value's name in the contracts; nil when it is not in them.
+    package var name: String? {
+      switch self {
+      case .unspecified: "DRIFT_POLICY_UNSPECIFIED"
+      case .correct: "DRIFT_POLICY_CORRECT"
+      case .report: "DRIFT_POLICY_REPORT"
+      case .unrecognized: nil
+      }
+    }
+
+    package static var known: [Self] { [.unspecified, .correct, .report] }
+  }
+
   /// A shop of a tenant.
   package struct Store: ProtobufMessage {
     /// The id, unique in the platform and never used again.
@@ -88,6 +132,7 @@ extension ProvisionerV1 {
     package var release: Int32 = 0
     /// Whether nothing of it runs, because somebody asked for that.
     package var suspended: Bool = false
+    package var driftPolicy: ProvisionerV1.DriftPolicy = ProvisionerV1.DriftPolicy()
 
     package init() {}
 
@@ -111,7 +156,8 @@ extension ProvisionerV1 {
       deleteTime: GoogleProtobuf.Timestamp? = nil,
       etag: String = "",
       release: Int32 = 0,
-      suspended: Bool = false
+      suspended: Bool = false,
+      driftPolicy: ProvisionerV1.DriftPolicy = ProvisionerV1.DriftPolicy()
     ) {
       self.id = id
       self.name = name
@@ -133,6 +179,7 @@ extension ProvisionerV1 {
       self.etag = etag
       self.release = release
       self.suspended = suspended
+      self.driftPolicy = driftPolicy
     }
 
     package static var fullName: String { "storeplane.provisioner.v1.Store" }
@@ -228,6 +275,7 @@ extension ProvisionerV1 {
       self.etag = Unpack.string(c.pointee.etag)
       self.release = c.pointee.release
       self.suspended = c.pointee.suspended != 0
+      self.driftPolicy = ProvisionerV1.DriftPolicy(rawValue: Int32(bitPattern: c.pointee.drift_policy.rawValue))
     }
 
     package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
@@ -287,6 +335,7 @@ extension ProvisionerV1 {
       c.pointee.etag = arena.string(self.etag)
       c.pointee.release = self.release
       c.pointee.suspended = self.suspended ? 1 : 0
+      c.pointee.drift_policy = .init(rawValue: UInt32(bitPattern: self.driftPolicy.rawValue))
     }
   }
 
@@ -521,6 +570,7 @@ extension ProvisionerV1 {
     package var requestID: String = ""
     /// Only check the request; the operation returned is empty and nothing happens.
     package var validateOnly: Bool = false
+    package var driftPolicy: ProvisionerV1.DriftPolicy = ProvisionerV1.DriftPolicy()
 
     package init() {}
 
@@ -529,13 +579,15 @@ extension ProvisionerV1 {
       engine: ProvisionerV1.Engine = ProvisionerV1.Engine(),
       parameters: ProvisionerV1.StoreParameters? = nil,
       requestID: String = "",
-      validateOnly: Bool = false
+      validateOnly: Bool = false,
+      driftPolicy: ProvisionerV1.DriftPolicy = ProvisionerV1.DriftPolicy()
     ) {
       self.name = name
       self.engine = engine
       self.parameters = parameters
       self.requestID = requestID
       self.validateOnly = validateOnly
+      self.driftPolicy = driftPolicy
     }
 
     package static var fullName: String { "storeplane.provisioner.v1.CreateStoreRequest" }
@@ -551,6 +603,7 @@ extension ProvisionerV1 {
       self.parameters = c.pointee.parameters.map { ProvisionerV1.StoreParameters(unpacking: $0) }
       self.requestID = Unpack.string(c.pointee.request_id)
       self.validateOnly = c.pointee.validate_only != 0
+      self.driftPolicy = ProvisionerV1.DriftPolicy(rawValue: Int32(bitPattern: c.pointee.drift_policy.rawValue))
     }
 
     package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
@@ -564,6 +617,7 @@ extension ProvisionerV1 {
       }
       c.pointee.request_id = arena.string(self.requestID)
       c.pointee.validate_only = self.validateOnly ? 1 : 0
+      c.pointee.drift_policy = .init(rawValue: UInt32(bitPattern: self.driftPolicy.rawValue))
     }
   }
 
@@ -754,6 +808,46 @@ extension ProvisionerV1 {
       let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__RetryStoreRequest.self)
       c.pointee.store = arena.string(self.store)
       c.pointee.request_id = arena.string(self.requestID)
+    }
+  }
+
+  package struct UpdateStoreRequest: ProtobufMessage {
+    /// The store's id or name.
+    package var store: String = ""
+    package var driftPolicy: ProvisionerV1.DriftPolicy = ProvisionerV1.DriftPolicy()
+    /// Change the store only if this is its current etag.
+    package var etag: String = ""
+
+    package init() {}
+
+    package init(
+      store: String = "",
+      driftPolicy: ProvisionerV1.DriftPolicy = ProvisionerV1.DriftPolicy(),
+      etag: String = ""
+    ) {
+      self.store = store
+      self.driftPolicy = driftPolicy
+      self.etag = etag
+    }
+
+    package static var fullName: String { "storeplane.provisioner.v1.UpdateStoreRequest" }
+
+    package static var layout: MessageLayout {
+      MessageLayout(contracts__storeplane__provisioner__v1__update_store_request())
+    }
+
+    package init(unpacking pointer: UnsafeRawPointer) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__UpdateStoreRequest.self)
+      self.store = Unpack.string(c.pointee.store)
+      self.driftPolicy = ProvisionerV1.DriftPolicy(rawValue: Int32(bitPattern: c.pointee.drift_policy.rawValue))
+      self.etag = Unpack.string(c.pointee.etag)
+    }
+
+    package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__UpdateStoreRequest.self)
+      c.pointee.store = arena.string(self.store)
+      c.pointee.drift_policy = .init(rawValue: UInt32(bitPattern: self.driftPolicy.rawValue))
+      c.pointee.etag = arena.string(self.etag)
     }
   }
 

@@ -13,6 +13,7 @@ package final class KubernetesStoreBackend: StoreBackend {
   private let credentials: StoreCredentials
   private let releases: HelmReleases
   private let rollouts: StoreRollout
+  private let drifts: StoreDrift
   private let setups: StoreSetup
   private let verification: StoreVerification
   private let supervisor: HelmWorkerSupervisor
@@ -35,6 +36,7 @@ package final class KubernetesStoreBackend: StoreBackend {
     releases = HelmReleases(
       supervisor, kubernetes: kubernetes, chart: settings.chart, kubeconfig: settings.kubeconfig)
     rollouts = StoreRollout(kubernetes, credentials: credentials, patience: settings.patience)
+    drifts = StoreDrift(kubernetes, releases: releases)
     setups = StoreSetup(kubernetes, credentials: credentials)
     verification = try StoreVerification(
       reactor: reactor, blocking: blocking, address: settings.address, ingress: settings.ingress,
@@ -119,6 +121,10 @@ package final class KubernetesStoreBackend: StoreBackend {
 
   package func check(_ site: StoreSite) async throws(ProvisionFailure) {
     try await verification.check(site, deadline: Instant.now() + StoreVerification.timeout)
+  }
+
+  package func drift(of site: StoreSite) async throws(ProvisionFailure) -> [Drift] {
+    try await drifts.find(site)
   }
 
   // MARK: Deletion

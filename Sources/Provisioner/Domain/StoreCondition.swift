@@ -5,6 +5,8 @@ package struct StoreCondition: Equatable, Sendable {
     case released = "Released"
     /// Nothing of it runs, because somebody asked for that.
     case suspended = "Suspended"
+    /// What runs of it is not what its release says.
+    case drifted = "Drifted"
   }
 
   package let kind: Kind

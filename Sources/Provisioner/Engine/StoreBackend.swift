@@ -113,6 +113,9 @@ package protocol StoreBackend: AnyObject {
   /// tenant's business by now.
   func check(_ site: StoreSite) async throws(ProvisionFailure)
 
+  /// What of the store is not as its release says. It changes nothing.
+  func drift(of site: StoreSite) async throws(ProvisionFailure) -> [Drift]
+
   // MARK: Deletion; what is not there is gone already
 
   func uninstallRelease(_ site: StoreSite) async throws(ProvisionFailure)
@@ -132,6 +135,15 @@ package protocol StoreBackend: AnyObject {
 }
 
 extension StoreSite {
+  /// A ready store that is only looked at.
+  init(_ store: StoreRecord, _ release: StoreReleaseRecord) {
+    self.init(
+      store: store.id, tenant: store.tenant, name: store.name, engine: store.engine,
+      cluster: store.cluster, namespace: store.namespace, host: store.host,
+      parameters: release.parameters, helmRevision: release.helmRevision, chart: release.chart,
+      fence: 0)
+  }
+
   init(_ task: OperationTask, _ claim: Claim, releasedAt: Int64?) {
     let store = task.store
     self.init(

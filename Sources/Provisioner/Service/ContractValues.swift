@@ -18,7 +18,8 @@ extension ProvisionerV1.Store {
       namespace: store.namespace, createTime: .init(store.createdAt),
       updateTime: .init(store.updatedAt), readyTime: store.readyAt.map { .init($0) },
       deleteTime: store.deletedAt.map { .init($0) }, etag: EntityTag.text(store.version),
-      release: Int32(clamping: store.release ?? 0), suspended: store.isSuspended)
+      release: Int32(clamping: store.release ?? 0), suspended: store.isSuspended,
+      driftPolicy: .init(store.driftPolicy))
     conditions = store.conditions.map { .init($0) }
   }
 
@@ -74,6 +75,27 @@ extension ProvisionerV1.Engine {
       case .woocommerce: .woocommerce
       case .medusa: .medusa
       }
+  }
+}
+
+extension ProvisionerV1.DriftPolicy {
+  init(_ policy: DriftPolicy) {
+    self =
+      switch policy {
+      case .correct: .correct
+      case .report: .report
+      }
+  }
+
+  /// Nil where none is named.
+  func domain() throws(InvalidField) -> DriftPolicy? {
+    switch self {
+    case .correct: return .correct
+    case .report: return .report
+    case .unspecified: return nil
+    case .unrecognized:
+      throw InvalidField("drift_policy", "give one of DRIFT_POLICY_CORRECT, DRIFT_POLICY_REPORT")
+    }
   }
 }
 

@@ -24,7 +24,8 @@ package enum ProvisionerService {
     try service.deliverOutbox(by: worker)
     // Of its own: however many calls wait for the others, the work goes on.
     let ledger = OperationLedger(worker: worker, application: try service.pool())
-    run(service, ledger, feed, backend: backend)
+    let checks = DriftChecks(worker: worker, application: try service.pool())
+    run(service, ledger, checks, feed, backend: backend)
   }
 
   /// People's calls come through the gateway.
@@ -51,7 +52,8 @@ package enum ProvisionerService {
   }
 
   private static func run(
-    _ service: Service, _ ledger: OperationLedger, _ feed: ChangeFeed, backend: any StoreBackend
+    _ service: Service, _ ledger: OperationLedger, _ checks: DriftChecks, _ feed: ChangeFeed,
+    backend: any StoreBackend
   ) {
     let runner = OperationRunner(
       ledger: ledger, backend: backend, settings: settings(service.configuration),
@@ -61,6 +63,12 @@ package enum ProvisionerService {
     feed.onCancellation = { runner.cancel($0) }
     runner.start()
     service.onStop { await runner.stop() }
+    // Beside the operations: what is looked at is nobody's to work on.
+    let drift = DriftReconciliation(
+      checks, backend: backend, breakers: runner.breakers,
+      every: service.configuration[PlatformSettings.driftInterval], on: service.reactor,
+      logger: service.logger, metrics: service.metrics)
+    service.onStop { await drift.stop() }
     let retention = OperationRetention(
       ledger: ledger, age: service.configuration[PlatformSettings.operationRetention],
       logger: service.logger)
@@ -72,6 +80,9 @@ package enum ProvisionerService {
       },
       RecurringJob(every: NeglectedOperations.interval, on: service.reactor) {
         await neglected.look()
+      },
+      RecurringJob(every: DriftReconciliation.questionInterval, on: service.reactor) {
+        drift.look()
       },
     ] {
       job.start()

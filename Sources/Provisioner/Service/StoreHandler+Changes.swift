@@ -41,6 +41,24 @@ extension StoreHandler {
     try await change(request.store, request.requestID, context) { .resume }
   }
 
+  package func updateStore(
+    _ request: ProvisionerV1.UpdateStoreRequest, context: ServerContext
+  ) async throws -> ProvisionerV1.Store {
+    let tenant = try context.tenant()
+    let origin = try context.changeOrigin()
+    return try await answering("store", request.store, logger: logger) {
+      guard let policy = try request.driftPolicy.domain() else {
+        throw InvalidField("drift_policy", "give one of DRIFT_POLICY_CORRECT, DRIFT_POLICY_REPORT")
+      }
+      let store = try await self.catalog.update(
+        try Self.reference(request.store), policy, version: try EntityTag.version(request.etag),
+        tenant: tenant, origin: origin, deadline: context.databaseDeadline)
+      self.logger.info(
+        "store updated", metadata: ["store": "\(store.id)", "drift_policy": "\(policy)"])
+      return ProvisionerV1.Store(store, address: self.address)
+    }
+  }
+
   package func listReleases(
     _ request: ProvisionerV1.ListReleasesRequest, context: ServerContext
   ) async throws -> ProvisionerV1.ListReleasesResponse {

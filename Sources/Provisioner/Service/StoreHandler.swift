@@ -12,7 +12,7 @@ import ServiceRuntime
 package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
   let catalog: StoreCatalog
   private let feed: ChangeFeed
-  private let address: HostURLTemplate
+  let address: HostURLTemplate
   let logger: Logger
 
   /// - Parameter address: of the stores' front pages.
@@ -56,7 +56,9 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
     }
     let parameters = try StoreParameters(request.parameters ?? ProvisionerV1.StoreParameters())
     try parameters.check()
-    return StoreDraft(name: request.name, engine: engine, parameters: parameters)
+    return StoreDraft(
+      name: request.name, engine: engine, parameters: parameters,
+      driftPolicy: try request.driftPolicy.domain() ?? .correct)
   }
 
   static func key(_ requestID: String) throws(InvalidField) -> PostgresUUID? {

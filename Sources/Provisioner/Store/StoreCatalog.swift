@@ -7,11 +7,16 @@ package struct StoreDraft: Sendable {
   package var name: String
   package var engine: StoreEngine
   package var parameters: StoreParameters
+  package var driftPolicy: DriftPolicy
 
-  package init(name: String, engine: StoreEngine, parameters: StoreParameters) {
+  package init(
+    name: String, engine: StoreEngine, parameters: StoreParameters,
+    driftPolicy: DriftPolicy = .correct
+  ) {
     self.name = name
     self.engine = engine
     self.parameters = parameters
+    self.driftPolicy = driftPolicy
   }
 }
 
@@ -178,15 +183,16 @@ package final class StoreCatalog {
       let rows = try await transaction.query(
         """
         INSERT INTO stores
-          (id, tenant, name, engine, cluster, namespace, host, parameters, state, operation)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'requested', $9)
+          (id, tenant, name, engine, cluster, namespace, host, parameters, state, operation,
+           drift_policy)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'requested', $9, $10)
         ON CONFLICT (cluster, host) WHERE state <> 'deleted' DO NOTHING
         RETURNING \(StoreRecord.columns)
         """,
         [
           .text(id), .text(tenant), .text(draft.name), .text(draft.engine.rawValue), .text(cluster),
           .text(StorePlace.namespace(id: id)), .text(host), .jsonb(draft.parameters.stored),
-          .uuid(operation),
+          .uuid(operation), .text(draft.driftPolicy.rawValue),
         ])
       guard let row = rows.first else { continue }
       try await StoreTransitions.begin(StoreRecord(row), origin: origin, in: transaction)

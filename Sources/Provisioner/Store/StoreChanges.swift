@@ -127,6 +127,37 @@ extension StoreCatalog {
     }
   }
 
+  /// Changes how a store is looked after, and has it looked at soon. Where it is so already nothing
+  /// happens.
+  ///
+  /// - Parameter version: the one that the caller knows; nil for any.
+  /// - Throws: `StoreRefusal.notFound`, `.etagMismatch`, `.wrongState`.
+  package func update(
+    _ reference: StoreReference, _ policy: DriftPolicy, version: Int64?, tenant: String,
+    origin: ChangeOrigin, deadline: Instant
+  ) async throws -> StoreRecord {
+    try await pool.withTransaction(scope: .tenant(tenant), deadline: deadline) { transaction in
+      guard let (store, _) = try await self.lock(reference, in: transaction) else {
+        throw StoreRefusal.notFound
+      }
+      if let version, version != store.version { throw StoreRefusal.etagMismatch }
+      if store.driftPolicy == policy { return store }
+      guard store.state != .deleting, store.state != .deleted else {
+        throw StoreRefusal.wrongState(store.state, "it can be changed no more")
+      }
+      let rows = try await transaction.query(
+        """
+        UPDATE stores SET drift_policy = $2, drift_corrected_at = NULL, version = version + 1,
+          drift_check_at = clock_timestamp(), updated_at = clock_timestamp()
+        WHERE id = $1 RETURNING \(StoreRecord.columns)
+        """, [.text(store.id), .text(policy.rawValue)])
+      let updated = try StoreRecord(rows[0])
+      try await OutboxWriter().append(
+        StoreEventMessage.updated(updated, origin), in: transaction)
+      return updated
+    }
+  }
+
   /// The releases that a store can go back to, the newest first.
   ///
   /// - Throws: `StoreRefusal.notFound`.

@@ -9,6 +9,8 @@ enum StoreEventMessage {
   static let cancellation = "operation.cancel"
   static let beginning = "operation.begin"
   static let end = "operation.end"
+  static let drift = "store.drift"
+  static let update = "store.update"
   private static let source = AuditEventSource(service: .provisioner)
 
   static func event(
@@ -64,6 +66,28 @@ enum StoreEventMessage {
       details["requested_by"] = GoogleProtobuf.Value(principal)
     }
     message.details = details
+    return message
+  }
+
+  /// What was found at a look at the store, or that it is gone.
+  ///
+  /// - Parameter operation: the correction that it leads to, else the last one on the store.
+  static func drift(
+    _ condition: StoreCondition, on store: StoreRecord, _ operation: PostgresUUID,
+    _ origin: ChangeOrigin
+  ) -> AuditV1.Event {
+    var message = base(drift, store, operation, origin, occurred: nil)
+    message.details = [
+      "reason": GoogleProtobuf.Value(condition.reason),
+      "message": GoogleProtobuf.Value(condition.message),
+    ]
+    return message
+  }
+
+  /// Somebody changed how the store is looked after.
+  static func updated(_ store: StoreRecord, _ origin: ChangeOrigin) -> AuditV1.Event {
+    var message = base(update, store, store.operation, origin, occurred: nil)
+    message.details = ["drift_policy": GoogleProtobuf.Value(store.driftPolicy.rawValue)]
     return message
   }
 

@@ -27,6 +27,9 @@ package struct StoreRecord: Equatable, Sendable {
   package let release: Int?
   package let isSuspended: Bool
   package let conditions: [StoreConditionRecord]
+  package let driftPolicy: DriftPolicy
+  /// Its drift was corrected, and it has not been found as it should be since.
+  package let isDriftCorrected: Bool
   /// Whether it runs as was last asked for, as far as is known.
   var isReleased: Bool {
     conditions.first { $0.condition.kind == .released }?.condition.isTrue ?? true
@@ -35,7 +38,7 @@ package struct StoreRecord: Equatable, Sendable {
   static let columns = """
     id, tenant, name, engine, cluster, namespace, host, parameters, state, revision, version,
     operation, error_code, error_message, error_retryable, error_user_fault, created_at, updated_at,
-    ready_at, deleted_at, release, suspended, conditions
+    ready_at, deleted_at, release, suspended, conditions, drift_policy, drift_corrected_at
     """
 
   init(_ row: PostgresRow) throws(PostgresError) {
@@ -59,6 +62,8 @@ package struct StoreRecord: Equatable, Sendable {
     release = try row.decode("release")
     isSuspended = try row.decode("suspended")
     conditions = try StoreConditionRecord.all(stored: row.decode("conditions"))
+    driftPolicy = try row.decodeCase("drift_policy")
+    isDriftCorrected = try row.decode("drift_corrected_at", as: PostgresTimestamp?.self) != nil
   }
 }
 

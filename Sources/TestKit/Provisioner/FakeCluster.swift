@@ -53,6 +53,7 @@ package final class FakeCluster: Sendable {
   private struct State {
     var parts: [String: Set<Part>] = [:]
     var revisions: [String: [Revision]] = [:]
+    var drift: [String: [Drift]] = [:]
     var scripts: [ScriptKey: [Behaviour]] = [:]
     var calls: [Call] = []
     var begun: [ScriptKey: Int] = [:]
@@ -120,6 +121,13 @@ package final class FakeCluster: Sendable {
     state.withLock { $0.revisions[store] ?? [] }
   }
 
+  /// Somebody else changes what runs of a store; the next revision takes it back.
+  package func change(_ store: String, _ drift: [Drift]) {
+    state.withLock { $0.drift[store] = drift }
+  }
+
+  func drift(of store: String) -> [Drift] { state.withLock { $0.drift[store] ?? [] } }
+
   package var calls: [Call] { state.withLock { $0.calls } }
 
   /// Two that acted on one store at once, or one that acted after its successor had.
@@ -183,9 +191,8 @@ package final class FakeCluster: Sendable {
   private static func behaviour(
     _ key: ScriptKey, _ site: StoreSite, _ state: inout State
   ) -> Behaviour? {
-    if state.isDown, let dependency = key.step.dependency {
-      let code: FailureCode = dependency == .helm ? .helmUnavailable : .clusterUnreachable
-      return .fail(ProvisionFailure(code, "connection refused"))
+    if let dependency = key.step.dependency, let failure = failure(of: dependency, state) {
+      return .fail(failure)
     }
     for key in [key, ScriptKey(name: nil, step: key.step)] {
       if let script = state.scripts[key], !script.isEmpty {
@@ -193,6 +200,17 @@ package final class FakeCluster: Sendable {
       }
     }
     return nil
+  }
+
+  /// Of any call while it is down.
+  func failure(of dependency: Dependency) -> ProvisionFailure? {
+    state.withLock { Self.failure(of: dependency, $0) }
+  }
+
+  private static func failure(of dependency: Dependency, _ state: State) -> ProvisionFailure? {
+    if !state.isDown { return nil }
+    let code: FailureCode = dependency == .helm ? .helmUnavailable : .clusterUnreachable
+    return ProvisionFailure(code, "connection refused")
   }
 
   func end(_ step: OperationStep, _ site: StoreSite, backend: Int) {
@@ -208,6 +226,7 @@ package final class FakeCluster: Sendable {
   func install(_ revision: Revision, of store: String) -> InstalledRelease {
     state.withLock { state in
       state.revisions[store, default: []].append(revision)
+      state.drift[store] = nil
       return InstalledRelease(revision: state.revisions[store]?.count ?? 0, chart: "fake-1.0.0")
     }
   }

@@ -90,6 +90,11 @@ package final class FakeStoreBackend: StoreBackend {
     try await act(.check, site, needs: .pods) { _ in }
   }
 
+  package func drift(of site: StoreSite) async throws(ProvisionFailure) -> [Drift] {
+    if let failure = cluster.failure(of: .kubernetes) { throw failure }
+    return cluster.drift(of: site.store)
+  }
+
   // MARK: Deletion
 
   package func uninstallRelease(_ site: StoreSite) async throws(ProvisionFailure) {

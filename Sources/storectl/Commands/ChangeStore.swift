@@ -1,6 +1,35 @@
 import ArgumentParser
 import JSON
 
+/// What is done where that which runs of a store is not what its release says.
+enum DriftPolicy: String, ExpressibleByArgument, CaseIterable { case correct, report }
+
+struct UpdateStore: GatewayCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "update", abstract: "Change how the platform looks after a store.",
+    discussion: """
+      What runs of a ready store is held against its release now and then. What somebody changed by \
+      hand is taken back (correct), or told by the condition Drifted alone (report):
+        storectl stores update demo --drift report
+      """)
+
+  @Argument(help: "The store's name or id.") var store: String
+  @Option(help: "What is done about drift: correct or report.") var drift: DriftPolicy
+  @OptionGroup var connection: ConnectionOptions
+  @OptionGroup var output: OutputOptions
+
+  func run(_ gateway: GatewayClient, _ output: Output) async throws {
+    var body = JSONObject()
+    body["driftPolicy"] = .string(EnumName.long(drift.rawValue, "DRIFT_POLICY"))
+    let found = try await gateway.call(
+      GatewayRequest(
+        method: "PATCH", path: "/v1/stores/\(store)", body: .object(body), isRepeatable: true))
+    try output.show(found) {
+      ["\(found["name"].text.printable): drift is \(drift == .correct ? "corrected" : "reported")"]
+    }
+  }
+}
+
 struct UpgradeStore: GatewayCommand {
   static let configuration = CommandConfiguration(
     commandName: "upgrade", abstract: "Bring a store to the platform's present chart.",

@@ -6,7 +6,7 @@ struct StoresCommand: AsyncParsableCommand {
     commandName: "stores", abstract: "Create, show, change and delete stores.",
     subcommands: [
       CreateStore.self, ListStores.self, GetStore.self, WatchStore.self, RetryStore.self,
-      UpgradeStore.self, RollbackStore.self, ListReleases.self, SuspendStore.self,
+      UpdateStore.self, UpgradeStore.self, RollbackStore.self, ListReleases.self, SuspendStore.self,
       ResumeStore.self, DeleteStore.self,
     ])
 }
@@ -38,6 +38,8 @@ struct CreateStore: GatewayCommand {
       "A further value of the store's chart, JSON or text; can be repeated. Not for secrets.",
       valueName: "path=value"))
   var set: [String] = []
+  @Option(help: "What is done about drift: correct, which is the default, or report.")
+  var drift: DriftPolicy?
   @Flag(help: "Only check what is asked for.") var validateOnly = false
   @OptionGroup var waiting: WaitOptions
   @OptionGroup var connection: ConnectionOptions
@@ -54,6 +56,7 @@ struct CreateStore: GatewayCommand {
     body["name"] = .string(name)
     body["engine"] = .string(EnumName.long(engine.rawValue, "ENGINE"))
     body["parameters"] = try parameters()
+    body["driftPolicy"] = drift.map { .string(EnumName.long($0.rawValue, "DRIFT_POLICY")) }
     if validateOnly { body["validateOnly"] = true }
     let operation = try await gateway.call(.post("/v1/stores", once: body))
     if validateOnly {

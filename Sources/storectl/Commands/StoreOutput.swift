@@ -13,6 +13,7 @@ extension Output {
       ("admin mail", .init(store["parameters"]["adminEmail"].text)),
       ("plan", .init(store["parameters"]["plan"].text)),
       ("release", .init(store["release"].integer > 0 ? "\(store["release"].integer)" : "")),
+      ("drift", .init(EnumName.short(store["driftPolicy"].text, "DRIFT_POLICY"))),
       ("namespace", .init(store["namespace"].text)),
       ("operation", .init(store["operation"].text)),
       ("created", .init(store["createTime"].text.asLocalTime)),

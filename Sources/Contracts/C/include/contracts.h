@@ -350,6 +350,9 @@ static inline const ProtobufCMessageDescriptor *contracts__storeplane__gateway__
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__gateway__v1__token_pair(void) {
   return &storeplane__gateway__v1__token_pair__descriptor;
 }
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__helmworker__v1__get_manifest_request(void) {
+  return &storeplane__helmworker__v1__get_manifest_request__descriptor;
+}
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__helmworker__v1__get_release_request(void) {
   return &storeplane__helmworker__v1__get_release_request__descriptor;
 }
@@ -358,6 +361,9 @@ static inline const ProtobufCMessageDescriptor *contracts__storeplane__helmworke
 }
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__helmworker__v1__install_request(void) {
   return &storeplane__helmworker__v1__install_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__helmworker__v1__manifest(void) {
+  return &storeplane__helmworker__v1__manifest__descriptor;
 }
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__helmworker__v1__release(void) {
   return &storeplane__helmworker__v1__release__descriptor;
@@ -445,6 +451,9 @@ static inline const ProtobufCMessageDescriptor *contracts__storeplane__provision
 }
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__suspend_store_request(void) {
   return &storeplane__provisioner__v1__suspend_store_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__update_store_request(void) {
+  return &storeplane__provisioner__v1__update_store_request__descriptor;
 }
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__upgrade_store_request(void) {
   return &storeplane__provisioner__v1__upgrade_store_request__descriptor;

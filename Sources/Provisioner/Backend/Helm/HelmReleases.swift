@@ -46,7 +46,7 @@ final class HelmReleases {
       release: reference(site), chartPath: chart,
       valuesJSON: JSON.object(values).serialized(), timeout: Self.duration, install: true,
       takeOver: true, historyMax: Int32(StoreReleases.revisionsMax))
-    return try await call(site) { client in
+    return try await call(site.store) { client in
       // Each time it is made: the one before may have ended with its worker.
       try await self.removeRecords(of: site, Self.unfinished)
       return InstalledRelease(try await client.upgrade(request, options: Self.options))
@@ -61,16 +61,25 @@ final class HelmReleases {
     let request = HelmWorkerV1.RollbackRequest(
       release: reference(site), revision: Int32(clamping: revision), timeout: Self.duration,
       historyMax: Int32(StoreReleases.revisionsMax))
-    return try await call(site) { client in
+    return try await call(site.store) { client in
       try await self.removeRecords(of: site, Self.unfinishedRollback)
       return InstalledRelease(try await client.rollback(request, options: Self.options))
+    }
+  }
+
+  /// What the release's last revision consists of. It is only looked at, also while other work on the
+  /// store begins: that ends what is done under the store's own name.
+  func manifest(_ site: StoreSite) async throws(ProvisionFailure) -> HelmWorkerV1.Manifest {
+    let request = HelmWorkerV1.GetManifestRequest(release: reference(site))
+    return try await call("\(site.store)/look") { client in
+      try await client.getManifest(request, options: CallOptions(timeout: Self.lookTimeout))
     }
   }
 
   func uninstall(_ site: StoreSite) async throws(ProvisionFailure) {
     await supervisor.abandon(site.store)
     let request = HelmWorkerV1.UninstallRequest(release: reference(site), timeout: Self.duration)
-    try await call(site) { client in
+    try await call(site.store) { client in
       _ = try await client.uninstall(request, options: Self.options)
     }
   }
@@ -102,10 +111,10 @@ final class HelmReleases {
   }
 
   private func call<R>(
-    _ site: StoreSite, _ body: (HelmWorkerV1.HelmServiceClient) async throws -> R
+    _ name: String, _ body: (HelmWorkerV1.HelmServiceClient) async throws -> R
   ) async throws(ProvisionFailure) -> R {
     do {
-      return try await supervisor.call(site.store, body)
+      return try await supervisor.call(name, body)
     } catch {
       if Task.isCancelled { throw ProvisionFailure(.cancelled) }
       throw error as? ProvisionFailure ?? ProvisionFailure(helm: error)

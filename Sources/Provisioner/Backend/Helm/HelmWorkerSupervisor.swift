@@ -112,6 +112,8 @@ package final class HelmWorkerSupervisor {
   /// first was cut off anywhere.
   ///
   /// What it throws as its own error, and not as the call's, is thrown on.
+  ///
+  /// - Parameter store: its id, or what else is to be abandoned together.
   package func call<R>(
     _ store: String, _ body: (HelmWorkerV1.HelmServiceClient) async throws -> R
   ) async throws -> R {

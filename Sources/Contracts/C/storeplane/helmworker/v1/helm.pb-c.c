@@ -55,6 +55,18 @@ void   storeplane__helmworker__v1__get_release_request__init
   static const Storeplane__Helmworker__V1__GetReleaseRequest init_value = STOREPLANE__HELMWORKER__V1__GET_RELEASE_REQUEST__INIT;
   *message = init_value;
 }
+void   storeplane__helmworker__v1__get_manifest_request__init
+                     (Storeplane__Helmworker__V1__GetManifestRequest         *message)
+{
+  static const Storeplane__Helmworker__V1__GetManifestRequest init_value = STOREPLANE__HELMWORKER__V1__GET_MANIFEST_REQUEST__INIT;
+  *message = init_value;
+}
+void   storeplane__helmworker__v1__manifest__init
+                     (Storeplane__Helmworker__V1__Manifest         *message)
+{
+  static const Storeplane__Helmworker__V1__Manifest init_value = STOREPLANE__HELMWORKER__V1__MANIFEST__INIT;
+  *message = init_value;
+}
 void   storeplane__helmworker__v1__get_worker_request__init
                      (Storeplane__Helmworker__V1__GetWorkerRequest         *message)
 {
@@ -751,6 +763,108 @@ const ProtobufCMessageDescriptor storeplane__helmworker__v1__get_release_request
   storeplane__helmworker__v1__get_release_request__field_indices_by_name,
   1,  storeplane__helmworker__v1__get_release_request__number_ranges,
   (ProtobufCMessageInit) storeplane__helmworker__v1__get_release_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor storeplane__helmworker__v1__get_manifest_request__field_descriptors[1] =
+{
+  {
+    "release",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Helmworker__V1__GetManifestRequest, release),
+    &storeplane__helmworker__v1__release_reference__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned storeplane__helmworker__v1__get_manifest_request__field_indices_by_name[] = {
+  0,   /* field[0] = release */
+};
+static const ProtobufCIntRange storeplane__helmworker__v1__get_manifest_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor storeplane__helmworker__v1__get_manifest_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "storeplane.helmworker.v1.GetManifestRequest",
+  "GetManifestRequest",
+  "Storeplane__Helmworker__V1__GetManifestRequest",
+  "storeplane.helmworker.v1",
+  sizeof(Storeplane__Helmworker__V1__GetManifestRequest),
+  1,
+  storeplane__helmworker__v1__get_manifest_request__field_descriptors,
+  storeplane__helmworker__v1__get_manifest_request__field_indices_by_name,
+  1,  storeplane__helmworker__v1__get_manifest_request__number_ranges,
+  (ProtobufCMessageInit) storeplane__helmworker__v1__get_manifest_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor storeplane__helmworker__v1__manifest__field_descriptors[3] =
+{
+  {
+    "revision",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Helmworker__V1__Manifest, revision),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "status",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Helmworker__V1__Manifest, status),
+    &storeplane__helmworker__v1__release__status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "yaml",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Helmworker__V1__Manifest, yaml),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned storeplane__helmworker__v1__manifest__field_indices_by_name[] = {
+  0,   /* field[0] = revision */
+  1,   /* field[1] = status */
+  2,   /* field[2] = yaml */
+};
+static const ProtobufCIntRange storeplane__helmworker__v1__manifest__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor storeplane__helmworker__v1__manifest__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "storeplane.helmworker.v1.Manifest",
+  "Manifest",
+  "Storeplane__Helmworker__V1__Manifest",
+  "storeplane.helmworker.v1",
+  sizeof(Storeplane__Helmworker__V1__Manifest),
+  3,
+  storeplane__helmworker__v1__manifest__field_descriptors,
+  storeplane__helmworker__v1__manifest__field_indices_by_name,
+  1,  storeplane__helmworker__v1__manifest__number_ranges,
+  (ProtobufCMessageInit) storeplane__helmworker__v1__manifest__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 #define storeplane__helmworker__v1__get_worker_request__field_descriptors NULL

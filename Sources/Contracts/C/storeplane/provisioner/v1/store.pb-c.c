@@ -67,6 +67,12 @@ void   storeplane__provisioner__v1__retry_store_request__init
   static const Storeplane__Provisioner__V1__RetryStoreRequest init_value = STOREPLANE__PROVISIONER__V1__RETRY_STORE_REQUEST__INIT;
   *message = init_value;
 }
+void   storeplane__provisioner__v1__update_store_request__init
+                     (Storeplane__Provisioner__V1__UpdateStoreRequest         *message)
+{
+  static const Storeplane__Provisioner__V1__UpdateStoreRequest init_value = STOREPLANE__PROVISIONER__V1__UPDATE_STORE_REQUEST__INIT;
+  *message = init_value;
+}
 void   storeplane__provisioner__v1__upgrade_store_request__init
                      (Storeplane__Provisioner__V1__UpgradeStoreRequest         *message)
 {
@@ -147,7 +153,7 @@ const ProtobufCEnumDescriptor storeplane__provisioner__v1__store__state__descrip
   storeplane__provisioner__v1__store__state__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCFieldDescriptor storeplane__provisioner__v1__store__field_descriptors[20] =
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__store__field_descriptors[21] =
 {
   {
     "id",
@@ -389,11 +395,24 @@ static const ProtobufCFieldDescriptor storeplane__provisioner__v1__store__field_
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "drift_policy",
+    21,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__Store, drift_policy),
+    &storeplane__provisioner__v1__drift_policy__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned storeplane__provisioner__v1__store__field_indices_by_name[] = {
   8,   /* field[8] = conditions */
   13,   /* field[13] = create_time */
   16,   /* field[16] = delete_time */
+  20,   /* field[20] = drift_policy */
   3,   /* field[3] = engine */
   9,   /* field[9] = error */
   17,   /* field[17] = etag */
@@ -415,7 +434,7 @@ static const unsigned storeplane__provisioner__v1__store__field_indices_by_name[
 static const ProtobufCIntRange storeplane__provisioner__v1__store__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 20 }
+  { 0, 21 }
 };
 const ProtobufCMessageDescriptor storeplane__provisioner__v1__store__descriptor =
 {
@@ -425,7 +444,7 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__store__descriptor 
   "Storeplane__Provisioner__V1__Store",
   "storeplane.provisioner.v1",
   sizeof(Storeplane__Provisioner__V1__Store),
-  20,
+  21,
   storeplane__provisioner__v1__store__field_descriptors,
   storeplane__provisioner__v1__store__field_indices_by_name,
   1,  storeplane__provisioner__v1__store__number_ranges,
@@ -734,7 +753,7 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__release__descripto
   (ProtobufCMessageInit) storeplane__provisioner__v1__release__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor storeplane__provisioner__v1__create_store_request__field_descriptors[5] =
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__create_store_request__field_descriptors[6] =
 {
   {
     "name",
@@ -796,8 +815,21 @@ static const ProtobufCFieldDescriptor storeplane__provisioner__v1__create_store_
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "drift_policy",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__CreateStoreRequest, drift_policy),
+    &storeplane__provisioner__v1__drift_policy__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned storeplane__provisioner__v1__create_store_request__field_indices_by_name[] = {
+  5,   /* field[5] = drift_policy */
   1,   /* field[1] = engine */
   0,   /* field[0] = name */
   2,   /* field[2] = parameters */
@@ -807,7 +839,7 @@ static const unsigned storeplane__provisioner__v1__create_store_request__field_i
 static const ProtobufCIntRange storeplane__provisioner__v1__create_store_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor storeplane__provisioner__v1__create_store_request__descriptor =
 {
@@ -817,7 +849,7 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__create_store_reque
   "Storeplane__Provisioner__V1__CreateStoreRequest",
   "storeplane.provisioner.v1",
   sizeof(Storeplane__Provisioner__V1__CreateStoreRequest),
-  5,
+  6,
   storeplane__provisioner__v1__create_store_request__field_descriptors,
   storeplane__provisioner__v1__create_store_request__field_indices_by_name,
   1,  storeplane__provisioner__v1__create_store_request__number_ranges,
@@ -1064,6 +1096,70 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__retry_store_reques
   storeplane__provisioner__v1__retry_store_request__field_indices_by_name,
   1,  storeplane__provisioner__v1__retry_store_request__number_ranges,
   (ProtobufCMessageInit) storeplane__provisioner__v1__retry_store_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__update_store_request__field_descriptors[3] =
+{
+  {
+    "store",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__UpdateStoreRequest, store),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "drift_policy",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__UpdateStoreRequest, drift_policy),
+    &storeplane__provisioner__v1__drift_policy__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "etag",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__UpdateStoreRequest, etag),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned storeplane__provisioner__v1__update_store_request__field_indices_by_name[] = {
+  1,   /* field[1] = drift_policy */
+  2,   /* field[2] = etag */
+  0,   /* field[0] = store */
+};
+static const ProtobufCIntRange storeplane__provisioner__v1__update_store_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor storeplane__provisioner__v1__update_store_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "storeplane.provisioner.v1.UpdateStoreRequest",
+  "UpdateStoreRequest",
+  "Storeplane__Provisioner__V1__UpdateStoreRequest",
+  "storeplane.provisioner.v1",
+  sizeof(Storeplane__Provisioner__V1__UpdateStoreRequest),
+  3,
+  storeplane__provisioner__v1__update_store_request__field_descriptors,
+  storeplane__provisioner__v1__update_store_request__field_indices_by_name,
+  1,  storeplane__provisioner__v1__update_store_request__number_ranges,
+  (ProtobufCMessageInit) storeplane__provisioner__v1__update_store_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor storeplane__provisioner__v1__upgrade_store_request__field_descriptors[4] =
@@ -1477,5 +1573,35 @@ const ProtobufCEnumDescriptor storeplane__provisioner__v1__engine__descriptor =
   storeplane__provisioner__v1__engine__enum_values_by_name,
   1,
   storeplane__provisioner__v1__engine__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue storeplane__provisioner__v1__drift_policy__enum_values_by_number[3] =
+{
+  { "DRIFT_POLICY_UNSPECIFIED", "STOREPLANE__PROVISIONER__V1__DRIFT_POLICY__DRIFT_POLICY_UNSPECIFIED", 0 },
+  { "DRIFT_POLICY_CORRECT", "STOREPLANE__PROVISIONER__V1__DRIFT_POLICY__DRIFT_POLICY_CORRECT", 1 },
+  { "DRIFT_POLICY_REPORT", "STOREPLANE__PROVISIONER__V1__DRIFT_POLICY__DRIFT_POLICY_REPORT", 2 },
+};
+static const ProtobufCIntRange storeplane__provisioner__v1__drift_policy__value_ranges[] = {
+{0, 0},{0, 3}
+};
+static const ProtobufCEnumValueIndex storeplane__provisioner__v1__drift_policy__enum_values_by_name[3] =
+{
+  { "DRIFT_POLICY_CORRECT", 1 },
+  { "DRIFT_POLICY_REPORT", 2 },
+  { "DRIFT_POLICY_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor storeplane__provisioner__v1__drift_policy__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "storeplane.provisioner.v1.DriftPolicy",
+  "DriftPolicy",
+  "Storeplane__Provisioner__V1__DriftPolicy",
+  "storeplane.provisioner.v1",
+  3,
+  storeplane__provisioner__v1__drift_policy__enum_values_by_number,
+  3,
+  storeplane__provisioner__v1__drift_policy__enum_values_by_name,
+  1,
+  storeplane__provisioner__v1__drift_policy__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };

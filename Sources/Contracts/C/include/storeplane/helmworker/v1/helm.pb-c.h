@@ -25,6 +25,8 @@ typedef struct Storeplane__Helmworker__V1__UninstallRequest Storeplane__Helmwork
 typedef struct Storeplane__Helmworker__V1__UninstallResponse Storeplane__Helmworker__V1__UninstallResponse;
 typedef struct Storeplane__Helmworker__V1__RollbackRequest Storeplane__Helmworker__V1__RollbackRequest;
 typedef struct Storeplane__Helmworker__V1__GetReleaseRequest Storeplane__Helmworker__V1__GetReleaseRequest;
+typedef struct Storeplane__Helmworker__V1__GetManifestRequest Storeplane__Helmworker__V1__GetManifestRequest;
+typedef struct Storeplane__Helmworker__V1__Manifest Storeplane__Helmworker__V1__Manifest;
 typedef struct Storeplane__Helmworker__V1__GetWorkerRequest Storeplane__Helmworker__V1__GetWorkerRequest;
 typedef struct Storeplane__Helmworker__V1__Worker Storeplane__Helmworker__V1__Worker;
 
@@ -153,6 +155,28 @@ struct  Storeplane__Helmworker__V1__GetReleaseRequest
     , NULL }
 
 
+struct  Storeplane__Helmworker__V1__GetManifestRequest
+{
+  ProtobufCMessage base;
+  Storeplane__Helmworker__V1__ReleaseReference *release;
+};
+#define STOREPLANE__HELMWORKER__V1__GET_MANIFEST_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&storeplane__helmworker__v1__get_manifest_request__descriptor) \
+    , NULL }
+
+
+struct  Storeplane__Helmworker__V1__Manifest
+{
+  ProtobufCMessage base;
+  int32_t revision;
+  Storeplane__Helmworker__V1__Release__Status status;
+  ProtobufCBinaryData yaml;
+};
+#define STOREPLANE__HELMWORKER__V1__MANIFEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&storeplane__helmworker__v1__manifest__descriptor) \
+    , 0, STOREPLANE__HELMWORKER__V1__RELEASE__STATUS__STATUS_UNSPECIFIED, {0,NULL} }
+
+
 struct  Storeplane__Helmworker__V1__GetWorkerRequest
 {
   ProtobufCMessage base;
@@ -204,6 +228,12 @@ void   storeplane__helmworker__v1__rollback_request__init
 /* Storeplane__Helmworker__V1__GetReleaseRequest methods */
 void   storeplane__helmworker__v1__get_release_request__init
                      (Storeplane__Helmworker__V1__GetReleaseRequest         *message);
+/* Storeplane__Helmworker__V1__GetManifestRequest methods */
+void   storeplane__helmworker__v1__get_manifest_request__init
+                     (Storeplane__Helmworker__V1__GetManifestRequest         *message);
+/* Storeplane__Helmworker__V1__Manifest methods */
+void   storeplane__helmworker__v1__manifest__init
+                     (Storeplane__Helmworker__V1__Manifest         *message);
 /* Storeplane__Helmworker__V1__GetWorkerRequest methods */
 void   storeplane__helmworker__v1__get_worker_request__init
                      (Storeplane__Helmworker__V1__GetWorkerRequest         *message);
@@ -236,6 +266,12 @@ typedef void (*Storeplane__Helmworker__V1__RollbackRequest_Closure)
 typedef void (*Storeplane__Helmworker__V1__GetReleaseRequest_Closure)
                  (const Storeplane__Helmworker__V1__GetReleaseRequest *message,
                   void *closure_data);
+typedef void (*Storeplane__Helmworker__V1__GetManifestRequest_Closure)
+                 (const Storeplane__Helmworker__V1__GetManifestRequest *message,
+                  void *closure_data);
+typedef void (*Storeplane__Helmworker__V1__Manifest_Closure)
+                 (const Storeplane__Helmworker__V1__Manifest *message,
+                  void *closure_data);
 typedef void (*Storeplane__Helmworker__V1__GetWorkerRequest_Closure)
                  (const Storeplane__Helmworker__V1__GetWorkerRequest *message,
                   void *closure_data);
@@ -257,6 +293,8 @@ extern const ProtobufCMessageDescriptor storeplane__helmworker__v1__uninstall_re
 extern const ProtobufCMessageDescriptor storeplane__helmworker__v1__uninstall_response__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__helmworker__v1__rollback_request__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__helmworker__v1__get_release_request__descriptor;
+extern const ProtobufCMessageDescriptor storeplane__helmworker__v1__get_manifest_request__descriptor;
+extern const ProtobufCMessageDescriptor storeplane__helmworker__v1__manifest__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__helmworker__v1__get_worker_request__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__helmworker__v1__worker__descriptor;
 

@@ -29,6 +29,7 @@ typedef struct Storeplane__Provisioner__V1__ListStoresRequest Storeplane__Provis
 typedef struct Storeplane__Provisioner__V1__ListStoresResponse Storeplane__Provisioner__V1__ListStoresResponse;
 typedef struct Storeplane__Provisioner__V1__WatchStoreRequest Storeplane__Provisioner__V1__WatchStoreRequest;
 typedef struct Storeplane__Provisioner__V1__RetryStoreRequest Storeplane__Provisioner__V1__RetryStoreRequest;
+typedef struct Storeplane__Provisioner__V1__UpdateStoreRequest Storeplane__Provisioner__V1__UpdateStoreRequest;
 typedef struct Storeplane__Provisioner__V1__UpgradeStoreRequest Storeplane__Provisioner__V1__UpgradeStoreRequest;
 typedef struct Storeplane__Provisioner__V1__RollbackStoreRequest Storeplane__Provisioner__V1__RollbackStoreRequest;
 typedef struct Storeplane__Provisioner__V1__SuspendStoreRequest Storeplane__Provisioner__V1__SuspendStoreRequest;
@@ -63,6 +64,12 @@ typedef enum _Storeplane__Provisioner__V1__Engine {
   STOREPLANE__PROVISIONER__V1__ENGINE__ENGINE_MEDUSA = 2
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(STOREPLANE__PROVISIONER__V1__ENGINE)
 } Storeplane__Provisioner__V1__Engine;
+typedef enum _Storeplane__Provisioner__V1__DriftPolicy {
+  STOREPLANE__PROVISIONER__V1__DRIFT_POLICY__DRIFT_POLICY_UNSPECIFIED = 0,
+  STOREPLANE__PROVISIONER__V1__DRIFT_POLICY__DRIFT_POLICY_CORRECT = 1,
+  STOREPLANE__PROVISIONER__V1__DRIFT_POLICY__DRIFT_POLICY_REPORT = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(STOREPLANE__PROVISIONER__V1__DRIFT_POLICY)
+} Storeplane__Provisioner__V1__DriftPolicy;
 
 /* --- messages --- */
 
@@ -90,10 +97,11 @@ struct  Storeplane__Provisioner__V1__Store
   char *etag;
   int32_t release;
   protobuf_c_boolean suspended;
+  Storeplane__Provisioner__V1__DriftPolicy drift_policy;
 };
 #define STOREPLANE__PROVISIONER__V1__STORE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__store__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, STOREPLANE__PROVISIONER__V1__ENGINE__ENGINE_UNSPECIFIED, STOREPLANE__PROVISIONER__V1__STORE__STATE__STATE_UNSPECIFIED, NULL, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL, NULL, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, NULL, NULL, NULL, (char *)protobuf_c_empty_string, 0, 0 }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, STOREPLANE__PROVISIONER__V1__ENGINE__ENGINE_UNSPECIFIED, STOREPLANE__PROVISIONER__V1__STORE__STATE__STATE_UNSPECIFIED, NULL, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL, NULL, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, NULL, NULL, NULL, (char *)protobuf_c_empty_string, 0, 0, STOREPLANE__PROVISIONER__V1__DRIFT_POLICY__DRIFT_POLICY_UNSPECIFIED }
 
 
 struct  Storeplane__Provisioner__V1__StoreParameters
@@ -146,10 +154,11 @@ struct  Storeplane__Provisioner__V1__CreateStoreRequest
   Storeplane__Provisioner__V1__StoreParameters *parameters;
   char *request_id;
   protobuf_c_boolean validate_only;
+  Storeplane__Provisioner__V1__DriftPolicy drift_policy;
 };
 #define STOREPLANE__PROVISIONER__V1__CREATE_STORE_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__create_store_request__descriptor) \
-    , (char *)protobuf_c_empty_string, STOREPLANE__PROVISIONER__V1__ENGINE__ENGINE_UNSPECIFIED, NULL, (char *)protobuf_c_empty_string, 0 }
+    , (char *)protobuf_c_empty_string, STOREPLANE__PROVISIONER__V1__ENGINE__ENGINE_UNSPECIFIED, NULL, (char *)protobuf_c_empty_string, 0, STOREPLANE__PROVISIONER__V1__DRIFT_POLICY__DRIFT_POLICY_UNSPECIFIED }
 
 
 struct  Storeplane__Provisioner__V1__GetStoreRequest
@@ -206,6 +215,18 @@ struct  Storeplane__Provisioner__V1__RetryStoreRequest
 #define STOREPLANE__PROVISIONER__V1__RETRY_STORE_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__retry_store_request__descriptor) \
     , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+
+
+struct  Storeplane__Provisioner__V1__UpdateStoreRequest
+{
+  ProtobufCMessage base;
+  char *store;
+  Storeplane__Provisioner__V1__DriftPolicy drift_policy;
+  char *etag;
+};
+#define STOREPLANE__PROVISIONER__V1__UPDATE_STORE_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__update_store_request__descriptor) \
+    , (char *)protobuf_c_empty_string, STOREPLANE__PROVISIONER__V1__DRIFT_POLICY__DRIFT_POLICY_UNSPECIFIED, (char *)protobuf_c_empty_string }
 
 
 struct  Storeplane__Provisioner__V1__UpgradeStoreRequest
@@ -318,6 +339,9 @@ void   storeplane__provisioner__v1__watch_store_request__init
 /* Storeplane__Provisioner__V1__RetryStoreRequest methods */
 void   storeplane__provisioner__v1__retry_store_request__init
                      (Storeplane__Provisioner__V1__RetryStoreRequest         *message);
+/* Storeplane__Provisioner__V1__UpdateStoreRequest methods */
+void   storeplane__provisioner__v1__update_store_request__init
+                     (Storeplane__Provisioner__V1__UpdateStoreRequest         *message);
 /* Storeplane__Provisioner__V1__UpgradeStoreRequest methods */
 void   storeplane__provisioner__v1__upgrade_store_request__init
                      (Storeplane__Provisioner__V1__UpgradeStoreRequest         *message);
@@ -371,6 +395,9 @@ typedef void (*Storeplane__Provisioner__V1__WatchStoreRequest_Closure)
 typedef void (*Storeplane__Provisioner__V1__RetryStoreRequest_Closure)
                  (const Storeplane__Provisioner__V1__RetryStoreRequest *message,
                   void *closure_data);
+typedef void (*Storeplane__Provisioner__V1__UpdateStoreRequest_Closure)
+                 (const Storeplane__Provisioner__V1__UpdateStoreRequest *message,
+                  void *closure_data);
 typedef void (*Storeplane__Provisioner__V1__UpgradeStoreRequest_Closure)
                  (const Storeplane__Provisioner__V1__UpgradeStoreRequest *message,
                   void *closure_data);
@@ -399,6 +426,7 @@ typedef void (*Storeplane__Provisioner__V1__DeleteStoreRequest_Closure)
 /* --- descriptors --- */
 
 extern const ProtobufCEnumDescriptor    storeplane__provisioner__v1__engine__descriptor;
+extern const ProtobufCEnumDescriptor    storeplane__provisioner__v1__drift_policy__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__store__descriptor;
 extern const ProtobufCEnumDescriptor    storeplane__provisioner__v1__store__state__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__store_parameters__descriptor;
@@ -411,6 +439,7 @@ extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__list_stores
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__list_stores_response__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__watch_store_request__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__retry_store_request__descriptor;
+extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__update_store_request__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__upgrade_store_request__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__rollback_store_request__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__suspend_store_request__descriptor;
