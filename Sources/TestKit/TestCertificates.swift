@@ -27,10 +27,11 @@ package final class TestCertificates {
   /// What a service presents: its certificate and key, valid for `lifetimeSeconds` from `age` seconds
   /// ago.
   package func files(
-    for service: String, age: Int64 = 0, lifetimeSeconds: Int64 = 3600
+    for service: String, at addresses: [String] = ["127.0.0.1"], age: Int64 = 0,
+    lifetimeSeconds: Int64 = 3600
   ) throws -> (certificate: String, key: String) {
     let request = try DevelopmentCertificateAuthority.LeafRequest(
-      service: service, dnsNames: ["localhost"], addresses: ["127.0.0.1"])
+      service: service, dnsNames: ["localhost"], addresses: addresses)
     let leaf = try authority.issue(request, now: now - age, lifetimeSeconds: lifetimeSeconds)
     let name = "\(service)-\(UUID().uuidString)"
     let certificate = folder.appendingPathComponent("\(name).crt")

@@ -50,6 +50,10 @@ import Testing
     ("failed calling webhook \"w\": context deadline exceeded", .admissionTimedOut),
     ("Service \"x\": spec.clusterIP: field is immutable", .fieldImmutable),
     ("Forbidden: updates to statefulset spec for fields other than", .fieldImmutable),
+    (
+      "persistentvolumeclaims \"data\" is forbidden: only dynamically provisioned pvc can be resized",
+      .fieldImmutable
+    ),
     ("data: Too long: must have at most 1048576 bytes", .releaseTooLarge),
     ("another operation (install/upgrade/rollback) is in progress", .releaseLocked),
     ("unable to create new content because it is being terminated", .namespaceTerminating),

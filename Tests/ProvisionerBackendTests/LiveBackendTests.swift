@@ -136,56 +136,6 @@ import Testing
 
 /// What goes wrong with real stores, and what is said of it.
 @Suite(.enabled(if: LiveStores.isThere), .serialized) struct LiveFailureTests {
-  /// Makes the store up to its release; what following its pods throws.
-  private func rolloutFailure(_ values: JSON) async throws -> ProvisionFailure {
-    let found = Found()
-    try await LiveStores.withBackend(values: try #require(values.object)) { _, parts in
-      let (backend, site) = (parts.backend, parts.site)
-      try await backend.ensureNamespace(site)
-      try await backend.applyCredentials(site)
-      try await backend.installRelease(site)
-      var last: BackendProgress?
-      do {
-        repeat {
-          last = try await backend.rolloutStatus(of: site, after: last)
-        } while last?.isDone == false
-      } catch let error as ProvisionFailure {
-        found.failure.withLock { $0 = error }
-      }
-    }
-    return try #require(found.failure.withLock { $0 })
-  }
-
-  @Test func anImageThatDoesNotExist() async throws {
-    let failure = try await rolloutFailure([
-      "mariadb": ["image": ["tag": "0.0-missing", "pullPolicy": "Never"]]
-    ])
-    #expect(failure.code == .imagePullFailed)
-    #expect(failure.detail.contains("0.0-missing"))
-  }
-
-  @Test func aQuotaThatIsTooSmall() async throws {
-    let failure = try await rolloutFailure(["resourceQuota": ["hard": ["pods": "1"]]])
-    #expect(failure.code == .quotaExceeded && !failure.code.isRetryable)
-    #expect(failure.detail.contains("exceeded quota"))
-  }
-
-  @Test func aContainerThatCrashes() async throws {
-    let failure = try await rolloutFailure([
-      "wordpress": [
-        "sidecars": [
-          [
-            "name": "broken", "image": "localhost/storeplane/wordpress:6.1",
-            "imagePullPolicy": "Never",
-            "command": ["sh", "-c", "echo the sidecar has no configuration >&2; exit 3"],
-          ]
-        ]
-      ]
-    ])
-    #expect(failure.code == .crashLoop)
-    #expect(failure.detail.contains("the sidecar has no configuration"))
-  }
-
   @Test func aChartThatCannotBeRendered() async throws {
     try await LiveStores.withBackend(
       values: try #require((["wordpress": ["replicas": "many"]] as JSON).object)

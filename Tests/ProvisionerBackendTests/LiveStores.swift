@@ -42,7 +42,7 @@ enum LiveStores {
   static func withBackend(
     title: String = "Tea & \"Cups\"", pluginPath: String = "/woocommerce.zip",
     values: JSONObject = JSONObject(), engine: StoreEngine = .woocommerce,
-    helmKubeconfig: String? = nil,
+    helmKubeconfig: String? = nil, patience: RolloutPatience = RolloutPatience(),
     helm change: (inout HelmWorkerSettings) -> Void = { _ in },
     _ body: @Sendable (isolated Reactor, Parts) async throws -> Void
   ) async throws {
@@ -51,6 +51,7 @@ enum LiveStores {
     change(&helm)
     var settings = try settings(pluginPath: pluginPath, values: values, helm: helm)
     if let helmKubeconfig { settings.value.kubeconfig = helmKubeconfig }
+    settings.value.patience = patience
     let (given, peer) = settings
     try await onReactor { reactor in
       let blocking = BlockingPool()
@@ -100,7 +101,7 @@ enum LiveStores {
   }
 
   /// Where the cluster's pods reach this machine: the address that it has on the way to them.
-  private static func localAddress(towards host: String) throws -> String {
+  static func localAddress(towards host: String) throws -> String {
     let probe = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
     defer { Glibc.close(probe) }
     var target = sockaddr_in()

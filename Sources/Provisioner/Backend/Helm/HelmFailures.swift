@@ -51,7 +51,14 @@ extension ProvisionFailure {
     (.hostConflict, ["is already defined in ingress"]),
     (.admissionTimedOut, ["failed calling webhook"]),
     (.admissionDenied, ["admission webhook", "validatingadmissionpolicy"]),
-    (.fieldImmutable, ["field is immutable", "updates to statefulset spec"]),
+    (
+      .fieldImmutable,
+      [
+        "field is immutable", "updates to statefulset spec", "is immutable after creation",
+        // Of a volume, which Kubernetes calls forbidden.
+        "pvc can be resized", "field can not be less than previous value",
+      ]
+    ),
     (.releaseTooLarge, ["must have at most 1048576 bytes", "request is too large"]),
     (.releaseGone, ["release: not found", "release has no "]),
     (.releaseLocked, ["another operation", "pending-install", "pending-upgrade"]),
