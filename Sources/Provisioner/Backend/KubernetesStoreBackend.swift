@@ -135,6 +135,7 @@ package final class KubernetesStoreBackend: StoreBackend {
       !namespace.isBeingDeleted
     else { return }
     try await releases.uninstall(site)
+    try await rollouts.waitForEnd(of: site)
   }
 
   package func deleteNamespace(_ site: StoreSite) async throws(ProvisionFailure) {

@@ -11,6 +11,8 @@ final class StoreRollout {
   private static let requestTimeout = Duration.seconds(25)
   /// Between looks at the events, and at what only the time changes.
   private static let lookInterval = Duration.seconds(3)
+  /// Longer than any container of the chart is given to end.
+  private static let endingWait = Duration.seconds(45)
   /// Our clock may be ahead of the cluster's by as much.
   private static let clockToleranceSeconds: Int64 = 10
 
@@ -37,6 +39,25 @@ final class StoreRollout {
     switch outcome {
     case .progress(let progress): return progress
     case .failed(let failure): throw ProvisionFailure(await withLog(failure, of: site))
+    }
+  }
+
+  /// Waits until no pod is left of a release that was removed, at most `endingWait`. The controller of
+  /// namespaces goes through all kinds of objects each time it looks at one that is to go, and looks
+  /// again, ever later, while there are pods that still end.
+  func waitForEnd(of site: StoreSite) async throws(ProvisionFailure) {
+    let deadline = Instant.now() + Self.endingWait
+    do throws(KubernetesError) {
+      let watch = try kubernetes.watch(.pods, labelSelector: Self.labelSelector)
+      try await watch.waitUntilSynced(deadline: deadline)
+      let changes = try watch.subscribe(namespace: site.namespace)
+      defer { changes.cancel() }
+      while !watch.objects(namespace: site.namespace).isEmpty {
+        guard try await changes.next(until: deadline) != nil else { return }
+      }
+    } catch {
+      // What is late does not keep the namespace from going.
+      if error.kind != .timeout { throw ProvisionFailure(error) }
     }
   }
 
