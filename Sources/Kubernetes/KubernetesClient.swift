@@ -19,6 +19,9 @@ package final class KubernetesClient {
   private var watches: [WatchKey: SharedWatch] = [:]
   private var isClosed = false
   var execsRunning = 0
+  /// Since it was made, those of watches included.
+  package private(set) var requestsSent = 0
+  package var watchCount: Int { watches.count }
 
   private struct WatchKey: Hashable {
     let kind: ResourceKind
@@ -105,6 +108,7 @@ package final class KubernetesClient {
     var attempt = 0
     while true {
       attempt += 1
+      requestsSent += 1
       let credential = try await credential()
       let transport = try transport(for: credential)
       let response = try await transport.send(

@@ -1,292 +1,112 @@
-import Configuration
-import Contracts
+import Foundation
+import Glibc
 import JSON
 import Kubernetes
-import Observability
-import Postgres
-import Protobuf
+import ProvisionerService
 import Reactor
-import ServiceRuntime
-import TestKit
 import Testing
 
 @testable import ProvisionerBackend
-@testable import ProvisionerService
 
 /// Many stores at once on the real API server, with Helm, controllers and the config service. Their
 /// pods run nowhere: what a kubelet would say of them is said by the test, and what happens in a pod is
-/// left out.
-@Suite(.enabled(if: LiveStores.isThere), .serialized, .timeLimit(.minutes(15)))
+/// left out. `scripts/bench provisioning` has more of them made, and reads what it prints.
+@Suite(.enabled(if: LiveStores.isThere), .serialized, .timeLimit(.minutes(120)))
 struct LiveLoadTests {
-  private static let stores = 50
+  private static func number(_ name: String) -> Int? {
+    ProcessInfo.processInfo.environment[name].flatMap { Int($0) }
+  }
+
+  private static let stores = number("STOREPLANE_LOAD_STORES") ?? 50
+  private static let tenants = number("STOREPLANE_LOAD_TENANTS") ?? 2
   private static let workers = 5
-  /// No node has this label, and no volume is asked for.
   private static let nowhere: JSON = [
-    "nodeSelector": ["storeplane.dev/nowhere": "true"], "persistence": ["enabled": false],
+    "nodeSelector": StandInKubelet.nowhere, "persistence": ["enabled": false],
   ]
 
-  @Test func fiftyStoresAgainstFiveWorkers() async throws {
+  @Test func manyStoresAgainstFiveWorkers() async throws {
     var values = JSONObject()
     values["wordpress"] = Self.nowhere
     values["mariadb"] = Self.nowhere
     let chartValues = values
+    let workersBefore = Usage(RUSAGE_CHILDREN.rawValue)
     try await LiveStores.withBackend(values: chartValues) { reactor, parts in
-      let crew = try await Crew(parts, workers: Self.workers, on: reactor)
-      let kubelet = StandInKubelet(parts.kubernetes, tenant: parts.site.tenant)
-      let reports = reactor.loop.spawn(on: reactor) { await kubelet.run() }
-      do {
-        var made: [String] = []
-        for number in 0..<Self.stores { made.append(try await crew.create("load\(number)")) }
-        for store in made {
-          let state = try await crew.end(of: store)
-          let problem = try await crew.problem(of: store)
-          #expect(state == .ready, "\(problem)")
-          #expect(try await crew.events(of: store) == ["requested", "provisioning", "ready"])
-        }
-        #expect(crew.backend.busyMax == Self.workers)
-        for store in made { try await crew.delete(store) }
-        for store in made { #expect(try await crew.end(of: store) == .deleted) }
-      } catch {
-        await crew.stop()
-        reports.cancel()
-        await reports.value
-        throw error
+      var tenants = [parts.site.tenant]
+      while tenants.count < Self.tenants {
+        tenants.append(try await parts.config.newTenant(on: reactor))
       }
+      let crew = try await Crew(parts, tenants: tenants, workers: Self.workers, on: reactor)
+      let kubelet = StandInKubelet(parts.kubernetes)
+      let reports = reactor.loop.spawn(on: reactor) { try? await kubelet.run() }
+      var thrown: (any Error)?
+      do { try await makeAndDelete(crew, parts.kubernetes) } catch { thrown = error }
       await crew.stop()
       reports.cancel()
       await reports.value
+      if let thrown { throw thrown }
     }
+    // Those that have ended by now: all of them.
+    let used = Usage(RUSAGE_CHILDREN.rawValue)
+    tell("helm_worker_cpu_ms_a_store", (used.cpu - workersBefore.cpu) * 1_000 / Double(Self.stores))
+    tell("helm_worker_peak_mb", used.peakMegabytes)
   }
-}
 
-/// A provisioner's engine with a database of its own, and what is asked of it. Confined to its reactor.
-private final class Crew {
-  let backend: PodlessBackend
-  private let tenant: String
-  private let catalog: StoreCatalog
-  private let feed: ChangeFeed
-  private let runner: OperationRunner
-  private let pools: [PostgresPool]
+  private func makeAndDelete(_ crew: Crew, _ kubernetes: KubernetesClient) async throws {
+    let (begin, before, sent) = (Instant.now(), Usage(RUSAGE_SELF.rawValue), kubernetes.requestsSent)
+    var made: [String] = []
+    for number in 0..<Self.stores { made.append(try await crew.create(number)) }
+    #expect(try await crew.wait(for: .ready, of: made.count) == [])
+    let histories = try await crew.histories()
+    for store in made { #expect(histories[store] == ["requested", "provisioning", "ready"]) }
+    #expect(crew.backend.busyMax == Self.workers)
+    let seconds = Double((Instant.now() - begin).nanosecondsSaturating) / 1e9
+    let (after, count) = (Usage(RUSAGE_SELF.rawValue), Double(Self.stores))
+    tell("stores_a_minute", count * 60 / seconds)
+    tell("provisioner_cpu_ms_a_store", (after.cpu - before.cpu) * 1_000 / count)
+    tell("provisioner_peak_mb", after.peakMegabytes)
+    tell("provisioner_threads", Double(entries("/proc/self/task")))
+    tell("provisioner_descriptors", Double(entries("/proc/self/fd")))
+    tell("kubernetes_watches", Double(kubernetes.watchCount))
+    tell("kubernetes_requests_a_store", Double(kubernetes.requestsSent - sent) / count)
+    tell(
+      "transactions_a_store",
+      try await crew.figure(
+        "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
+      ) / count)
+    tell("percent_outside_steps", try await crew.figure(Self.outsideSteps))
+    try await crew.deleteAll()
+    #expect(try await crew.wait(for: .deleted, of: made.count) == [])
+    let all = Double((Instant.now() - begin).nanosecondsSaturating) / 1e9
+    tell("deletions_a_minute", count * 60 / (all - seconds))
+  }
 
-  init(_ parts: LiveStores.Parts, workers: Int, on reactor: isolated Reactor) async throws {
-    let blocking = BlockingPool()
-    let urls = try await Self.database(blocking, on: reactor)
-    func pool(_ url: DatabaseURL, _ role: PostgresPool.Role) throws -> PostgresPool {
-      PostgresPool(
-        try PostgresConfiguration(url: url.revealed), as: role, on: reactor, blocking: blocking,
-        logger: quiet)
+  /// Of the time from the start of each operation to its end.
+  private static let outsideSteps = """
+    SELECT 100 * (1 - sum(s.seconds) / sum(extract(epoch FROM o.ended_at - o.started_at)))
+    FROM operations o JOIN (SELECT operation, sum(extract(epoch FROM ended_at - started_at)) AS seconds
+      FROM operation_steps GROUP BY operation) s ON s.operation = o.id
+    """
+
+  private func tell(_ name: String, _ value: Double) {
+    print("load.\(name): \((value * 10).rounded() / 10)")
+  }
+
+  private func entries(_ folder: String) -> Int {
+    (try? FileManager.default.contentsOfDirectory(atPath: folder).count) ?? 0
+  }
+
+  /// What processes have used so far.
+  private struct Usage {
+    /// Seconds, user and system.
+    let cpu: Double
+    let peakMegabytes: Double
+
+    init(_ who: __rusage_who_t) {
+      var usage = rusage()
+      getrusage(who, &usage)
+      func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
+      cpu = seconds(usage.ru_utime) + seconds(usage.ru_stime)
+      peakMegabytes = Double(usage.ru_maxrss) / 1_024
     }
-    let application = try pool(urls.application, .application)
-    let worker = try pool(urls.worker, .worker)
-    let owner = try pool(urls.owner, .owner)
-    pools = [application, worker, owner]
-    let listener = PostgresListener(
-      try PostgresConfiguration(url: urls.application.revealed), on: reactor, blocking: blocking,
-      logger: quiet)
-    let feed = try ChangeFeed(listener: listener, on: reactor)
-    self.feed = feed
-    tenant = parts.site.tenant
-    catalog = StoreCatalog(pool: application, cluster: "default", hostSuffix: ".localhost")
-    backend = PodlessBackend(parts.backend)
-    var settings = EngineSettings()
-    settings.workers = workers
-    let runner = OperationRunner(
-      ledger: OperationLedger(worker: worker, application: application), backend: backend,
-      settings: settings, holder: "crew", on: reactor, logger: quiet, metrics: MetricsRegistry())
-    feed.onWork = { runner.lookForWork() }
-    self.runner = runner
-    runner.start()
-  }
-
-  private static func database(
-    _ blocking: BlockingPool, on reactor: Reactor
-  ) async throws -> ServiceDatabase {
-    let admin = try ConfigPeer.server.get().createDatabase()
-    var setup = DatabaseSetup(logger: quiet)
-    setup.timeout = .seconds(60)
-    let urls = try await setup.prepare(
-      service: "provisioner", admin: DatabaseURL(admin), on: reactor, blocking: blocking)
-    try await Migrator(logger: quiet).run(
-      ProvisionerMigrations.all(), owner: urls.owner, on: reactor, blocking: blocking)
-    return urls
-  }
-
-  private var origin: ChangeOrigin {
-    ChangeOrigin(
-      actor: AuditV1.Actor(kind: .user, id: "ada"), request: StoredRequestContext(requestID: "load")
-    )
-  }
-
-  func create(_ name: String) async throws -> String {
-    let draft = StoreDraft(name: name, engine: .woocommerce, parameters: StoreParameters())
-    return try await catalog.create(draft, tenant: tenant, origin: origin, deadline: .soon).store
-  }
-
-  func delete(_ store: String) async throws {
-    _ = try await catalog.delete(
-      .id(store), version: nil, tenant: tenant, origin: origin, deadline: .soon)
-  }
-
-  private func record(_ store: String) async throws -> StoreRecord {
-    try #require(try await catalog.find(.id(store), tenant: tenant, deadline: .soon))
-  }
-
-  /// Waits until nothing is under way for the store; its state then.
-  func end(of store: String) async throws -> StoreState {
-    let watch = try feed.watch(.store(store))
-    defer { feed.end(watch) }
-    while await watch.next() {
-      let state = try await record(store).state
-      if [.ready, .failed, .deleted].contains(state) { return state }
-    }
-    throw CancellationError()
-  }
-
-  func problem(of store: String) async throws -> String {
-    try await record(store).problem?.message ?? ""
-  }
-
-  /// The states that the store went through, by its events.
-  func events(of store: String) async throws -> [String] {
-    let rows = try await pools[2].query(
-      scope: .none, "SELECT payload FROM outbox", deadline: .soon)
-    var events: [AuditV1.Event] = []
-    for row in rows { events.append(try AuditV1.Event(serialized: row.decode(0))) }
-    return events.filter { $0.store == store }.sorted { $0.revision < $1.revision }
-      .map(\.newState)
-  }
-
-  func stop() async {
-    await runner.stop()
-    feed.close()
-    for pool in pools { pool.close() }
-  }
-}
-
-/// The real backend but for what happens inside pods; counts the stores that are worked on at once.
-private final class PodlessBackend: StoreBackend {
-  private let real: KubernetesStoreBackend
-  private var busy = 0
-  private(set) var busyMax = 0
-
-  init(_ real: KubernetesStoreBackend) { self.real = real }
-
-  private func counted<R>(
-    _ body: () async throws(ProvisionFailure) -> R
-  ) async throws(ProvisionFailure) -> R {
-    busy += 1
-    busyMax = max(busyMax, busy)
-    defer { busy -= 1 }
-    return try await body()
-  }
-
-  func ensureNamespace(_ site: StoreSite) async throws(ProvisionFailure) {
-    try await counted { () async throws(ProvisionFailure) in try await real.ensureNamespace(site) }
-  }
-
-  func applyCredentials(_ site: StoreSite) async throws(ProvisionFailure) {
-    try await counted { () async throws(ProvisionFailure) in try await real.applyCredentials(site) }
-  }
-
-  func installRelease(_ site: StoreSite) async throws(ProvisionFailure) -> InstalledRelease {
-    try await counted { () async throws(ProvisionFailure) in try await real.installRelease(site) }
-  }
-
-  func rollBackRelease(_ site: StoreSite) async throws(ProvisionFailure) -> InstalledRelease {
-    try await counted { () async throws(ProvisionFailure) in try await real.rollBackRelease(site) }
-  }
-
-  func rolloutStatus(
-    of site: StoreSite, after previous: BackendProgress?
-  ) async throws(ProvisionFailure) -> BackendProgress {
-    try await counted { () async throws(ProvisionFailure) in
-      try await real.rolloutStatus(of: site, after: previous)
-    }
-  }
-
-  func setUp(_ site: StoreSite) async throws(ProvisionFailure) {}
-  func verify(_ site: StoreSite) async throws(ProvisionFailure) {}
-  func check(_ site: StoreSite) async throws(ProvisionFailure) {}
-  func drift(of site: StoreSite) async throws(ProvisionFailure) -> [Drift] { [] }
-
-  func uninstallRelease(_ site: StoreSite) async throws(ProvisionFailure) {
-    try await counted { () async throws(ProvisionFailure) in try await real.uninstallRelease(site) }
-  }
-
-  func deleteNamespace(_ site: StoreSite) async throws(ProvisionFailure) {
-    try await counted { () async throws(ProvisionFailure) in try await real.deleteNamespace(site) }
-  }
-
-  func removalStatus(
-    of site: StoreSite, after previous: BackendProgress?
-  ) async throws(ProvisionFailure) -> BackendProgress {
-    try await counted { () async throws(ProvisionFailure) in
-      try await real.removalStatus(of: site, after: previous)
-    }
-  }
-
-  func forgetCredentials(_ site: StoreSite) async throws(ProvisionFailure) {
-    try await counted { () async throws(ProvisionFailure) in
-      try await real.forgetCredentials(site)
-    }
-  }
-
-  func abandon(_ site: StoreSite) async { await real.abandon(site) }
-}
-
-/// Says of a tenant's pods that they run, as the kubelet of a node would. Confined to its reactor.
-private final class StandInKubelet {
-  private static let interval = Duration.milliseconds(300)
-  private static let pods = "app.kubernetes.io/part-of=ecommerce-store"
-
-  private let kubernetes: KubernetesClient
-  private let pause: WakeUp
-  private let namespaces: ObjectSelection
-
-  init(_ kubernetes: KubernetesClient, tenant: String) {
-    self.kubernetes = kubernetes
-    pause = WakeUp(on: kubernetes.reactor)
-    namespaces = ObjectSelection(labelSelector: "storeplane.dev/tenant=\(tenant)")
-  }
-
-  func run() async {
-    while !Task.isCancelled {
-      // What fails now, as for a pod that has just gone, is done in the next round.
-      try? await report()
-      await pause.wait(atMost: Self.interval)
-    }
-  }
-
-  private func report() async throws {
-    let ours = Set(
-      try await kubernetes.listAll(.namespaces, namespaces, deadline: .soon).objects.map(\.name))
-    let pods = try await kubernetes.listAll(
-      .pods, ObjectSelection(labelSelector: Self.pods), deadline: .soon)
-    for pod in pods.objects {
-      guard ours.contains(pod.namespace), !PodView(pod).isReady else { continue }
-      _ = try? await kubernetes.merge(
-        .pods, namespace: pod.namespace, name: pod.name, subresource: "status", status(of: pod),
-        deadline: .soon)
-    }
-  }
-
-  private func status(of pod: KubernetesObject) -> JSON {
-    let conditions = ["PodScheduled", "Initialized", "ContainersReady", "Ready"].map { type in
-      ["type": .string(type), "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"]
-        as JSON
-    }
-    let containers = (pod["spec", "containers"]?.array ?? []).map { container in
-      [
-        "name": container["name"] ?? "", "image": container["image"] ?? "", "imageID": "",
-        "ready": true, "started": true, "restartCount": 0,
-        "state": ["running": ["startedAt": "2026-01-01T00:00:00Z"]],
-      ] as JSON
-    }
-    return [
-      "status": [
-        "phase": "Running", "conditions": .array(conditions),
-        "containerStatuses": .array(containers),
-      ]
-    ]
   }
 }
