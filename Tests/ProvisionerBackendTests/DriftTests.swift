@@ -1,9 +1,9 @@
 import JSON
-import Kubernetes
 import ProvisionerService
 import Reactor
 import Testing
 
+@testable import Kubernetes
 @testable import ProvisionerBackend
 
 @Suite struct ObjectDifferenceTests {
@@ -35,6 +35,25 @@ import Testing
       ResourceKind(of: ["apiVersion": .string(version), "kind": .string(kind)]))
     #expect(found.apiVersion == version && "/" + found.plural == plural)
     #expect(ResourceKind(of: ["apiVersion": .string(version)]) == nil)
+  }
+
+  @Test func whatItMeansThatAnObjectCannotBeHeldAgainstTheRelease() {
+    func difference(_ code: Int, _ reason: String, _ message: String) -> Drift.Difference? {
+      let status: JSON = [
+        "kind": "Status", "code": .number(JSONNumber(code)), "reason": .string(reason),
+        "message": .string(message), "details": ["causes": [["field": "spec.selector"]]],
+      ]
+      return Drift.Difference(StatusAnswer.error(status: status))
+    }
+    #expect(difference(404, "NotFound", #"services "web" not found"#) == .missing)
+    #expect(
+      difference(404, "NotFound", "the server could not find the requested resource")
+        == .refused("the cluster has no such kind any more"))
+    #expect(
+      difference(422, "Invalid", "spec.selector: Invalid value: secret: field is immutable")
+        == .refused("Invalid at spec.selector"))
+    #expect(difference(503, "ServiceUnavailable", "later") == nil)
+    #expect(difference(429, "TooManyRequests", "later") == nil)
   }
 
   @Test func aManifestHasAnyNumberOfDocuments() throws {
@@ -71,9 +90,9 @@ import Testing
       try await kubernetes.delete(
         .services, namespace: namespace, name: service, deadline: .soon)
       let drift = try await backend.drift(of: site)
-      #expect(Set(drift.map(\.object)) == ["Deployment/\(deployment)", "Service/\(service)"])
-      #expect(drift.first { $0.object.hasPrefix("Deployment/") }?.fields == ["spec.replicas"])
-      #expect(drift.first { $0.object.hasPrefix("Service/") }?.fields == [])
+      #expect(drift.count == 2)
+      #expect(drift.contains(Drift("Deployment/\(deployment)", .fields(["spec.replicas"]))))
+      #expect(drift.contains(Drift("Service/\(service)", .missing)))
 
       let corrected = try await backend.rollBackRelease(site)
       #expect(corrected.revision == installed.revision + 1)
@@ -83,8 +102,14 @@ import Testing
       #expect(
         try await backend.drift(of: site) == [
           Drift(
-            object: "Release/store",
-            fields: ["revision \(corrected.revision) in place of \(installed.revision)"])
+            "Release/store",
+            .fields(["revision \(corrected.revision) in place of \(installed.revision)"]))
+        ])
+      // Or removed it.
+      try await backend.uninstallRelease(site)
+      #expect(
+        try await backend.drift(of: site) == [
+          Drift("Release/store", .refused("Helm has no record of it"))
         ])
     }
   }

@@ -52,7 +52,8 @@ struct LiveLoadTests {
   }
 
   private func makeAndDelete(_ crew: Crew, _ kubernetes: KubernetesClient) async throws {
-    let (begin, before, sent) = (Instant.now(), Usage(RUSAGE_SELF.rawValue), kubernetes.requestsSent)
+    let begin = Instant.now()
+    let (before, sent) = (Usage(RUSAGE_SELF.rawValue), kubernetes.requestsSent)
     var made: [String] = []
     for number in 0..<Self.stores { made.append(try await crew.create(number)) }
     #expect(try await crew.wait(for: .ready, of: made.count) == [])

@@ -11,8 +11,8 @@ import Testing
 
 /// What is found of ready stores that is not as their releases say, and what comes of it.
 @Suite(.timeLimit(.minutes(2))) struct DriftTests {
-  private static let scaled = Drift(object: "Deployment/web", fields: ["spec.replicas"])
-  private static let missing = Drift(object: "Service/web", fields: [])
+  private static let scaled = Drift("Deployment/web", .fields(["spec.replicas"]))
+  private static let missing = Drift("Service/web", .missing)
 
   /// Looks at stores of a desk's database.
   private final class Watchman {
@@ -76,7 +76,7 @@ import Testing
       #expect(correction.aim == OperationAim(release: 1))
       #expect(try await watchman.look() == StoreCondition(.drifted, false, "InSync"))
       let after = try await desk.store("demo")
-      #expect(after.release == 1 && after.state == .ready && !after.isDriftCorrected)
+      #expect(after.release == 1 && after.state == .ready && after.driftCorrections == 1)
       #expect(cluster.revisions(of: after.id).count == 2)
       let events = try await desk.events(of: after.id).filter { $0.action == "store.drift" }
       let reasons = events.map { $0.details?["reason"]?.string }
@@ -85,12 +85,16 @@ import Testing
     }
   }
 
-  @Test func whatComesBackIsToldAndLeft() async throws {
+  @Test func whatComesBackAgainAndAgainIsToldAndLeft() async throws {
     try await withEngine { desk, cluster, watchman in
       let store = try await desk.store("demo").id
-      cluster.change(store, [Self.scaled])
-      try await watchman.look()
-      try await desk.wait(for: desk.store("demo").operation)
+      for number in 1...DriftDecision.correctionsMax {
+        cluster.change(store, [Self.scaled])
+        #expect(try await watchman.look()?.reason == "Correcting")
+        try await desk.wait(for: desk.store("demo").operation)
+        // Found as it should be in between, or not.
+        if number == 1 { #expect(try await watchman.look()?.isTrue == false) }
+      }
       cluster.change(store, [Self.scaled])
       let returned = try await watchman.look()
       #expect(returned?.isTrue == true && returned?.reason == "Returned")
@@ -98,14 +102,49 @@ import Testing
       // Nothing new, nothing written.
       #expect(try await watchman.look() == returned)
       #expect(try await desk.store("demo").version == version)
-      #expect(cluster.revisions(of: store).count == 2)
-      // Once it was as it should be, the next one is corrected again.
-      cluster.change(store, [])
-      #expect(try await watchman.look()?.isTrue == false)
-      cluster.change(store, [Self.missing])
+      #expect(cluster.revisions(of: store).count == 1 + DriftDecision.correctionsMax)
+      try await desk.owner.query(
+        scope: .none, "UPDATE stores SET drift_corrected_at = now() - interval '25 h'",
+        deadline: .soon)
       #expect(try await watchman.look()?.reason == "Correcting")
       try await desk.wait(for: desk.store("demo").operation)
-      #expect(cluster.revisions(of: store).count == 3)
+      #expect(try await desk.store("demo").driftCorrections == 1)
+    }
+  }
+
+  @Test func whatCannotBeBroughtBackIsToldOnly() async throws {
+    try await withEngine { desk, cluster, watchman in
+      let store = try await desk.store("demo")
+      cluster.change(store.id, [Self.missing, Drift("Claim/data", .refused("Invalid at spec"))])
+      let words = "Service/web is missing; Claim/data cannot be brought back: Invalid at spec"
+      #expect(
+        try await watchman.look() == StoreCondition(.drifted, true, "Reported", words))
+      #expect(try await desk.store("demo").operation == store.operation)
+    }
+  }
+
+  @Test func aRollbackThatFailedAfterHelmIsNoDrift() async throws {
+    try await withEngine { desk, cluster, watchman in
+      cluster.script(.check, of: "demo", [.fail(ProvisionFailure(.quotaExceeded, "cpu"))])
+      let rollback = try await desk.wait(for: desk.change("demo", .rollback(release: 1)).id)
+      #expect(rollback.state == .failed && rollback.installed?.revision == 2)
+      #expect(try await desk.releases("demo").releases.map(\.helmRevision) == [2])
+    }
+  }
+
+  @Test func aPolicyThatIsNamedWithARetryCounts() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      let engine = try await Engine.start(database, cluster)
+      cluster.script(.verify, of: "demo", [.fail(ProvisionFailure(.quotaExceeded, "cpu"))])
+      try await desk.wait(for: desk.create("demo").id)
+      let draft = StoreDraft(
+        name: "demo", engine: .woocommerce, parameters: StoreParameters(), driftPolicy: .report)
+      let retry = try await desk.catalog.create(
+        draft, tenant: Desk.tenant, origin: Desk.origin(), deadline: .soon)
+      #expect(try await desk.wait(for: retry.id).state == .succeeded)
+      #expect(try await desk.store("demo").driftPolicy == .report)
+      await engine.stop()
     }
   }
 
@@ -154,21 +193,26 @@ import Testing
       await cluster.reached(.check, of: "busy")
       let versions = try await desk.store("demo").version
       let checks = watchman.checks
-      let first = try await checks.claim(1, every: .seconds(1_800))
-      let second = try await checks.claim(10, every: .seconds(1_800))
+      let first = try await checks.claim(1)
+      let second = try await checks.claim(10)
       let ids = try await Set([desk.store("demo").id, desk.store("other").id])
       #expect(first.count == 1 && second.count == 1)
       #expect(Set((first + second).map(\.store)) == ids)
-      #expect(try await checks.claim(10, every: .seconds(1_800)).isEmpty)
+      #expect(try await checks.claim(10).isEmpty)
       // No change that a watcher could see.
       #expect(try await desk.store("demo").version == versions)
-      let next = try await desk.owner.query(
-        scope: .none,
-        """
-        SELECT bool_and(drift_check_at BETWEEN clock_timestamp() + interval '22 min'
-          AND clock_timestamp() + interval '38 min') FROM stores WHERE name IN ('demo', 'other')
-        """, deadline: .soon)
-      #expect(try next[0].decode(0, as: Bool.self))
+      func isDue(between least: Int, and most: Int) async throws -> Bool {
+        try await desk.owner.query(
+          scope: .none,
+          """
+          SELECT drift_check_at BETWEEN clock_timestamp() + interval '\(least) s'
+            AND clock_timestamp() + interval '\(most) s' FROM stores WHERE name = 'demo'
+          """, deadline: .soon)[0].decode(0)
+      }
+      // Soon where nothing comes of the look.
+      #expect(try await isDue(between: 60, and: 120))
+      _ = try await checks.settle(desk.store("demo"), [], every: .seconds(1_800))
+      #expect(try await isDue(between: 1_290, and: 2_250))
     }
   }
 
@@ -181,7 +225,8 @@ import Testing
       cluster.script(.check, of: "demo", [.hang])
       try await desk.upgrade("demo")
       await cluster.reached(.check, of: "demo")
-      #expect(try await watchman.checks.settle(looked, [Self.scaled]) == nil)
+      #expect(
+        try await watchman.checks.settle(looked, [Self.scaled], every: .seconds(1_800)) == nil)
       #expect(try await watchman.checks.subject(due) == nil)
       #expect(try await !desk.store("demo").conditions.contains { $0.condition.kind == .drifted })
     }
@@ -207,19 +252,20 @@ import Testing
   }
 
   @Test(arguments: [
-    ([], DriftPolicy.correct, false, DriftDecision.inSync), ([], .report, true, .inSync),
-    ([scaled], .correct, false, .correct), ([scaled], .correct, true, .reportReturned),
-    ([scaled], .report, false, .report), ([scaled], .report, true, .report),
+    ([], DriftPolicy.correct, 0, DriftDecision.inSync), ([], .report, 3, .inSync),
+    ([scaled], .correct, 2, .correct), ([scaled], .correct, 3, .reportReturned),
+    ([scaled], .report, 0, .report), ([scaled], .report, 3, .report),
+    ([scaled, Drift("Secret/a", .refused("Forbidden"))], .correct, 0, .report),
   ]) func isDecided(
-    drift: [Drift], policy: DriftPolicy, wasCorrected: Bool, decision: DriftDecision
+    drift: [Drift], policy: DriftPolicy, corrections: Int, decision: DriftDecision
   ) {
-    #expect(DriftDecision.decide(drift, policy, wasCorrected: wasCorrected) == decision)
+    #expect(DriftDecision.decide(drift, policy, corrections: corrections) == decision)
     #expect(decision.condition(drift).isTrue == !drift.isEmpty)
   }
 
   @Test func muchIsToldShortly() {
     let fields = (1...7).map { "data.key\($0)" }
-    let drift = (1...6).map { Drift(object: "ConfigMap/\($0)", fields: fields) }
+    let drift = (1...6).map { Drift("ConfigMap/\($0)", .fields(fields)) }
     let words = drift.words ?? ""
     #expect(words.hasPrefix("ConfigMap/1: data.key1, data.key2, data.key3, data.key4, data.key5"))
     #expect(words.contains("data.key5 and 2 more; ConfigMap/2"))

@@ -3,15 +3,36 @@ package enum DriftPolicy: String, CaseIterable, Sendable { case correct, report 
 
 /// An object of a store that is not as the store's release says.
 package struct Drift: Equatable, Sendable {
+  package enum Difference: Equatable, Sendable {
+    case missing
+    /// The paths of the fields that differ, never their values: those may be secret.
+    case fields([String])
+    /// Bringing it back would fail, for the reason that is given.
+    case refused(String)
+  }
+
   /// Its kind and name, such as `Deployment/store-wordpress`.
   package let object: String
-  /// The paths of the fields that differ, never their values: those may be secret. Empty: the object is
-  /// not there.
-  package let fields: [String]
+  package let difference: Difference
 
-  package init(object: String, fields: [String]) {
+  package init(_ object: String, _ difference: Difference) {
     self.object = object
-    self.fields = fields
+    self.difference = difference
+  }
+
+  package var isCorrectable: Bool {
+    if case .refused = difference { false } else { true }
+  }
+
+  var words: String {
+    switch difference {
+    case .missing: return "\(object) is missing"
+    case .refused(let reason): return "\(object) cannot be brought back: \(reason)"
+    case .fields(let fields):
+      let more = fields.count - [Drift].toldMax
+      return "\(object): " + fields.prefix([Drift].toldMax).joined(separator: ", ")
+        + (more > 0 ? " and \(more) more" : "")
+    }
   }
 }
 
@@ -22,32 +43,31 @@ extension [Drift] {
   /// All of it in words that stay the same while it does; nil where there is none.
   package var words: String? {
     if isEmpty { return nil }
-    let told = prefix(Self.toldMax).map { drift in
-      if drift.fields.isEmpty { return "\(drift.object) is missing" }
-      let more = drift.fields.count - Self.toldMax
-      return "\(drift.object): " + drift.fields.prefix(Self.toldMax).joined(separator: ", ")
-        + (more > 0 ? " and \(more) more" : "")
-    }
     let more = count - Self.toldMax
-    return told.joined(separator: "; ") + (more > 0 ? "; and \(more) more objects" : "")
+    return prefix(Self.toldMax).map(\.words).joined(separator: "; ")
+      + (more > 0 ? "; and \(more) more objects" : "")
   }
 }
 
 /// What comes of a look at a store.
 package enum DriftDecision: Equatable, Sendable {
+  /// Corrections of a store within a day. What changes it more often does so for ever, and each
+  /// correction is one of the records that Helm keeps of it.
+  package static let correctionsMax = 3
+
   case inSync
   case report
-  /// It was corrected, and is there again: something else changes the store.
+  /// It was corrected as often as it may be: something else changes the store.
   case reportReturned
   case correct
 
-  /// - Parameter wasCorrected: there was a correction, and no look since that found nothing.
+  /// - Parameter corrections: within the last day.
   package static func decide(
-    _ drift: [Drift], _ policy: DriftPolicy, wasCorrected: Bool
+    _ drift: [Drift], _ policy: DriftPolicy, corrections: Int
   ) -> DriftDecision {
     if drift.isEmpty { return .inSync }
-    if policy == .report { return .report }
-    return wasCorrected ? .reportReturned : .correct
+    if policy == .report || !drift.allSatisfy(\.isCorrectable) { return .report }
+    return corrections < correctionsMax ? .correct : .reportReturned
   }
 
   package func condition(_ drift: [Drift]) -> StoreCondition {
@@ -57,9 +77,10 @@ package enum DriftDecision: Equatable, Sendable {
     case .report: return StoreCondition(.drifted, true, "Reported", words)
     case .reportReturned:
       return StoreCondition(
-        .drifted, true, "Returned", words + "; it was corrected, and something changed it again")
-    case .correct:
-      return StoreCondition(.drifted, true, "Correcting", words)
+        .drifted, true, "Returned",
+        words + "; it was corrected \(Self.correctionsMax) times within a day, and is changed again"
+      )
+    case .correct: return StoreCondition(.drifted, true, "Correcting", words)
     }
   }
 }

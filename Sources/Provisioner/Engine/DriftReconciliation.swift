@@ -1,6 +1,7 @@
 package import Logging
 package import Observability
 package import Reactor
+import Resilience
 
 /// Looks at ready stores now and then, each at times of its own: what runs of them is to be what their
 /// releases say. Replicas share the looks. Confined to a reactor.
@@ -18,6 +19,7 @@ package final class DriftReconciliation {
   private let logger: Logger
   private let looks: Family<Counter>
   private var task: Task<Void, Never>?
+  private var isStopped = false
 
   /// - Parameters:
   ///   - breakers: of the same process's operations.
@@ -39,7 +41,7 @@ package final class DriftReconciliation {
 
   /// Looks at what is due, unless it is at that already.
   package func look() {
-    if task != nil { return }
+    if task != nil || isStopped { return }
     task = reactor.loop.spawn(on: reactor) {
       await self.lookAtAll()
       self.task = nil
@@ -47,6 +49,7 @@ package final class DriftReconciliation {
   }
 
   package func stop() async {
+    isStopped = true
     task?.cancel()
     await task?.value
   }
@@ -54,7 +57,7 @@ package final class DriftReconciliation {
   func lookAtAll() async {
     do {
       while !Task.isCancelled {
-        let due = try await checks.claim(Self.batch, every: interval)
+        let due = try await checks.claim(Self.batch)
         for each in due {
           if Task.isCancelled { return }
           try await look(at: each)
@@ -68,6 +71,7 @@ package final class DriftReconciliation {
 
   private func look(at due: DriftChecks.Due) async throws {
     guard let (store, release) = try await checks.subject(due),
+      breakers.phase(.helm, in: store.cluster) != .open,
       case .admitted(let permit) = breakers.admit(.kubernetes, in: store.cluster)
     else { return count("skipped") }
     let drift: [Drift]
@@ -75,12 +79,16 @@ package final class DriftReconciliation {
       drift = try await backend.drift(of: StoreSite(store, release))
       breakers.record(.answered, for: permit)
     } catch {
-      breakers.record(error.verdict, for: permit)
+      // Of Helm's failures, and of our own impatience, that breaker learns nothing.
+      breakers.record(
+        error.code == .clusterUnreachable ? error.verdict : .inconclusive, for: permit)
       count("failed")
       return logger.info(
         "store not looked at", metadata: ["store": "\(store.id)", "reason": "\(error)"])
     }
-    guard let decision = try await checks.settle(store, drift) else { return count("skipped") }
+    guard let decision = try await checks.settle(store, drift, every: interval) else {
+      return count("skipped")
+    }
     switch decision {
     case .inSync: count("in_sync")
     case .report, .reportReturned: count("reported")

@@ -58,7 +58,7 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
     try parameters.check()
     return StoreDraft(
       name: request.name, engine: engine, parameters: parameters,
-      driftPolicy: try request.driftPolicy.domain() ?? .correct)
+      driftPolicy: try request.driftPolicy.domain())
   }
 
   static func key(_ requestID: String) throws(InvalidField) -> PostgresUUID? {

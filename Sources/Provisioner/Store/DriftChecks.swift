@@ -6,9 +6,9 @@ import ServiceRuntime
 
 /// The looks at ready stores, which the replicas share.
 package final class DriftChecks {
-  /// Until a store that was corrected is looked at again: what changes stores by itself does it within
-  /// this.
-  package static let correctionWait: Duration = .seconds(60)
+  /// Until a store is looked at again after a look that came to nothing, for an outage say: longer than
+  /// any look. After a correction, too, which is to be seen to have helped.
+  package static let repeatWait: Duration = .seconds(120)
 
   private let worker: PostgresPool
   private let application: PostgresPool
@@ -26,11 +26,11 @@ package final class DriftChecks {
     package let tenant: String
   }
 
-  /// Takes up to `count` stores that are due, which are due again about `interval` from now.
-  package func claim(_ count: Int, every interval: Duration) async throws(PostgresError) -> [Due] {
+  /// Takes up to `count` stores that are due.
+  package func claim(_ count: Int) async throws(PostgresError) -> [Due] {
     let rows = try await worker.query(
       scope: .worker, "SELECT * FROM claim_drift_checks($1, $2)",
-      [.text(String(count)), .text(interval.interval)],
+      [.text(String(count)), .text(Self.repeatWait.interval)],
       deadline: .now() + OperationLedger.exchangeTimeout)
     var due: [Due] = []
     for row in rows {
@@ -54,23 +54,33 @@ package final class DriftChecks {
 
   /// Writes down what was found, and has it corrected where that is to be.
   ///
-  /// - Parameter looked: the store as it was looked at.
+  /// - Parameters:
+  ///   - looked: the store as it was looked at.
+  ///   - interval: until the next look, about: it is drawn from half of it around, so that stores made
+  ///     at once are not looked at together for ever.
   /// - Returns: nil where work on the store has begun meanwhile, and nothing is known of it any more.
-  package func settle(_ looked: StoreRecord, _ drift: [Drift]) async throws -> DriftDecision? {
+  package func settle(
+    _ looked: StoreRecord, _ drift: [Drift], every interval: Duration
+  ) async throws -> DriftDecision? {
     try await withStore(Due(store: looked.id, tenant: looked.tenant)) { store, transaction in
       guard store.operation == looked.operation,
         try await self.isAtRest(store, in: transaction)
       else { return nil }
       // While the last work on the store is to be seen to, nothing more is done by itself.
       let policy = store.isReleased ? store.driftPolicy : .report
-      let decision = DriftDecision.decide(
-        drift, policy, wasCorrected: store.isDriftCorrected)
+      let decision = DriftDecision.decide(drift, policy, corrections: store.driftCorrections)
       let condition = decision.condition(drift)
       let before = store.conditions.first { $0.condition.kind == .drifted }?.condition
-      if condition == before, decision != .correct, decision != .inSync || !store.isDriftCorrected {
-        return decision
+      if condition != before || decision == .correct {
+        try await self.write(condition, decision, before, on: store, in: transaction)
       }
-      try await self.write(condition, decision, before, on: store, in: transaction)
+      if decision != .correct {
+        try await transaction.query(
+          """
+          UPDATE stores SET drift_check_at = clock_timestamp() + $2::interval * (0.75 + random() / 2)
+          WHERE id = $1
+          """, [.text(store.id), .text(interval.interval)])
+      }
       return decision
     }
   }
@@ -97,15 +107,14 @@ package final class DriftChecks {
     try await transaction.query(
       """
       UPDATE stores SET version = version + 1, updated_at = $2, operation = $3, conditions = $4,
-        drift_corrected_at = CASE $5::text WHEN 'correct' THEN $2 WHEN 'inSync' THEN NULL
-          ELSE drift_corrected_at END,
-        drift_check_at = CASE $5::text WHEN 'correct' THEN $2 + $6::interval ELSE drift_check_at END
+        drift_corrections = coalesce($5, drift_corrections),
+        drift_corrected_at = CASE WHEN $5 IS NULL THEN drift_corrected_at ELSE $2 END
       WHERE id = $1
       """,
       [
         .text(store.id), .timestamp(time), .uuid(operation),
-        .jsonb(store.conditions.applying([condition], at: time).stored), .text("\(decision)"),
-        .text(Self.correctionWait.interval),
+        .jsonb(store.conditions.applying([condition], at: time).stored),
+        .int8(decision == .correct ? Int64(store.driftCorrections + 1) : nil),
       ])
     // That a store is as it should be is no news unless it was not.
     if condition.isTrue || before?.isTrue == true {

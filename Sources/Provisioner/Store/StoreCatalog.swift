@@ -7,11 +7,12 @@ package struct StoreDraft: Sendable {
   package var name: String
   package var engine: StoreEngine
   package var parameters: StoreParameters
-  package var driftPolicy: DriftPolicy
+  /// Nil: that of the platform, or, where the store is there already, what it is.
+  package var driftPolicy: DriftPolicy?
 
   package init(
     name: String, engine: StoreEngine, parameters: StoreParameters,
-    driftPolicy: DriftPolicy = .correct
+    driftPolicy: DriftPolicy? = nil
   ) {
     self.name = name
     self.engine = engine
@@ -80,6 +81,11 @@ package final class StoreCatalog {
       switch (creation, existing?.store) {
       case (.conflict(let conflict), _): throw StoreRefusal.conflict(conflict)
       case (.retry, let store?):
+        if let policy = draft.driftPolicy {
+          try await transaction.query(
+            "UPDATE stores SET drift_policy = $2 WHERE id = $1",
+            [.text(store.id), .text(policy.rawValue)])
+        }
         return try await self.retry(store, key, origin: origin, in: transaction)
       default:
         return try await self.insert(draft, key, tenant: tenant, origin: origin, in: transaction)
@@ -192,7 +198,7 @@ package final class StoreCatalog {
         [
           .text(id), .text(tenant), .text(draft.name), .text(draft.engine.rawValue), .text(cluster),
           .text(StorePlace.namespace(id: id)), .text(host), .jsonb(draft.parameters.stored),
-          .uuid(operation), .text(draft.driftPolicy.rawValue),
+          .uuid(operation), .text((draft.driftPolicy ?? .correct).rawValue),
         ])
       guard let row = rows.first else { continue }
       try await StoreTransitions.begin(StoreRecord(row), origin: origin, in: transaction)

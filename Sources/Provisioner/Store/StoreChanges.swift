@@ -147,7 +147,7 @@ extension StoreCatalog {
       }
       let rows = try await transaction.query(
         """
-        UPDATE stores SET drift_policy = $2, drift_corrected_at = NULL, version = version + 1,
+        UPDATE stores SET drift_policy = $2, drift_corrections = 0, version = version + 1,
           drift_check_at = clock_timestamp(), updated_at = clock_timestamp()
         WHERE id = $1 RETURNING \(StoreRecord.columns)
         """, [.text(store.id), .text(policy.rawValue)])

@@ -53,6 +53,12 @@ enum StoreOutcomes {
     isToBeDeleted: Bool, in transaction: PostgresTransaction
   ) async throws {
     if outcome == .succeeded { return }
+    // Helm has brought it back all the same, to a revision of its own.
+    if let installed = operation.installed, let release = store.release,
+      operation.aim.release == release
+    {
+      try await StoreReleases.renew(release, of: store.id, installed, in: transaction)
+    }
     let hasActed = operation.steps.contains { $0.step.makesRevision && $0.attempts > 0 }
     let isUndone = operation.kind.isUndone && hasActed && !isToBeDeleted
     let conditions = StoreCondition.unsuccessful(

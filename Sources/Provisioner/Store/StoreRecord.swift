@@ -28,8 +28,8 @@ package struct StoreRecord: Equatable, Sendable {
   package let isSuspended: Bool
   package let conditions: [StoreConditionRecord]
   package let driftPolicy: DriftPolicy
-  /// Its drift was corrected, and it has not been found as it should be since.
-  package let isDriftCorrected: Bool
+  /// Of its drift, within the last day.
+  package let driftCorrections: Int
   /// Whether it runs as was last asked for, as far as is known.
   var isReleased: Bool {
     conditions.first { $0.condition.kind == .released }?.condition.isTrue ?? true
@@ -38,7 +38,9 @@ package struct StoreRecord: Equatable, Sendable {
   static let columns = """
     id, tenant, name, engine, cluster, namespace, host, parameters, state, revision, version,
     operation, error_code, error_message, error_retryable, error_user_fault, created_at, updated_at,
-    ready_at, deleted_at, release, suspended, conditions, drift_policy, drift_corrected_at
+    ready_at, deleted_at, release, suspended, conditions, drift_policy,
+    CASE WHEN drift_corrected_at > clock_timestamp() - interval '1 day' THEN drift_corrections
+      ELSE 0 END AS drift_corrections
     """
 
   init(_ row: PostgresRow) throws(PostgresError) {
@@ -63,7 +65,7 @@ package struct StoreRecord: Equatable, Sendable {
     isSuspended = try row.decode("suspended")
     conditions = try StoreConditionRecord.all(stored: row.decode("conditions"))
     driftPolicy = try row.decodeCase("drift_policy")
-    isDriftCorrected = try row.decode("drift_corrected_at", as: PostgresTimestamp?.self) != nil
+    driftCorrections = try row.decode("drift_corrections")
   }
 }
 

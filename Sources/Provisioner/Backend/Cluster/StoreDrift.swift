@@ -8,9 +8,12 @@ import Reactor
 /// object of the release is applied as a dry run, with all defaults and admission, and held against
 /// what there is. Fields that the release does not name are anybody's.
 final class StoreDrift {
-  private static let timeout = Duration.seconds(30)
+  /// Of one request.
+  private static let timeout = Duration.seconds(10)
+  /// Of a look at a whole store.
+  private static let lookTimeout = Duration.seconds(60)
   /// Looks at an object that others change at the same time.
-  private static let looksMax = 3
+  private static let looksMax = 5
 
   private let kubernetes: KubernetesClient
   private let releases: HelmReleases
@@ -21,14 +24,17 @@ final class StoreDrift {
   }
 
   func find(_ site: StoreSite) async throws(ProvisionFailure) -> [Drift] {
-    let manifest = try await releases.manifest(site)
+    let title = "Release/\(HelmReleases.name)"
+    let manifest: HelmWorkerV1.Manifest
+    do {
+      manifest = try await releases.manifest(site)
+    } catch {
+      guard error.code == .releaseGone else { throw error }
+      return [Drift(title, .refused("Helm has no record of it"))]
+    }
     if manifest.revision != Int32(clamping: site.helmRevision ?? 0) {
       let wanted = site.helmRevision.map(String.init) ?? "none"
-      return [
-        Drift(
-          object: "Release/\(HelmReleases.name)",
-          fields: ["revision \(manifest.revision) in place of \(wanted)"])
-      ]
+      return [Drift(title, .fields(["revision \(manifest.revision) in place of \(wanted)"]))]
     }
     let objects: [JSON]
     do throws(YAMLDocuments.Failure) {
@@ -37,36 +43,79 @@ final class StoreDrift {
     } catch {
       throw ProvisionFailure(.unexpected, error.description)
     }
-    let deadline = Instant.now() + Self.timeout
+    return try await look(at: objects, site)
+  }
+
+  private func look(
+    at objects: [JSON], _ site: StoreSite
+  ) async throws(ProvisionFailure) -> [Drift] {
+    let deadline = Instant.now() + Self.lookTimeout
     var drift: [Drift] = []
+    var unknown: String?
     for object in objects {
-      if let found = try await look(at: object, site, deadline) { drift.append(found) }
+      guard Instant.now() < deadline else {
+        throw ProvisionFailure(.stepTimedOut, "a look at the whole store takes too long")
+      }
+      guard let kind = ResourceKind(of: object), let name = object["metadata", "name"]?.string
+      else {
+        throw ProvisionFailure(.unexpected, "an object of the release has no kind or no name")
+      }
+      switch try await look(at: object, kind, name, site) {
+      case .found(let difference): drift.append(Drift("\(kind.kind)/\(name)", difference))
+      case .changing: unknown = "\(kind.kind)/\(name)"
+      case .asItShouldBe: break
+      }
+    }
+    // Nothing is only known to be so of what stood still.
+    if drift.isEmpty, let unknown {
+      throw ProvisionFailure(.stepTimedOut, "\(unknown) changes all the time")
     }
     return drift
   }
 
+  private enum Look {
+    case asItShouldBe
+    case found(Drift.Difference)
+    case changing
+  }
+
   private func look(
-    at object: JSON, _ site: StoreSite, _ deadline: Instant
-  ) async throws(ProvisionFailure) -> Drift? {
-    guard let kind = ResourceKind(of: object), let name = object["metadata", "name"]?.string else {
-      throw ProvisionFailure(.unexpected, "an object of the release has no kind or no name")
-    }
-    let title = "\(kind.kind)/\(name)"
+    at object: JSON, _ kind: ResourceKind, _ name: String, _ site: StoreSite
+  ) async throws(ProvisionFailure) -> Look {
     do throws(KubernetesError) {
       for _ in 0..<Self.looksMax {
         let live = try await kubernetes.get(
-          kind, namespace: site.namespace, name: name, deadline: deadline)
+          kind, namespace: site.namespace, name: name, deadline: .now() + Self.timeout)
         let wanted = try await kubernetes.apply(
-          kind, namespace: site.namespace, name: name, object, isDryRun: true, deadline: deadline)
+          kind, namespace: site.namespace, name: name, object, isDryRun: true,
+          deadline: .now() + Self.timeout)
         // Somebody was faster; what differs may be theirs.
         if live.resourceVersion != wanted.resourceVersion { continue }
         let fields = ObjectDifference.paths(live.json, wanted.json)
-        return fields.isEmpty ? nil : Drift(object: title, fields: fields)
+        return fields.isEmpty ? .asItShouldBe : .found(.fields(fields))
       }
-      return nil
+      return .changing
     } catch {
-      if error.kind == .notFound { return Drift(object: title, fields: []) }
-      throw ProvisionFailure(error)
+      guard let difference = Drift.Difference(error) else { throw ProvisionFailure(error) }
+      return .found(difference)
+    }
+  }
+}
+
+extension Drift.Difference {
+  /// What it means for an object that it cannot be held against the release; nil where that may pass.
+  init?(_ error: KubernetesError) {
+    switch error.kind {
+    case .notFound:
+      // Not of the object, but of the kind, which this version of the API does not have any more.
+      let isKind = error.reason.isEmpty || error.message.contains("find the requested resource")
+      self = isKind ? .refused("the cluster has no such kind any more") : .missing
+    case .invalid, .forbidden, .admissionDenied, .quotaExceeded, .rejected:
+      // The server's own words may quote values.
+      let fields = error.fields.prefix([Drift].toldMax).joined(separator: ", ")
+      let reason = error.reason.isEmpty ? "\(error.kind)" : error.reason
+      self = .refused(fields.isEmpty ? reason : "\(reason) at \(fields)")
+    default: return nil
     }
   }
 }

@@ -71,7 +71,7 @@ final class HelmReleases {
   /// store begins: that ends what is done under the store's own name.
   func manifest(_ site: StoreSite) async throws(ProvisionFailure) -> HelmWorkerV1.Manifest {
     let request = HelmWorkerV1.GetManifestRequest(release: reference(site))
-    return try await call("\(site.store)/look") { client in
+    return try await call("\(site.store)/look", isReadOnly: true) { client in
       try await client.getManifest(request, options: CallOptions(timeout: Self.lookTimeout))
     }
   }
@@ -111,10 +111,11 @@ final class HelmReleases {
   }
 
   private func call<R>(
-    _ name: String, _ body: (HelmWorkerV1.HelmServiceClient) async throws -> R
+    _ name: String, isReadOnly: Bool = false,
+    _ body: (HelmWorkerV1.HelmServiceClient) async throws -> R
   ) async throws(ProvisionFailure) -> R {
     do {
-      return try await supervisor.call(name, body)
+      return try await supervisor.call(name, isReadOnly: isReadOnly, body)
     } catch {
       if Task.isCancelled { throw ProvisionFailure(.cancelled) }
       throw error as? ProvisionFailure ?? ProvisionFailure(helm: error)

@@ -113,9 +113,12 @@ package final class HelmWorkerSupervisor {
   ///
   /// What it throws as its own error, and not as the call's, is thrown on.
   ///
-  /// - Parameter store: its id, or what else is to be abandoned together.
+  /// - Parameters:
+  ///   - store: its id, or what else is to be abandoned together.
+  ///   - isReadOnly: what does not end in time is left to its worker, which may be busy with others.
   package func call<R>(
-    _ store: String, _ body: (HelmWorkerV1.HelmServiceClient) async throws -> R
+    _ store: String, isReadOnly: Bool = false,
+    _ body: (HelmWorkerV1.HelmServiceClient) async throws -> R
   ) async throws -> R {
     var repeats = 0
     while true {
@@ -132,6 +135,7 @@ package final class HelmWorkerSupervisor {
         settle(worker, store, .unanswered)
         // Cancelled: the worker may be at work on it until the store is abandoned.
         if Task.isCancelled || error.code == .cancelled { throw error }
+        if isReadOnly, error.code == .deadlineExceeded { throw error }
         // Else it is at work on it no longer than this, and the caller may go on from there.
         worker.kill(abandoning: error.code == .deadlineExceeded ? store : nil)
         await worker.process.ended(on: reactor)
