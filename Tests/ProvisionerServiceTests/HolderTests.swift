@@ -30,6 +30,27 @@ import Testing
     }
   }
 
+  /// On a machine that slept: what had come before is worked off before any timer fires.
+  @Test func aLeaseThatIsOverIsLostBeforeItsTimerFires() async throws {
+    let reactor = try Reactor.start(name: "lease")
+    defer { reactor.loop.stop() }
+    await reactor.run { reactor in
+      let claim = Claim(
+        operation: .random(), tenant: "acme", store: "demo", kind: .provision, fence: 1,
+        wasInterrupted: false)
+      for isOver in [false, true] {
+        let askedAt = Instant.now() + .seconds(isOver ? -60 : 60)
+        let lease = OperationLease(claim, askedAt: askedAt, terms: .standard, on: reactor.loop)
+        var ending: OperationLease.Ending?
+        lease.onEnd = { ending = $0 }
+        lease.check()
+        #expect(lease.isLost == isOver)
+        #expect(ending == (isOver ? .lost : nil))
+        lease.end()
+      }
+    }
+  }
+
   @Test func stoppedInGoodOrderTheWorkGoesOnAtOnce() async throws {
     try await atDesk { desk, database in
       let cluster = FakeCluster()

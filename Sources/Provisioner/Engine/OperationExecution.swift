@@ -123,6 +123,7 @@ final class OperationExecution {
       environment.breakers.record(.inconclusive, for: permit)
       throw error
     }
+    lease.check()
     if let ending {
       environment.breakers.record(.inconclusive, for: permit)
       try await end(ending)
@@ -200,6 +201,8 @@ final class OperationExecution {
         // Shown late or never; the step itself goes on.
         log(.warning, "progress not recorded", ["reason": "\(error)"])
       }
+      lease.check()
+      if Task.isCancelled { throw ProvisionFailure(.cancelled) }
     }
   }
 

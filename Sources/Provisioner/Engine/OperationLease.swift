@@ -54,6 +54,12 @@ final class OperationLease {
     onEnd?(.lost)
   }
 
+  /// To be called before anything new is begun under it: on a machine that slept, what had come before is
+  /// worked off before the timer fires.
+  func check() {
+    if Instant.now() >= validUntil { lose() }
+  }
+
   /// Its operation was given back or ended.
   func end() {
     isLost = true
@@ -63,7 +69,6 @@ final class OperationLease {
 
   private func schedule() {
     stopTimer()
-    // A machine that slept wakes with the timer due, and nothing else runs in the turn before it.
     timer = loop.schedule(at: validUntil) { [unowned self] in
       timer = nil
       lose()
