@@ -77,8 +77,10 @@ final class OperationExecution {
     if task.operation.isCancelRequested { lease.cancel() }
     let release = task.operation.steps.first { $0.step.makesRevision }
     releasedAt = release?.startedAt.map { $0.microseconds / 1_000_000 }
-    if ending == nil, claim.wasInterrupted, settings.recovery == .fail {
-      return try await fail(ProvisionFailure(.interrupted), at: task.operation.nextStep)
+    if ending == nil, claim.wasInterrupted, settings.recovery == .fail,
+      let step = task.operation.nextStep
+    {
+      return try await fail(ProvisionFailure(.interrupted), at: step)
     }
     log(
       .info, claim.wasInterrupted ? "operation taken over" : "operation taken up",
@@ -282,7 +284,7 @@ final class OperationExecution {
     }
   }
 
-  private func fail(_ failure: ProvisionFailure, at step: OperationStep?) async throws {
+  private func fail(_ failure: ProvisionFailure, at step: OperationStep) async throws {
     try await ledger.finish(claim, .failed(failure.problem), at: step)
     environment.metrics.finished(claim.kind, .failed)
     log(.error, "operation failed", ["code": "\(failure.code.rawValue)"])

@@ -200,7 +200,7 @@ package final class OperationLedger {
         try await self.change(
           claim, step, to: .failed,
           """
-          ended_at = clock_timestamp(), failures = failures + 1, error_code = $5,
+          ended_at = clock_timestamp(), failures = least(failures + 1, attempts), error_code = $5,
           error_message = $6, error_retryable = $7, error_user_fault = $8
           """, (problem as StoreProblem?).parameters, in: transaction)
       }
