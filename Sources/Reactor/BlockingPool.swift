@@ -4,12 +4,13 @@ import Synchronization
 /// A few threads for calls that block: name resolution, password hashing, libpq's cancel requests.
 ///
 /// Work waits in a queue of `queueMax`; one more is refused with `BlockingPoolFull`. Threads are
-/// started as they are needed, at most `threadsMax`, and end with the pool.
+/// started as they are needed, at most `threadsMax`, and end with the pool. With none, the caller does
+/// the work.
 package final class BlockingPool: Sendable {
   private let workers: Workers
 
   package init(name: String = "blocking", threadsMax: Int = 4, queueMax: Int = 256) {
-    precondition(threadsMax > 0 && queueMax > 0, "a blocking pool needs threads and a queue")
+    precondition(threadsMax >= 0 && queueMax > 0, "a blocking pool needs a queue")
     workers = Workers(name: name, threadsMax: threadsMax, queueMax: queueMax)
   }
 
@@ -19,7 +20,8 @@ package final class BlockingPool: Sendable {
   ///
   /// Once queued, it runs even if the caller is cancelled.
   package func run<R: Sendable>(_ body: @escaping @Sendable () throws -> R) async throws -> R {
-    try await withUnsafeThrowingContinuation { continuation in
+    if workers.threadsMax == 0 { return try body() }
+    return try await withUnsafeThrowingContinuation { continuation in
       do {
         try workers.submit { continuation.resume(with: Result(catching: body)) }
       } catch {
@@ -56,7 +58,7 @@ private final class Workers: Sendable {
   }
 
   private let name: String
-  private let threadsMax: Int
+  let threadsMax: Int
   private let queueMax: Int
   private let state = Mutex(State())
   private nonisolated(unsafe) let available = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)

@@ -161,14 +161,30 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
     wake()
   }
 
-  private func turn() {
+  /// Runs one turn on the calling thread, to which the loop belongs from then on, without waiting: for
+  /// whoever drives several loops on one thread.
+  ///
+  /// - Returns: whether there was anything to do.
+  package func turnAtOnce() -> Bool {
+    thread.store(UInt(pthread_self()), ordering: .relaxed)
+    let isBusy = !jobs.isEmpty || !turnEnd.isEmpty || earliestTimer.map { $0 <= .now() } ?? false
+    return turn(waits: false) > 0 || isBusy
+  }
+
+  /// When the next timer is due.
+  package var earliestTimer: Instant? { timers.earliest }
+
+  /// - Returns: how many descriptors were ready.
+  @discardableResult
+  private func turn(waits: Bool = true) -> Int {
     jobsLeft = EventLoop.jobsPerTurn
     runJobs()
     endTurn()
-    let ready = wait()
+    let ready = wait(waits ? pollTimeout() : 0)
     now = .now()
     for index in 0..<ready { dispatch(events[index]) }
     while let action = timers.popDue(now) { action() }
+    return ready
   }
 
   private func runJobs() {
@@ -187,8 +203,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
     for handler in handlers { handler.turnDidEnd() }
   }
 
-  private func wait() -> Int {
-    let timeout = pollTimeout()
+  private func wait(_ timeout: Int32) -> Int {
     let count = events.withUnsafeMutableBufferPointer { buffer in
       epoll_wait(epoll, buffer.baseAddress, Int32(buffer.count), timeout)
     }
