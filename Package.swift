@@ -233,6 +233,19 @@ let targets: [Target] = [
     "AttackTarget", path: "Tests/AttackTarget",
     ["Contracts", "HTTP2", "RPC", "RPCCore", "Reactor", "TestKit"]),
 
+  // The provisioner's engine on machines that are only imagined.
+  .target(name: "CSimulatedMachine", path: "Tests/CSimulatedMachine"),
+  .executableTarget(
+    name: "Simulate",
+    dependencies: [
+      "CLibpq", "CSimulatedMachine", "ProvisionerService", "ServiceRuntime", "Configuration",
+      "Contracts", "JSON",
+      "Observability", "Postgres", "RPC", "RPCCore", "Reactor", "Resilience", "TestKit", logging,
+    ],
+    path: "Tests/Simulation",
+    // Runs by the thousand are worth it in any build.
+    swiftSettings: settings + [.unsafeFlags(["-O"], .when(configuration: .debug))]),
+
   tests("ReactorTests", ["Reactor", "TestKit"]),
   tests(
     "CryptographyTests", exclude: ["make-seed-vectors.js", "node-peer.js", "seed-vectors.json"],

@@ -1,13 +1,13 @@
-import Logging
-import Observability
+package import Logging
+package import Observability
 import Postgres
 
 /// Tells of work that nobody has taken up though it could be: too few workers, limits that are too low,
 /// or a fault of ours. Confined to a reactor.
-final class NeglectedOperations {
-  static let interval: Duration = .seconds(60)
+package final class NeglectedOperations {
+  package static let interval: Duration = .seconds(60)
   /// How long work waits on a busy platform before somebody should look.
-  static let patience: Duration = .seconds(300)
+  package static let patience: Duration = .seconds(300)
   /// Named in the log at once.
   static let namedMax = 10
 
@@ -16,9 +16,9 @@ final class NeglectedOperations {
   private let gauge: Gauge
   private let logger: Logger
 
-  init(
-    ledger: OperationLedger, patience: Duration = patience, metrics: MetricsRegistry,
-    logger: Logger
+  package init(
+    ledger: OperationLedger, patience: Duration = NeglectedOperations.patience,
+    metrics: MetricsRegistry, logger: Logger
   ) {
     self.ledger = ledger
     self.patience = patience
@@ -28,7 +28,7 @@ final class NeglectedOperations {
       help: "Operations that nobody has taken up for five minutes, of all replicas.")
   }
 
-  func look() async {
+  package func look() async {
     do {
       let (count, oldest) = try await ledger.neglected(Self.namedMax, for: patience)
       gauge.set(count)

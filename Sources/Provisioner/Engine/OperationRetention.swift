@@ -1,7 +1,7 @@
-import Logging
+package import Logging
 
 /// Forgets operations that ended long ago. Confined to a reactor.
-final class OperationRetention {
+package final class OperationRetention {
   static let interval: Duration = .seconds(3_600)
   /// Operations forgotten in one statement.
   static let batch = 500
@@ -11,13 +11,13 @@ final class OperationRetention {
   private let logger: Logger
 
   /// - Parameter age: how long an operation is kept after its end.
-  init(ledger: OperationLedger, age: Duration, logger: Logger) {
+  package init(ledger: OperationLedger, age: Duration, logger: Logger) {
     self.ledger = ledger
     self.age = age
     self.logger = logger
   }
 
-  func forget() async {
+  package func forget() async {
     var count = 0
     do {
       while true {

@@ -1,0 +1,191 @@
+import Logging
+import Postgres
+import ProvisionerService
+import Reactor
+import ServiceRuntime
+import TestKit
+
+/// A schema of the provisioner on a real server, with a clock that the simulation sets and watchmen that write down
+/// what must not happen.
+final class SimulatedDatabase {
+  let schema: String
+  let admin: ServerSession
+  /// One that listens to all that is told.
+  let notices: ServerSession
+  /// Those that the machines share, by role.
+  let sessions: [String: ServerSession]
+  /// The names of statements in them, by text and types.
+  var statementNames: [[UInt8]: String] = [:]
+  private var labels: [String: String] = [:]
+  /// The definitions of the functions that mutations change.
+  private var original: [String: String] = [:]
+
+  init(schema: String, urls: [String: String], adminURL: String) throws {
+    self.schema = schema
+    admin = try ServerSession(url: adminURL)
+    try admin.query("SET search_path = \(schema), pg_catalog")
+    sessions = try urls.mapValues { try ServerSession(url: $0) }
+    guard let url = urls[schema + "_app"] else {
+      throw ServerSession.Failure(description: "no url")
+    }
+    notices = try ServerSession(url: url)
+    for channel in ["stores", "operations", "work", "cancellations"] {
+      try notices.query("LISTEN provisioner_\(channel)")
+    }
+    try notices.query("LISTEN \(schema)_outbox")
+    for session in sessions.values {
+      // Plans must not hang on how often a statement was run before this run.
+      try session.query("SET plan_cache_mode = force_generic_plan")
+      var bytes: [UInt8] = []
+      let sql = "SELECT set_config('sim.now', $1, false), set_config('sim.client', $2, false)"
+      WireMessage.parse("clock", sql, types: [0, 0]).append(to: &bytes)
+      WireMessage.sync.append(to: &bytes)
+      _ = try session.exchange(bytes, syncs: 1)
+    }
+  }
+
+  /// A statement in one line.
+  func label(_ sql: String) -> String {
+    if let label = labels[sql] { return label }
+    let label = sql.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+    labels[sql] = label
+    return label
+  }
+
+  /// Makes the schema; what is needed to reach it: the admin's URL first, then role and URL in turn.
+  static func prepare(on server: ThrowawayPostgres, schema: String) async throws -> [String] {
+    let adminURL = try server.createDatabase()
+    let admin = try ServerSession(url: adminURL)
+    let quiet = Logger(label: "setup") { _ in SwiftLogNoOpLogHandler() }
+    let reactor = try Reactor.start(name: "setup")
+    defer { reactor.loop.stop() }
+    let urls = try await reactor.run { reactor in
+      try await DatabaseSetup(logger: quiet).prepare(
+        service: schema, admin: DatabaseURL(adminURL), on: reactor, blocking: BlockingPool())
+    }
+    // What the schema's own statements and functions call the time is the simulation's.
+    try admin.query(clock(schema))
+    // It would change plans, and with them orders, at times of its own.
+    try admin.query("ALTER SYSTEM SET autovacuum = off")
+    try admin.query("SELECT pg_reload_conf()")
+    for role in ["owner", "app", "worker"] {
+      try admin.query(
+        """
+        DO $$ BEGIN EXECUTE format('ALTER ROLE \(schema)_\(role) IN DATABASE %I SET search_path =
+          \(schema), pg_catalog, pg_temp', current_database()); END $$
+        """)
+    }
+    _ = try await reactor.run { reactor in
+      try await Migrator(logger: quiet).run(
+        ProvisionerMigrations.all(), owner: urls.owner, on: reactor, blocking: BlockingPool())
+    }
+    try admin.query("SET search_path = \(schema), pg_catalog")
+    try admin.query(watchmen(schema))
+    return [
+      adminURL, "\(schema)_app", urls.application.revealed, "\(schema)_worker",
+      urls.worker.revealed,
+    ]
+  }
+
+  private static func clock(_ schema: String) -> String {
+    ["now", "clock_timestamp"].map { name in
+      """
+      CREATE FUNCTION \(schema).\(name)() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
+        SELECT coalesce(nullif(pg_catalog.current_setting('sim.now', true), '')::timestamptz,
+          pg_catalog.now()) $$;
+      GRANT EXECUTE ON FUNCTION \(schema).\(name)() TO PUBLIC;
+      """
+    }.joined()
+  }
+
+  /// Triggers that see every change of an operation and of a step.
+  private static func watchmen(_ schema: String) -> String {
+    let steps = StepState.transitions.map { from, to in
+      to.map { "('\(from.rawValue)', '\($0.rawValue)')" }
+    }.joined().sorted().joined(separator: ", ")
+    let operations = OperationState.transitions.map { from, to in
+      to.map { "('\(from.rawValue)', '\($0.rawValue)')" }
+    }.joined().sorted().joined(separator: ", ")
+    return """
+      CREATE UNLOGGED TABLE violations (number bigserial, what text NOT NULL);
+
+      CREATE FUNCTION watch_operation() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+        SET search_path FROM CURRENT AS $$
+      DECLARE
+        client text := current_setting('sim.client', true);
+      BEGIN
+        IF OLD.state <> NEW.state AND (OLD.state, NEW.state) NOT IN (\(operations)) THEN
+          INSERT INTO violations (what) SELECT format('operation %s of %s from %s to %s', NEW.kind,
+            NEW.store, OLD.state, NEW.state);
+        END IF;
+        IF NEW.fence < OLD.fence THEN
+          INSERT INTO violations (what) SELECT format('the token of %s fell', NEW.id);
+        END IF;
+        IF NEW.fence > OLD.fence AND OLD.lease_expires_at > clock_timestamp() THEN
+          INSERT INTO violations (what)
+          SELECT format('%s was claimed from %s, who had it', NEW.id, OLD.holder);
+        END IF;
+        IF client LIKE 'replica-%' AND NEW.fence = OLD.fence
+            AND (OLD.holder IS DISTINCT FROM client OR OLD.lease_expires_at <= clock_timestamp()) THEN
+          INSERT INTO violations (what) SELECT format('%s changed %s, which %s held until %s', client,
+            NEW.id, coalesce(OLD.holder, 'nobody'), OLD.lease_expires_at);
+        END IF;
+        RETURN NULL;
+      END $$;
+      CREATE TRIGGER watch AFTER UPDATE ON operations
+        FOR EACH ROW EXECUTE FUNCTION watch_operation();
+
+      CREATE FUNCTION watch_step() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+        SET search_path FROM CURRENT AS $$
+      BEGIN
+        IF OLD.state <> NEW.state AND (OLD.state, NEW.state) NOT IN (\(steps)) THEN
+          INSERT INTO violations (what) SELECT format('step %s from %s to %s', NEW.name, OLD.state,
+            NEW.state);
+        END IF;
+        IF NEW.attempts < OLD.attempts OR NEW.failures < OLD.failures THEN
+          INSERT INTO violations (what) SELECT format('step %s forgot attempts', NEW.name);
+        END IF;
+        RETURN NULL;
+      END $$;
+      CREATE TRIGGER watch AFTER UPDATE ON operation_steps
+        FOR EACH ROW EXECUTE FUNCTION watch_step();
+      """
+  }
+
+  /// Leaves nothing of an earlier run.
+  func clear(_ mutation: Mutation?) throws {
+    for session in sessions.values { try session.query("ROLLBACK; DISCARD PLANS") }
+    try admin.query(
+      """
+      TRUNCATE stores, store_transitions, operations, operation_steps, store_releases, outbox,
+        violations RESTART IDENTITY;
+      ALTER SEQUENCE fencing_tokens RESTART
+      """)
+    for (_, definition) in original { try admin.query(definition) }
+    if let (name, text, replacement) = mutation?.function {
+      let rows = try admin.query(
+        """
+        SELECT pg_get_functiondef(p.oid) FROM pg_proc p
+        WHERE pronamespace = '\(schema)'::regnamespace AND proname = '\(name)'
+        """)
+      for case let definition?? in rows.map(\.first) {
+        original[name] = definition
+        let changed = definition.replacing(text, with: replacement)
+        guard changed != definition else {
+          throw ServerSession.Failure(description: "the mutation no longer fits \(name)")
+        }
+        try admin.query(changed)
+      }
+    }
+  }
+
+  /// Whether no operation goes on and every event was delivered.
+  func isAtRest() throws -> Bool {
+    try admin.query(
+      """
+      SELECT FROM operations WHERE state IN ('pending', 'running') UNION ALL
+      SELECT FROM outbox WHERE delivered_at IS NULL LIMIT 1
+      """
+    ).isEmpty
+  }
+}

@@ -1,0 +1,139 @@
+import ProvisionerService
+import Resilience
+
+/// The cluster of a run: what each store has in it, and who acts on it.
+final class World {
+  struct Revision: Equatable {
+    let parameters: StoreParameters
+    let isSuspended: Bool
+    let chart: String
+  }
+
+  struct Store {
+    var name = ""
+    var hasNamespace = false
+    /// The namespace is going away until then.
+    var namespaceGoneAt: Int64?
+    var hasSecret = false
+    /// Those that the config service keeps.
+    var hasCredentials = false
+    var revisions: [Revision] = []
+    var podsReadyAt: Int64?
+    var isSetUp = false
+
+    var isEmpty: Bool { !hasNamespace && !hasSecret && !hasCredentials && revisions.isEmpty }
+  }
+
+  /// A call that acts on a store.
+  final class Call {
+    let site: StoreSite
+    let step: OperationStep
+    let machine: Machine
+    let kind: String
+    var isOver = false
+    /// Its machine stood still meanwhile: others may have gone on.
+    var hasStalled = false
+
+    init(_ site: StoreSite, _ step: OperationStep, _ machine: Machine, kind: String) {
+      self.site = site
+      self.step = step
+      self.machine = machine
+      self.kind = kind
+    }
+  }
+
+  private unowned let simulation: Simulation
+  private(set) var stores: [String: Store] = [:]
+  private var calls: [String: [Call]] = [:]
+  /// Of the platform: it changes with a new version.
+  private(set) var chart = "store-1"
+
+  init(_ simulation: Simulation) { self.simulation = simulation }
+
+  func upgradeChart() {
+    chart = "store-\((Int(chart.dropFirst(6)) ?? 0) + 1)"
+    simulation.trace.add("the chart is \(chart)")
+  }
+
+  subscript(store: String) -> Store { stores[store] ?? Store() }
+
+  // MARK: Calls
+
+  func begin(_ step: OperationStep, _ site: StoreSite, _ machine: Machine) throws -> Call {
+    let rows = try simulation.environment.database.admin.query(
+      """
+      SELECT fence, kind FROM operations WHERE store = '\(site.store)'
+        AND (fence = \(site.fence) OR fence > \(site.fence)) ORDER BY fence DESC
+      """)
+    let newest = rows.first?.first?.flatMap { Int64($0) } ?? site.fence
+    let kind = rows.last?.last.flatMap(\.self) ?? "unknown"
+    let call = Call(site, step, machine, kind: kind)
+    simulation.trace.add(
+      "\(machine.name) \(site.name): \(kind) \(step.rawValue) begins, token \(site.fence)")
+    simulation.coverage.count("step \(kind) \(step.rawValue) none")
+    if newest > site.fence {
+      simulation.violate(
+        "\(machine.name) begins \(step.rawValue) of \(site.name) by token \(site.fence), after \(newest) was given"
+      )
+    }
+    for other in calls[site.store] ?? [] where !other.isOver && !other.hasStalled {
+      simulation.violate(
+        "\(machine.name) begins \(step.rawValue) of \(site.name) while \(other.machine.name) is at \(other.step.rawValue)"
+      )
+    }
+    calls[site.store, default: []].append(call)
+    return call
+  }
+
+  func end(_ call: Call) {
+    call.isOver = true
+    calls[call.site.store]?.removeAll { $0 === call }
+  }
+
+  func count(_ fault: String, _ call: Call) {
+    simulation.coverage.count("step \(call.kind) \(call.step.rawValue) \(fault)")
+    simulation.trace.add("  \(call.site.name) \(call.step.rawValue): \(fault)")
+  }
+
+  /// Changes what a store has, unless the call's time is over.
+  func act(_ call: Call, _ change: (inout Store) throws -> Void) rethrows {
+    let others = calls[call.site.store] ?? []
+    if others.contains(where: { $0.site.fence > call.site.fence }) {
+      // Of one that stood still in the middle of a call nobody can know; its next call is refused.
+      if call.hasStalled { return }
+      simulation.violate(
+        "\(call.machine.name) acts on \(call.site.name) (\(call.step.rawValue)) after its successor began"
+      )
+    }
+    var store = stores[call.site.store] ?? Store()
+    store.name = call.site.name
+    if let gone = store.namespaceGoneAt, gone <= simulation.time {
+      store.hasNamespace = false
+      store.namespaceGoneAt = nil
+      store.hasSecret = false
+      store.revisions = []
+      store.podsReadyAt = nil
+      store.isSetUp = false
+    }
+    defer { stores[call.site.store] = store }
+    try change(&store)
+  }
+
+  func died(_ machine: Machine) {
+    for (_, calls) in calls.sorted(by: { $0.key < $1.key }) {
+      for call in calls where call.machine === machine {
+        count("kill", call)
+        end(call)
+      }
+    }
+  }
+
+  func stalled(_ machine: Machine) {
+    for (_, calls) in calls.sorted(by: { $0.key < $1.key }) {
+      for call in calls where call.machine === machine {
+        count("stall", call)
+        call.hasStalled = true
+      }
+    }
+  }
+}
