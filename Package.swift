@@ -98,7 +98,8 @@ let targets: [Target] = [
   .target(
     name: "CContracts", dependencies: ["CProtobufC"], path: "Sources/Contracts/C"),
   library(
-    "Contracts", path: "Sources/Contracts/Swift", ["CContracts", "CProtobufC", "Protobuf", "RPC"]),
+    "Contracts", path: "Sources/Contracts/Swift",
+    ["CContracts", "CProtobufC", "Protobuf", "RPC", "RPCCore"]),
   library(
     "RPCServices", path: "Sources/RPC/Services",
     ["RPC", "RPCCore", "Contracts", "Protobuf", "Descriptors"]),

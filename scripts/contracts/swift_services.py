@@ -8,6 +8,9 @@ def file(file):
     writer = Writer(HEADER.format(source=file.name))
     writer.line()
     writer.line("package import RPC")
+    methods = [method for service in file.services for method in service.methods]
+    if any(not method.client_streaming and not method.server_streaming for method in methods):
+        writer.line("import RPCCore")
     for service in file.services:
         writer.line()
         with writer.block(f"extension {file.namespace} {{"):
@@ -89,6 +92,18 @@ def write_route(writer, file, service, method):
         arguments.append("responses: responses")
     parameters.append("context: ServerContext")
     arguments.append("context: context")
+    if kind == "unary":
+        with writer.block(f".unary({descriptor}) {{", end="},"):
+            writer.line("message, memoryBytes throws(RPCError) in")
+            writer.line(
+                f"let request = try {request}(received: message, memoryBytes: &memoryBytes)"
+            )
+            with writer.block("return { sender in", end="}"):
+                writer.line(
+                    f"try sender.send(try await self.{method.swift_name}"
+                    "(request, context: sender.context))"
+                )
+        return
     with writer.block(f".{kind}({descriptor}) {{", end="},"):
         writer.line(f"({', '.join(parameters)}) in")
         writer.line(f"try await self.{method.swift_name}({', '.join(arguments)})")
@@ -126,4 +141,12 @@ def write_call(writer, service, method):
         writer.line(f"  _ body: (RequestWriter<{request}>) async throws -> Void")
         call, arguments = "clientStreaming", "options, body"
     with writer.block(f") async throws -> {result} {{"):
+        if call == "unary":
+            writer.line(f"var response = {response}()")
+            framed = "framed: request.framed(options.encoding)"
+            with writer.block(f"try await channel.unary({descriptor}, {framed}, options) {{"):
+                writer.line("bytes throws(RPCError) in")
+                writer.line(f"response = try {response}(received: bytes)")
+            writer.line("return response")
+            return
         writer.line(f"try await channel.{call}({descriptor}, {arguments})")

@@ -2,6 +2,7 @@
 // swift-format-ignore-file
 
 package import RPC
+import RPCCore
 
 extension AuditV1 {
   /// The methods of `storeplane.audit.v1.AuditService`.
@@ -53,14 +54,24 @@ extension AuditV1 {
     package func appendEvents(
       _ request: AuditV1.AppendEventsRequest, options: CallOptions = CallOptions()
     ) async throws -> AuditV1.AppendEventsResponse {
-      try await channel.unary(AuditServiceMethods.appendEvents, request, options)
+      var response = AuditV1.AppendEventsResponse()
+      try await channel.unary(AuditServiceMethods.appendEvents, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try AuditV1.AppendEventsResponse(received: bytes)
+      }
+      return response
     }
 
     /// Lists the events of the caller's tenant.
     package func listEvents(
       _ request: AuditV1.ListEventsRequest, options: CallOptions = CallOptions()
     ) async throws -> AuditV1.ListEventsResponse {
-      try await channel.unary(AuditServiceMethods.listEvents, request, options)
+      var response = AuditV1.ListEventsResponse()
+      try await channel.unary(AuditServiceMethods.listEvents, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try AuditV1.ListEventsResponse(received: bytes)
+      }
+      return response
     }
 
     /// Sends events as they are recorded, until the caller stops it.
@@ -77,12 +88,18 @@ extension AuditV1.AuditServiceHandler {
   package var methods: [ServerMethod] {
     [
       .unary(AuditV1.AuditServiceMethods.appendEvents) {
-        (request: AuditV1.AppendEventsRequest, context: ServerContext) in
-        try await self.appendEvents(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try AuditV1.AppendEventsRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.appendEvents(request, context: sender.context))
+        }
       },
       .unary(AuditV1.AuditServiceMethods.listEvents) {
-        (request: AuditV1.ListEventsRequest, context: ServerContext) in
-        try await self.listEvents(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try AuditV1.ListEventsRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.listEvents(request, context: sender.context))
+        }
       },
       .serverStreaming(AuditV1.AuditServiceMethods.tailEvents) {
         (request: AuditV1.TailEventsRequest, responses: ResponseWriter<AuditV1.Event>, context: ServerContext) in

@@ -2,6 +2,7 @@
 // swift-format-ignore-file
 
 package import RPC
+import RPCCore
 
 extension ConfigV1 {
   /// The methods of `storeplane.config.v1.SecretService`.
@@ -99,28 +100,48 @@ extension ConfigV1 {
     package func setSecret(
       _ request: ConfigV1.SetSecretRequest, options: CallOptions = CallOptions()
     ) async throws -> ConfigV1.Secret {
-      try await channel.unary(SecretServiceMethods.setSecret, request, options)
+      var response = ConfigV1.Secret()
+      try await channel.unary(SecretServiceMethods.setSecret, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ConfigV1.Secret(received: bytes)
+      }
+      return response
     }
 
     /// Lists the secrets of the caller's tenant by name: versions and times, never values.
     package func listSecrets(
       _ request: ConfigV1.ListSecretsRequest, options: CallOptions = CallOptions()
     ) async throws -> ConfigV1.ListSecretsResponse {
-      try await channel.unary(SecretServiceMethods.listSecrets, request, options)
+      var response = ConfigV1.ListSecretsResponse()
+      try await channel.unary(SecretServiceMethods.listSecrets, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ConfigV1.ListSecretsResponse(received: bytes)
+      }
+      return response
     }
 
     /// Deletes a secret and all its versions.
     package func deleteSecret(
       _ request: ConfigV1.DeleteSecretRequest, options: CallOptions = CallOptions()
     ) async throws -> GoogleProtobuf.Empty {
-      try await channel.unary(SecretServiceMethods.deleteSecret, request, options)
+      var response = GoogleProtobuf.Empty()
+      try await channel.unary(SecretServiceMethods.deleteSecret, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try GoogleProtobuf.Empty(received: bytes)
+      }
+      return response
     }
 
     /// Returns a secret's value to an entitled service. Internal.
     package func accessSecret(
       _ request: ConfigV1.AccessSecretRequest, options: CallOptions = CallOptions()
     ) async throws -> ConfigV1.AccessSecretResponse {
-      try await channel.unary(SecretServiceMethods.accessSecret, request, options)
+      var response = ConfigV1.AccessSecretResponse()
+      try await channel.unary(SecretServiceMethods.accessSecret, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ConfigV1.AccessSecretResponse(received: bytes)
+      }
+      return response
     }
 
     /// Returns the credentials of a store, generating those that do not exist yet. A credential never
@@ -128,7 +149,12 @@ extension ConfigV1 {
     package func ensureStoreCredentials(
       _ request: ConfigV1.EnsureStoreCredentialsRequest, options: CallOptions = CallOptions()
     ) async throws -> ConfigV1.EnsureStoreCredentialsResponse {
-      try await channel.unary(SecretServiceMethods.ensureStoreCredentials, request, options)
+      var response = ConfigV1.EnsureStoreCredentialsResponse()
+      try await channel.unary(SecretServiceMethods.ensureStoreCredentials, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ConfigV1.EnsureStoreCredentialsResponse(received: bytes)
+      }
+      return response
     }
 
     /// Deletes the credentials of a store; succeeds when there are none. For the provisioner only.
@@ -136,21 +162,36 @@ extension ConfigV1 {
     package func deleteStoreCredentials(
       _ request: ConfigV1.DeleteStoreCredentialsRequest, options: CallOptions = CallOptions()
     ) async throws -> GoogleProtobuf.Empty {
-      try await channel.unary(SecretServiceMethods.deleteStoreCredentials, request, options)
+      var response = GoogleProtobuf.Empty()
+      try await channel.unary(SecretServiceMethods.deleteStoreCredentials, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try GoogleProtobuf.Empty(received: bytes)
+      }
+      return response
     }
 
     /// Stores a secret that is sealed in the exchange format. Internal.
     package func importSecret(
       _ request: ConfigV1.ImportSecretRequest, options: CallOptions = CallOptions()
     ) async throws -> ConfigV1.Secret {
-      try await channel.unary(SecretServiceMethods.importSecret, request, options)
+      var response = ConfigV1.Secret()
+      try await channel.unary(SecretServiceMethods.importSecret, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ConfigV1.Secret(received: bytes)
+      }
+      return response
     }
 
     /// Returns a secret sealed in the exchange format. Internal.
     package func exportSecret(
       _ request: ConfigV1.ExportSecretRequest, options: CallOptions = CallOptions()
     ) async throws -> ConfigV1.ExportSecretResponse {
-      try await channel.unary(SecretServiceMethods.exportSecret, request, options)
+      var response = ConfigV1.ExportSecretResponse()
+      try await channel.unary(SecretServiceMethods.exportSecret, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ConfigV1.ExportSecretResponse(received: bytes)
+      }
+      return response
     }
   }
 }
@@ -160,36 +201,60 @@ extension ConfigV1.SecretServiceHandler {
   package var methods: [ServerMethod] {
     [
       .unary(ConfigV1.SecretServiceMethods.setSecret) {
-        (request: ConfigV1.SetSecretRequest, context: ServerContext) in
-        try await self.setSecret(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ConfigV1.SetSecretRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.setSecret(request, context: sender.context))
+        }
       },
       .unary(ConfigV1.SecretServiceMethods.listSecrets) {
-        (request: ConfigV1.ListSecretsRequest, context: ServerContext) in
-        try await self.listSecrets(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ConfigV1.ListSecretsRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.listSecrets(request, context: sender.context))
+        }
       },
       .unary(ConfigV1.SecretServiceMethods.deleteSecret) {
-        (request: ConfigV1.DeleteSecretRequest, context: ServerContext) in
-        try await self.deleteSecret(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ConfigV1.DeleteSecretRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.deleteSecret(request, context: sender.context))
+        }
       },
       .unary(ConfigV1.SecretServiceMethods.accessSecret) {
-        (request: ConfigV1.AccessSecretRequest, context: ServerContext) in
-        try await self.accessSecret(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ConfigV1.AccessSecretRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.accessSecret(request, context: sender.context))
+        }
       },
       .unary(ConfigV1.SecretServiceMethods.ensureStoreCredentials) {
-        (request: ConfigV1.EnsureStoreCredentialsRequest, context: ServerContext) in
-        try await self.ensureStoreCredentials(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ConfigV1.EnsureStoreCredentialsRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.ensureStoreCredentials(request, context: sender.context))
+        }
       },
       .unary(ConfigV1.SecretServiceMethods.deleteStoreCredentials) {
-        (request: ConfigV1.DeleteStoreCredentialsRequest, context: ServerContext) in
-        try await self.deleteStoreCredentials(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ConfigV1.DeleteStoreCredentialsRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.deleteStoreCredentials(request, context: sender.context))
+        }
       },
       .unary(ConfigV1.SecretServiceMethods.importSecret) {
-        (request: ConfigV1.ImportSecretRequest, context: ServerContext) in
-        try await self.importSecret(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ConfigV1.ImportSecretRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.importSecret(request, context: sender.context))
+        }
       },
       .unary(ConfigV1.SecretServiceMethods.exportSecret) {
-        (request: ConfigV1.ExportSecretRequest, context: ServerContext) in
-        try await self.exportSecret(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ConfigV1.ExportSecretRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.exportSecret(request, context: sender.context))
+        }
       },
     ]
   }

@@ -2,6 +2,7 @@
 // swift-format-ignore-file
 
 package import RPC
+import RPCCore
 
 extension ConfigV1 {
   /// The methods of `storeplane.config.v1.SettingsService`.
@@ -41,7 +42,12 @@ extension ConfigV1 {
     package func getSettings(
       _ request: ConfigV1.GetSettingsRequest, options: CallOptions = CallOptions()
     ) async throws -> ConfigV1.Settings {
-      try await channel.unary(SettingsServiceMethods.getSettings, request, options)
+      var response = ConfigV1.Settings()
+      try await channel.unary(SettingsServiceMethods.getSettings, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ConfigV1.Settings(received: bytes)
+      }
+      return response
     }
 
     /// Changes the settings that the paths name. Fails with ABORTED when an etag is given and the
@@ -49,7 +55,12 @@ extension ConfigV1 {
     package func updateSettings(
       _ request: ConfigV1.UpdateSettingsRequest, options: CallOptions = CallOptions()
     ) async throws -> ConfigV1.Settings {
-      try await channel.unary(SettingsServiceMethods.updateSettings, request, options)
+      var response = ConfigV1.Settings()
+      try await channel.unary(SettingsServiceMethods.updateSettings, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ConfigV1.Settings(received: bytes)
+      }
+      return response
     }
   }
 }
@@ -59,12 +70,18 @@ extension ConfigV1.SettingsServiceHandler {
   package var methods: [ServerMethod] {
     [
       .unary(ConfigV1.SettingsServiceMethods.getSettings) {
-        (request: ConfigV1.GetSettingsRequest, context: ServerContext) in
-        try await self.getSettings(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ConfigV1.GetSettingsRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.getSettings(request, context: sender.context))
+        }
       },
       .unary(ConfigV1.SettingsServiceMethods.updateSettings) {
-        (request: ConfigV1.UpdateSettingsRequest, context: ServerContext) in
-        try await self.updateSettings(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ConfigV1.UpdateSettingsRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.updateSettings(request, context: sender.context))
+        }
       },
     ]
   }

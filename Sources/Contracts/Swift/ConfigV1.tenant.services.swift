@@ -2,6 +2,7 @@
 // swift-format-ignore-file
 
 package import RPC
+import RPCCore
 
 extension ConfigV1 {
   /// The methods of `storeplane.config.v1.TenantService`.
@@ -49,21 +50,36 @@ extension ConfigV1 {
     package func listTenants(
       _ request: ConfigV1.ListTenantsRequest, options: CallOptions = CallOptions()
     ) async throws -> ConfigV1.ListTenantsResponse {
-      try await channel.unary(TenantServiceMethods.listTenants, request, options)
+      var response = ConfigV1.ListTenantsResponse()
+      try await channel.unary(TenantServiceMethods.listTenants, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ConfigV1.ListTenantsResponse(received: bytes)
+      }
+      return response
     }
 
     /// Creates a tenant. Administrators only. Fails with ALREADY_EXISTS when the id is taken.
     package func createTenant(
       _ request: ConfigV1.CreateTenantRequest, options: CallOptions = CallOptions()
     ) async throws -> ConfigV1.Tenant {
-      try await channel.unary(TenantServiceMethods.createTenant, request, options)
+      var response = ConfigV1.Tenant()
+      try await channel.unary(TenantServiceMethods.createTenant, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ConfigV1.Tenant(received: bytes)
+      }
+      return response
     }
 
     /// Returns one tenant.
     package func getTenant(
       _ request: ConfigV1.GetTenantRequest, options: CallOptions = CallOptions()
     ) async throws -> ConfigV1.Tenant {
-      try await channel.unary(TenantServiceMethods.getTenant, request, options)
+      var response = ConfigV1.Tenant()
+      try await channel.unary(TenantServiceMethods.getTenant, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ConfigV1.Tenant(received: bytes)
+      }
+      return response
     }
   }
 }
@@ -73,16 +89,25 @@ extension ConfigV1.TenantServiceHandler {
   package var methods: [ServerMethod] {
     [
       .unary(ConfigV1.TenantServiceMethods.listTenants) {
-        (request: ConfigV1.ListTenantsRequest, context: ServerContext) in
-        try await self.listTenants(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ConfigV1.ListTenantsRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.listTenants(request, context: sender.context))
+        }
       },
       .unary(ConfigV1.TenantServiceMethods.createTenant) {
-        (request: ConfigV1.CreateTenantRequest, context: ServerContext) in
-        try await self.createTenant(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ConfigV1.CreateTenantRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.createTenant(request, context: sender.context))
+        }
       },
       .unary(ConfigV1.TenantServiceMethods.getTenant) {
-        (request: ConfigV1.GetTenantRequest, context: ServerContext) in
-        try await self.getTenant(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ConfigV1.GetTenantRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.getTenant(request, context: sender.context))
+        }
       },
     ]
   }

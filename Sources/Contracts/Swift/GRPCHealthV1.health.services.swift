@@ -2,6 +2,7 @@
 // swift-format-ignore-file
 
 package import RPC
+import RPCCore
 
 extension GRPCHealthV1 {
   /// The methods of `grpc.health.v1.Health`.
@@ -44,13 +45,23 @@ extension GRPCHealthV1 {
     package func check(
       _ request: GRPCHealthV1.HealthCheckRequest, options: CallOptions = CallOptions()
     ) async throws -> GRPCHealthV1.HealthCheckResponse {
-      try await channel.unary(HealthMethods.check, request, options)
+      var response = GRPCHealthV1.HealthCheckResponse()
+      try await channel.unary(HealthMethods.check, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try GRPCHealthV1.HealthCheckResponse(received: bytes)
+      }
+      return response
     }
 
     package func list(
       _ request: GRPCHealthV1.HealthListRequest, options: CallOptions = CallOptions()
     ) async throws -> GRPCHealthV1.HealthListResponse {
-      try await channel.unary(HealthMethods.list, request, options)
+      var response = GRPCHealthV1.HealthListResponse()
+      try await channel.unary(HealthMethods.list, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try GRPCHealthV1.HealthListResponse(received: bytes)
+      }
+      return response
     }
 
     package func watch(
@@ -66,12 +77,18 @@ extension GRPCHealthV1.HealthHandler {
   package var methods: [ServerMethod] {
     [
       .unary(GRPCHealthV1.HealthMethods.check) {
-        (request: GRPCHealthV1.HealthCheckRequest, context: ServerContext) in
-        try await self.check(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try GRPCHealthV1.HealthCheckRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.check(request, context: sender.context))
+        }
       },
       .unary(GRPCHealthV1.HealthMethods.list) {
-        (request: GRPCHealthV1.HealthListRequest, context: ServerContext) in
-        try await self.list(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try GRPCHealthV1.HealthListRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.list(request, context: sender.context))
+        }
       },
       .serverStreaming(GRPCHealthV1.HealthMethods.watch) {
         (request: GRPCHealthV1.HealthCheckRequest, responses: ResponseWriter<GRPCHealthV1.HealthCheckResponse>, context: ServerContext) in

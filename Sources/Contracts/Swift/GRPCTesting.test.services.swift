@@ -2,6 +2,7 @@
 // swift-format-ignore-file
 
 package import RPC
+import RPCCore
 
 extension GRPCTesting {
   /// The methods of `grpc.testing.TestService`.
@@ -92,21 +93,36 @@ extension GRPCTesting {
     package func emptyCall(
       _ request: GRPCTesting.Empty, options: CallOptions = CallOptions()
     ) async throws -> GRPCTesting.Empty {
-      try await channel.unary(TestServiceMethods.emptyCall, request, options)
+      var response = GRPCTesting.Empty()
+      try await channel.unary(TestServiceMethods.emptyCall, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try GRPCTesting.Empty(received: bytes)
+      }
+      return response
     }
 
     /// A payload in, a payload of the size asked for out.
     package func unaryCall(
       _ request: GRPCTesting.SimpleRequest, options: CallOptions = CallOptions()
     ) async throws -> GRPCTesting.SimpleResponse {
-      try await channel.unary(TestServiceMethods.unaryCall, request, options)
+      var response = GRPCTesting.SimpleResponse()
+      try await channel.unary(TestServiceMethods.unaryCall, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try GRPCTesting.SimpleResponse(received: bytes)
+      }
+      return response
     }
 
     /// As UnaryCall, with headers that let a proxy on the way keep the response.
     package func cacheableUnaryCall(
       _ request: GRPCTesting.SimpleRequest, options: CallOptions = CallOptions()
     ) async throws -> GRPCTesting.SimpleResponse {
-      try await channel.unary(TestServiceMethods.cacheableUnaryCall, request, options)
+      var response = GRPCTesting.SimpleResponse()
+      try await channel.unary(TestServiceMethods.cacheableUnaryCall, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try GRPCTesting.SimpleResponse(received: bytes)
+      }
+      return response
     }
 
     /// Responses of the sizes that the request asks for.
@@ -142,7 +158,12 @@ extension GRPCTesting {
     package func unimplementedCall(
       _ request: GRPCTesting.Empty, options: CallOptions = CallOptions()
     ) async throws -> GRPCTesting.Empty {
-      try await channel.unary(TestServiceMethods.unimplementedCall, request, options)
+      var response = GRPCTesting.Empty()
+      try await channel.unary(TestServiceMethods.unimplementedCall, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try GRPCTesting.Empty(received: bytes)
+      }
+      return response
     }
   }
 }
@@ -152,16 +173,25 @@ extension GRPCTesting.TestServiceHandler {
   package var methods: [ServerMethod] {
     [
       .unary(GRPCTesting.TestServiceMethods.emptyCall) {
-        (request: GRPCTesting.Empty, context: ServerContext) in
-        try await self.emptyCall(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try GRPCTesting.Empty(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.emptyCall(request, context: sender.context))
+        }
       },
       .unary(GRPCTesting.TestServiceMethods.unaryCall) {
-        (request: GRPCTesting.SimpleRequest, context: ServerContext) in
-        try await self.unaryCall(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try GRPCTesting.SimpleRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.unaryCall(request, context: sender.context))
+        }
       },
       .unary(GRPCTesting.TestServiceMethods.cacheableUnaryCall) {
-        (request: GRPCTesting.SimpleRequest, context: ServerContext) in
-        try await self.cacheableUnaryCall(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try GRPCTesting.SimpleRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.cacheableUnaryCall(request, context: sender.context))
+        }
       },
       .serverStreaming(GRPCTesting.TestServiceMethods.streamingOutputCall) {
         (request: GRPCTesting.StreamingOutputCallRequest, responses: ResponseWriter<GRPCTesting.StreamingOutputCallResponse>, context: ServerContext) in
@@ -180,8 +210,11 @@ extension GRPCTesting.TestServiceHandler {
         try await self.halfDuplexCall(requests, responses: responses, context: context)
       },
       .unary(GRPCTesting.TestServiceMethods.unimplementedCall) {
-        (request: GRPCTesting.Empty, context: ServerContext) in
-        try await self.unimplementedCall(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try GRPCTesting.Empty(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.unimplementedCall(request, context: sender.context))
+        }
       },
     ]
   }
@@ -213,7 +246,12 @@ extension GRPCTesting {
     package func unimplementedCall(
       _ request: GRPCTesting.Empty, options: CallOptions = CallOptions()
     ) async throws -> GRPCTesting.Empty {
-      try await channel.unary(UnimplementedServiceMethods.unimplementedCall, request, options)
+      var response = GRPCTesting.Empty()
+      try await channel.unary(UnimplementedServiceMethods.unimplementedCall, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try GRPCTesting.Empty(received: bytes)
+      }
+      return response
     }
   }
 }
@@ -223,8 +261,11 @@ extension GRPCTesting.UnimplementedServiceHandler {
   package var methods: [ServerMethod] {
     [
       .unary(GRPCTesting.UnimplementedServiceMethods.unimplementedCall) {
-        (request: GRPCTesting.Empty, context: ServerContext) in
-        try await self.unimplementedCall(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try GRPCTesting.Empty(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.unimplementedCall(request, context: sender.context))
+        }
       },
     ]
   }

@@ -2,6 +2,7 @@
 // swift-format-ignore-file
 
 package import RPC
+import RPCCore
 
 extension GatewayV1 {
   /// The methods of `storeplane.gateway.v1.AuthService`.
@@ -52,7 +53,12 @@ extension GatewayV1 {
     package func login(
       _ request: GatewayV1.LoginRequest, options: CallOptions = CallOptions()
     ) async throws -> GatewayV1.LoginResponse {
-      try await channel.unary(AuthServiceMethods.login, request, options)
+      var response = GatewayV1.LoginResponse()
+      try await channel.unary(AuthServiceMethods.login, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try GatewayV1.LoginResponse(received: bytes)
+      }
+      return response
     }
 
     /// Exchanges a refresh token for a new pair of tokens. A refresh token works once: presenting one
@@ -60,14 +66,24 @@ extension GatewayV1 {
     package func refresh(
       _ request: GatewayV1.RefreshRequest, options: CallOptions = CallOptions()
     ) async throws -> GatewayV1.RefreshResponse {
-      try await channel.unary(AuthServiceMethods.refresh, request, options)
+      var response = GatewayV1.RefreshResponse()
+      try await channel.unary(AuthServiceMethods.refresh, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try GatewayV1.RefreshResponse(received: bytes)
+      }
+      return response
     }
 
     /// Returns the caller, as the access token describes it.
     package func getMe(
       _ request: GatewayV1.GetMeRequest, options: CallOptions = CallOptions()
     ) async throws -> GatewayV1.Principal {
-      try await channel.unary(AuthServiceMethods.getMe, request, options)
+      var response = GatewayV1.Principal()
+      try await channel.unary(AuthServiceMethods.getMe, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try GatewayV1.Principal(received: bytes)
+      }
+      return response
     }
   }
 }
@@ -77,16 +93,25 @@ extension GatewayV1.AuthServiceHandler {
   package var methods: [ServerMethod] {
     [
       .unary(GatewayV1.AuthServiceMethods.login) {
-        (request: GatewayV1.LoginRequest, context: ServerContext) in
-        try await self.login(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try GatewayV1.LoginRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.login(request, context: sender.context))
+        }
       },
       .unary(GatewayV1.AuthServiceMethods.refresh) {
-        (request: GatewayV1.RefreshRequest, context: ServerContext) in
-        try await self.refresh(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try GatewayV1.RefreshRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.refresh(request, context: sender.context))
+        }
       },
       .unary(GatewayV1.AuthServiceMethods.getMe) {
-        (request: GatewayV1.GetMeRequest, context: ServerContext) in
-        try await self.getMe(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try GatewayV1.GetMeRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.getMe(request, context: sender.context))
+        }
       },
     ]
   }

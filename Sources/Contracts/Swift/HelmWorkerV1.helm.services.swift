@@ -2,6 +2,7 @@
 // swift-format-ignore-file
 
 package import RPC
+import RPCCore
 
 extension HelmWorkerV1 {
   /// The methods of `storeplane.helmworker.v1.HelmService`.
@@ -87,49 +88,84 @@ extension HelmWorkerV1 {
     package func install(
       _ request: HelmWorkerV1.InstallRequest, options: CallOptions = CallOptions()
     ) async throws -> HelmWorkerV1.Release {
-      try await channel.unary(HelmServiceMethods.install, request, options)
+      var response = HelmWorkerV1.Release()
+      try await channel.unary(HelmServiceMethods.install, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try HelmWorkerV1.Release(received: bytes)
+      }
+      return response
     }
 
     /// Upgrades a release, or installs it when it does not exist and that is allowed.
     package func upgrade(
       _ request: HelmWorkerV1.UpgradeRequest, options: CallOptions = CallOptions()
     ) async throws -> HelmWorkerV1.Release {
-      try await channel.unary(HelmServiceMethods.upgrade, request, options)
+      var response = HelmWorkerV1.Release()
+      try await channel.unary(HelmServiceMethods.upgrade, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try HelmWorkerV1.Release(received: bytes)
+      }
+      return response
     }
 
     /// Removes a release; succeeds when there is none.
     package func uninstall(
       _ request: HelmWorkerV1.UninstallRequest, options: CallOptions = CallOptions()
     ) async throws -> HelmWorkerV1.UninstallResponse {
-      try await channel.unary(HelmServiceMethods.uninstall, request, options)
+      var response = HelmWorkerV1.UninstallResponse()
+      try await channel.unary(HelmServiceMethods.uninstall, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try HelmWorkerV1.UninstallResponse(received: bytes)
+      }
+      return response
     }
 
     /// Brings a release back to an earlier revision.
     package func rollback(
       _ request: HelmWorkerV1.RollbackRequest, options: CallOptions = CallOptions()
     ) async throws -> HelmWorkerV1.Release {
-      try await channel.unary(HelmServiceMethods.rollback, request, options)
+      var response = HelmWorkerV1.Release()
+      try await channel.unary(HelmServiceMethods.rollback, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try HelmWorkerV1.Release(received: bytes)
+      }
+      return response
     }
 
     /// Returns the release as Helm's records show it. Fails with NOT_FOUND when there is none.
     package func getRelease(
       _ request: HelmWorkerV1.GetReleaseRequest, options: CallOptions = CallOptions()
     ) async throws -> HelmWorkerV1.Release {
-      try await channel.unary(HelmServiceMethods.getRelease, request, options)
+      var response = HelmWorkerV1.Release()
+      try await channel.unary(HelmServiceMethods.getRelease, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try HelmWorkerV1.Release(received: bytes)
+      }
+      return response
     }
 
     /// Returns what the release's last revision consists of. Fails with NOT_FOUND when there is none.
     package func getManifest(
       _ request: HelmWorkerV1.GetManifestRequest, options: CallOptions = CallOptions()
     ) async throws -> HelmWorkerV1.Manifest {
-      try await channel.unary(HelmServiceMethods.getManifest, request, options)
+      var response = HelmWorkerV1.Manifest()
+      try await channel.unary(HelmServiceMethods.getManifest, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try HelmWorkerV1.Manifest(received: bytes)
+      }
+      return response
     }
 
     /// Returns what decides when the process is replaced.
     package func getWorker(
       _ request: HelmWorkerV1.GetWorkerRequest, options: CallOptions = CallOptions()
     ) async throws -> HelmWorkerV1.Worker {
-      try await channel.unary(HelmServiceMethods.getWorker, request, options)
+      var response = HelmWorkerV1.Worker()
+      try await channel.unary(HelmServiceMethods.getWorker, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try HelmWorkerV1.Worker(received: bytes)
+      }
+      return response
     }
   }
 }
@@ -139,32 +175,53 @@ extension HelmWorkerV1.HelmServiceHandler {
   package var methods: [ServerMethod] {
     [
       .unary(HelmWorkerV1.HelmServiceMethods.install) {
-        (request: HelmWorkerV1.InstallRequest, context: ServerContext) in
-        try await self.install(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try HelmWorkerV1.InstallRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.install(request, context: sender.context))
+        }
       },
       .unary(HelmWorkerV1.HelmServiceMethods.upgrade) {
-        (request: HelmWorkerV1.UpgradeRequest, context: ServerContext) in
-        try await self.upgrade(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try HelmWorkerV1.UpgradeRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.upgrade(request, context: sender.context))
+        }
       },
       .unary(HelmWorkerV1.HelmServiceMethods.uninstall) {
-        (request: HelmWorkerV1.UninstallRequest, context: ServerContext) in
-        try await self.uninstall(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try HelmWorkerV1.UninstallRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.uninstall(request, context: sender.context))
+        }
       },
       .unary(HelmWorkerV1.HelmServiceMethods.rollback) {
-        (request: HelmWorkerV1.RollbackRequest, context: ServerContext) in
-        try await self.rollback(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try HelmWorkerV1.RollbackRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.rollback(request, context: sender.context))
+        }
       },
       .unary(HelmWorkerV1.HelmServiceMethods.getRelease) {
-        (request: HelmWorkerV1.GetReleaseRequest, context: ServerContext) in
-        try await self.getRelease(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try HelmWorkerV1.GetReleaseRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.getRelease(request, context: sender.context))
+        }
       },
       .unary(HelmWorkerV1.HelmServiceMethods.getManifest) {
-        (request: HelmWorkerV1.GetManifestRequest, context: ServerContext) in
-        try await self.getManifest(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try HelmWorkerV1.GetManifestRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.getManifest(request, context: sender.context))
+        }
       },
       .unary(HelmWorkerV1.HelmServiceMethods.getWorker) {
-        (request: HelmWorkerV1.GetWorkerRequest, context: ServerContext) in
-        try await self.getWorker(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try HelmWorkerV1.GetWorkerRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.getWorker(request, context: sender.context))
+        }
       },
     ]
   }

@@ -2,6 +2,7 @@
 // swift-format-ignore-file
 
 package import RPC
+import RPCCore
 
 extension ProvisionerV1 {
   /// The methods of `storeplane.provisioner.v1.OperationService`.
@@ -63,14 +64,24 @@ extension ProvisionerV1 {
     package func getOperation(
       _ request: ProvisionerV1.GetOperationRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Operation {
-      try await channel.unary(OperationServiceMethods.getOperation, request, options)
+      var response = ProvisionerV1.Operation()
+      try await channel.unary(OperationServiceMethods.getOperation, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ProvisionerV1.Operation(received: bytes)
+      }
+      return response
     }
 
     /// Lists operations, the newest first.
     package func listOperations(
       _ request: ProvisionerV1.ListOperationsRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.ListOperationsResponse {
-      try await channel.unary(OperationServiceMethods.listOperations, request, options)
+      var response = ProvisionerV1.ListOperationsResponse()
+      try await channel.unary(OperationServiceMethods.listOperations, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ProvisionerV1.ListOperationsResponse(received: bytes)
+      }
+      return response
     }
 
     /// Sends the operation as it is now and then after each change. The stream ends after the message
@@ -89,7 +100,12 @@ extension ProvisionerV1 {
     package func cancelOperation(
       _ request: ProvisionerV1.CancelOperationRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Operation {
-      try await channel.unary(OperationServiceMethods.cancelOperation, request, options)
+      var response = ProvisionerV1.Operation()
+      try await channel.unary(OperationServiceMethods.cancelOperation, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ProvisionerV1.Operation(received: bytes)
+      }
+      return response
     }
   }
 }
@@ -99,20 +115,29 @@ extension ProvisionerV1.OperationServiceHandler {
   package var methods: [ServerMethod] {
     [
       .unary(ProvisionerV1.OperationServiceMethods.getOperation) {
-        (request: ProvisionerV1.GetOperationRequest, context: ServerContext) in
-        try await self.getOperation(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ProvisionerV1.GetOperationRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.getOperation(request, context: sender.context))
+        }
       },
       .unary(ProvisionerV1.OperationServiceMethods.listOperations) {
-        (request: ProvisionerV1.ListOperationsRequest, context: ServerContext) in
-        try await self.listOperations(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ProvisionerV1.ListOperationsRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.listOperations(request, context: sender.context))
+        }
       },
       .serverStreaming(ProvisionerV1.OperationServiceMethods.watchOperation) {
         (request: ProvisionerV1.WatchOperationRequest, responses: ResponseWriter<ProvisionerV1.Operation>, context: ServerContext) in
         try await self.watchOperation(request, responses: responses, context: context)
       },
       .unary(ProvisionerV1.OperationServiceMethods.cancelOperation) {
-        (request: ProvisionerV1.CancelOperationRequest, context: ServerContext) in
-        try await self.cancelOperation(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ProvisionerV1.CancelOperationRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.cancelOperation(request, context: sender.context))
+        }
       },
     ]
   }

@@ -2,6 +2,7 @@
 // swift-format-ignore-file
 
 package import RPC
+import RPCCore
 
 extension ProvisionerV1 {
   /// The methods of `storeplane.provisioner.v1.StoreService`.
@@ -143,21 +144,36 @@ extension ProvisionerV1 {
     package func createStore(
       _ request: ProvisionerV1.CreateStoreRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Operation {
-      try await channel.unary(StoreServiceMethods.createStore, request, options)
+      var response = ProvisionerV1.Operation()
+      try await channel.unary(StoreServiceMethods.createStore, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ProvisionerV1.Operation(received: bytes)
+      }
+      return response
     }
 
     /// Returns one store.
     package func getStore(
       _ request: ProvisionerV1.GetStoreRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Store {
-      try await channel.unary(StoreServiceMethods.getStore, request, options)
+      var response = ProvisionerV1.Store()
+      try await channel.unary(StoreServiceMethods.getStore, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ProvisionerV1.Store(received: bytes)
+      }
+      return response
     }
 
     /// Lists stores, the newest first.
     package func listStores(
       _ request: ProvisionerV1.ListStoresRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.ListStoresResponse {
-      try await channel.unary(StoreServiceMethods.listStores, request, options)
+      var response = ProvisionerV1.ListStoresResponse()
+      try await channel.unary(StoreServiceMethods.listStores, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ProvisionerV1.ListStoresResponse(received: bytes)
+      }
+      return response
     }
 
     /// Sends the store as it is now and then after each change. The stream ends after the message that
@@ -173,7 +189,12 @@ extension ProvisionerV1 {
     package func retryStore(
       _ request: ProvisionerV1.RetryStoreRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Operation {
-      try await channel.unary(StoreServiceMethods.retryStore, request, options)
+      var response = ProvisionerV1.Operation()
+      try await channel.unary(StoreServiceMethods.retryStore, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ProvisionerV1.Operation(received: bytes)
+      }
+      return response
     }
 
     /// Brings the store to the platform's present chart, with other values where some are given. When
@@ -181,28 +202,48 @@ extension ProvisionerV1 {
     package func upgradeStore(
       _ request: ProvisionerV1.UpgradeStoreRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Operation {
-      try await channel.unary(StoreServiceMethods.upgradeStore, request, options)
+      var response = ProvisionerV1.Operation()
+      try await channel.unary(StoreServiceMethods.upgradeStore, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ProvisionerV1.Operation(received: bytes)
+      }
+      return response
     }
 
     /// Brings the store back to one of its releases, chart and values both; its data stays as it is.
     package func rollbackStore(
       _ request: ProvisionerV1.RollbackStoreRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Operation {
-      try await channel.unary(StoreServiceMethods.rollbackStore, request, options)
+      var response = ProvisionerV1.Operation()
+      try await channel.unary(StoreServiceMethods.rollbackStore, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ProvisionerV1.Operation(received: bytes)
+      }
+      return response
     }
 
     /// Stops everything that runs of the store. Its data, its address and its settings stay.
     package func suspendStore(
       _ request: ProvisionerV1.SuspendStoreRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Operation {
-      try await channel.unary(StoreServiceMethods.suspendStore, request, options)
+      var response = ProvisionerV1.Operation()
+      try await channel.unary(StoreServiceMethods.suspendStore, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ProvisionerV1.Operation(received: bytes)
+      }
+      return response
     }
 
     /// Starts a suspended store again as it was.
     package func resumeStore(
       _ request: ProvisionerV1.ResumeStoreRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Operation {
-      try await channel.unary(StoreServiceMethods.resumeStore, request, options)
+      var response = ProvisionerV1.Operation()
+      try await channel.unary(StoreServiceMethods.resumeStore, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ProvisionerV1.Operation(received: bytes)
+      }
+      return response
     }
 
     /// Changes how the platform looks after a store that is not deleted. The next look at what runs of
@@ -210,21 +251,36 @@ extension ProvisionerV1 {
     package func updateStore(
       _ request: ProvisionerV1.UpdateStoreRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Store {
-      try await channel.unary(StoreServiceMethods.updateStore, request, options)
+      var response = ProvisionerV1.Store()
+      try await channel.unary(StoreServiceMethods.updateStore, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ProvisionerV1.Store(received: bytes)
+      }
+      return response
     }
 
     /// Lists the releases that the store can go back to, the newest first: the last ten.
     package func listReleases(
       _ request: ProvisionerV1.ListReleasesRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.ListReleasesResponse {
-      try await channel.unary(StoreServiceMethods.listReleases, request, options)
+      var response = ProvisionerV1.ListReleasesResponse()
+      try await channel.unary(StoreServiceMethods.listReleases, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ProvisionerV1.ListReleasesResponse(received: bytes)
+      }
+      return response
     }
 
     /// Deletes a store with everything it has. Other work on the store is stopped first.
     package func deleteStore(
       _ request: ProvisionerV1.DeleteStoreRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Operation {
-      try await channel.unary(StoreServiceMethods.deleteStore, request, options)
+      var response = ProvisionerV1.Operation()
+      try await channel.unary(StoreServiceMethods.deleteStore, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ProvisionerV1.Operation(received: bytes)
+      }
+      return response
     }
   }
 }
@@ -234,52 +290,85 @@ extension ProvisionerV1.StoreServiceHandler {
   package var methods: [ServerMethod] {
     [
       .unary(ProvisionerV1.StoreServiceMethods.createStore) {
-        (request: ProvisionerV1.CreateStoreRequest, context: ServerContext) in
-        try await self.createStore(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ProvisionerV1.CreateStoreRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.createStore(request, context: sender.context))
+        }
       },
       .unary(ProvisionerV1.StoreServiceMethods.getStore) {
-        (request: ProvisionerV1.GetStoreRequest, context: ServerContext) in
-        try await self.getStore(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ProvisionerV1.GetStoreRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.getStore(request, context: sender.context))
+        }
       },
       .unary(ProvisionerV1.StoreServiceMethods.listStores) {
-        (request: ProvisionerV1.ListStoresRequest, context: ServerContext) in
-        try await self.listStores(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ProvisionerV1.ListStoresRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.listStores(request, context: sender.context))
+        }
       },
       .serverStreaming(ProvisionerV1.StoreServiceMethods.watchStore) {
         (request: ProvisionerV1.WatchStoreRequest, responses: ResponseWriter<ProvisionerV1.Store>, context: ServerContext) in
         try await self.watchStore(request, responses: responses, context: context)
       },
       .unary(ProvisionerV1.StoreServiceMethods.retryStore) {
-        (request: ProvisionerV1.RetryStoreRequest, context: ServerContext) in
-        try await self.retryStore(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ProvisionerV1.RetryStoreRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.retryStore(request, context: sender.context))
+        }
       },
       .unary(ProvisionerV1.StoreServiceMethods.upgradeStore) {
-        (request: ProvisionerV1.UpgradeStoreRequest, context: ServerContext) in
-        try await self.upgradeStore(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ProvisionerV1.UpgradeStoreRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.upgradeStore(request, context: sender.context))
+        }
       },
       .unary(ProvisionerV1.StoreServiceMethods.rollbackStore) {
-        (request: ProvisionerV1.RollbackStoreRequest, context: ServerContext) in
-        try await self.rollbackStore(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ProvisionerV1.RollbackStoreRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.rollbackStore(request, context: sender.context))
+        }
       },
       .unary(ProvisionerV1.StoreServiceMethods.suspendStore) {
-        (request: ProvisionerV1.SuspendStoreRequest, context: ServerContext) in
-        try await self.suspendStore(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ProvisionerV1.SuspendStoreRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.suspendStore(request, context: sender.context))
+        }
       },
       .unary(ProvisionerV1.StoreServiceMethods.resumeStore) {
-        (request: ProvisionerV1.ResumeStoreRequest, context: ServerContext) in
-        try await self.resumeStore(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ProvisionerV1.ResumeStoreRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.resumeStore(request, context: sender.context))
+        }
       },
       .unary(ProvisionerV1.StoreServiceMethods.updateStore) {
-        (request: ProvisionerV1.UpdateStoreRequest, context: ServerContext) in
-        try await self.updateStore(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ProvisionerV1.UpdateStoreRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.updateStore(request, context: sender.context))
+        }
       },
       .unary(ProvisionerV1.StoreServiceMethods.listReleases) {
-        (request: ProvisionerV1.ListReleasesRequest, context: ServerContext) in
-        try await self.listReleases(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ProvisionerV1.ListReleasesRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.listReleases(request, context: sender.context))
+        }
       },
       .unary(ProvisionerV1.StoreServiceMethods.deleteStore) {
-        (request: ProvisionerV1.DeleteStoreRequest, context: ServerContext) in
-        try await self.deleteStore(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try ProvisionerV1.DeleteStoreRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.deleteStore(request, context: sender.context))
+        }
       },
     ]
   }

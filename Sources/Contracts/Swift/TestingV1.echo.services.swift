@@ -2,6 +2,7 @@
 // swift-format-ignore-file
 
 package import RPC
+import RPCCore
 
 extension TestingV1 {
   /// The methods of `storeplane.testing.v1.EchoService`.
@@ -58,7 +59,12 @@ extension TestingV1 {
     package func echo(
       _ request: TestingV1.EchoRequest, options: CallOptions = CallOptions()
     ) async throws -> TestingV1.EchoResponse {
-      try await channel.unary(EchoServiceMethods.echo, request, options)
+      var response = TestingV1.EchoResponse()
+      try await channel.unary(EchoServiceMethods.echo, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try TestingV1.EchoResponse(received: bytes)
+      }
+      return response
     }
 
     /// Returns what it was sent as many times as asked.
@@ -90,8 +96,11 @@ extension TestingV1.EchoServiceHandler {
   package var methods: [ServerMethod] {
     [
       .unary(TestingV1.EchoServiceMethods.echo) {
-        (request: TestingV1.EchoRequest, context: ServerContext) in
-        try await self.echo(request, context: context)
+        message, memoryBytes throws(RPCError) in
+        let request = try TestingV1.EchoRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.echo(request, context: sender.context))
+        }
       },
       .serverStreaming(TestingV1.EchoServiceMethods.expand) {
         (request: TestingV1.ExpandRequest, responses: ResponseWriter<TestingV1.EchoResponse>, context: ServerContext) in

@@ -16,6 +16,9 @@ package struct CallOptions: Sendable {
   /// Takes what comes beside the messages.
   package var record: CallRecord?
 
+  /// How the messages of the request go out.
+  package var encoding: MessageEncoding { compresses ? .gzip : .identity }
+
   package init(
     metadata: Metadata = Metadata(), timeout: Duration? = nil, waitForReady: Bool? = nil,
     compresses: Bool = false, record: CallRecord? = nil

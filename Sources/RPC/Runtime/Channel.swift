@@ -83,19 +83,29 @@ package final class Channel {
   // MARK: Calls
 
   package func unary<Request: ProtobufMessage, Response: ProtobufMessage>(
-    _ method: MethodDescriptor, _ request: Request, _ options: CallOptions = CallOptions(),
-    isolation: isolated (any Actor)? = #isolation
+    _ method: MethodDescriptor, _ request: Request, _ options: CallOptions = CallOptions()
   ) async throws -> Response {
     var response = Response()
-    let framed = request.framed(options.compresses ? .gzip : .identity)
-    try await call(method, framed, options) { bytes throws(RPCError) in
+    try await unary(method, framed: request.framed(options.encoding), options) {
+      bytes throws(RPCError) in
       response = try Response(received: bytes)
-    }.run()
+    }
     return response
   }
 
+  /// The same where the messages' types are known, as the generated clients do it: generic code would ask
+  /// for their layouts at every step.
+  package func unary(
+    _ method: MethodDescriptor, framed: [UInt8], _ options: CallOptions,
+    _ take: @escaping TakingResponse
+  ) async throws {
+    let call = call(method, framed, options, take)
+    await call.run()
+    if let failure = call.failure { throw failure }
+  }
+
   /// A unary call with its request, not begun.
-  private func call(
+  func call(
     _ method: MethodDescriptor, _ framed: [UInt8], _ options: CallOptions,
     _ take: @escaping TakingResponse
   ) -> UnaryClientCall {
@@ -109,7 +119,7 @@ package final class Channel {
     _ method: MethodDescriptor, _ request: Request, _ options: CallOptions = CallOptions()
   ) async throws -> ResponseStream<Response> {
     try await serverStreaming(
-      method, request.framed(options.compresses ? .gzip : .identity), options,
+      method, request.framed(options.encoding), options,
       Response.init(received:memoryBytes:))
   }
 
@@ -167,7 +177,9 @@ package final class Channel {
     _ method: MethodDescriptor, serialized request: [UInt8], _ options: CallOptions = CallOptions()
   ) async throws -> [UInt8] {
     var response: [UInt8] = []
-    try await call(method, Channel.framed(request, options), options) { response = Array($0) }.run()
+    try await unary(method, framed: Channel.framed(request, options), options) {
+      response = Array($0)
+    }
     return response
   }
 

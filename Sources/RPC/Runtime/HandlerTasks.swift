@@ -89,28 +89,29 @@ final class HandlerTask {
     task?.cancel()
   }
 
-  private func run() async {
+  private func run(isolation: isolated (any Actor)? = #isolation) async {
     repeat {
       await withUnsafeContinuation { if isAwake { $0.resume() } else { sleep = $0 } }
       isAwake = false
-    } while await runCalls()
+    } while await runCalls(isolation: isolation)
   }
 
   /// Returns whether to wait for more.
-  private func runCalls() async -> Bool {
+  private func runCalls(isolation: isolated (any Actor)?) async -> Bool {
     var count = 0
     while !isEnded {
       count += 1
-      if let goesOn = await runCall(count) { return goesOn }
+      if let goesOn = await runCall(count, isolation: isolation) { return goesOn }
     }
     return false
   }
 
   /// Returns nil to take a further call at once. A function of its own: nothing of a call is held once
   /// it has returned.
-  private func runCall(_ count: Int) async -> Bool? {
+  @inline(__always)
+  private func runCall(_ count: Int, isolation: isolated (any Actor)?) async -> Bool? {
     guard let call = tasks.take(for: self) else { return tasks.keep(self) }
-    await call.execute(on: self)
+    await call.execute(on: self, isolation: isolation)
     // The call may be the last to hold the server, and with it the tasks.
     return withExtendedLifetime(call) {
       if isEnded { return false }

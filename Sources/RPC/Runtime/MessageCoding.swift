@@ -1,16 +1,16 @@
-import Protobuf
-import RPCCore
+package import Protobuf
+package import RPCCore
 
 /// How the bytes of a message become what the caller is given, and how much memory that takes.
 typealias MessageDecoding<Message> =
   (_ bytes: UnsafeRawBufferPointer, _ memoryBytes: inout Int) throws(RPCError) -> Message
 
 /// Takes the bytes of the one message of a response.
-typealias TakingResponse = (UnsafeRawBufferPointer) throws(RPCError) -> Void
+package typealias TakingResponse = (UnsafeRawBufferPointer) throws(RPCError) -> Void
 
 extension ProtobufMessage {
   /// `memoryBytes` is set to what the message takes in memory, which is never less than on the wire.
-  init(received bytes: UnsafeRawBufferPointer, memoryBytes: inout Int) throws(RPCError) {
+  package init(received bytes: UnsafeRawBufferPointer, memoryBytes: inout Int) throws(RPCError) {
     do throws(ProtobufError) {
       try self.init(serialized: bytes, memoryBytes: &memoryBytes)
     } catch {
@@ -18,13 +18,13 @@ extension ProtobufMessage {
     }
   }
 
-  init(received bytes: UnsafeRawBufferPointer) throws(RPCError) {
+  package init(received bytes: UnsafeRawBufferPointer) throws(RPCError) {
     var memoryBytes = 0
     try self.init(received: bytes, memoryBytes: &memoryBytes)
   }
 
   /// The message behind its gRPC prefix.
-  func framed(_ encoding: MessageEncoding = .identity) -> [UInt8] {
+  package func framed(_ encoding: MessageEncoding = .identity) -> [UInt8] {
     if encoding == .gzip { return serialized().gzipped() }
     var bytes = serialized(headroom: MessageDeframer.prefixBytes)
     MessageDeframer.writePrefix(into: &bytes)

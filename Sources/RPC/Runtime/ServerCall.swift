@@ -8,6 +8,9 @@ import Reactor
 ///
 /// What depends on the messages' types is in the subclasses.
 package class ServerCall: HTTP2StreamHandler, TimerHandler {
+  /// Runs what the service has for the call, and responds.
+  package typealias Handler = (ResponseSender) async throws -> Void
+
   let method: ServerMethod
   let connection: ServerConnection
   private(set) var stream: HTTP2Stream?
@@ -82,8 +85,10 @@ package class ServerCall: HTTP2StreamHandler, TimerHandler {
   func failed(_ error: RPCError) {}
   func drained() {}
   func begin() {}
-  /// Runs the handler with `scope` as its task-local value, which is bound there to spare a call.
-  func invoke(in scope: RequestScope, isolation: isolated (any Actor)? = #isolation) async throws {}
+  /// The handler, to be run once.
+  func takeHandler() -> Handler? { nil }
+  /// Sends the response of a call that has one, behind the gRPC prefix.
+  func respond(_ message: [UInt8]) throws(RPCError) {}
   /// Bytes of messages beside the one that is being received which wait here: for the handler, or for
   /// the client.
   var waitingBytes: Int { 0 }
@@ -213,16 +218,23 @@ package class ServerCall: HTTP2StreamHandler, TimerHandler {
     connection.server.handlerTasks.run(self)
   }
 
-  /// The handler with all that stands around it, on `task`.
-  func execute(on task: HandlerTask) async {
+  /// The handler with all that stands around it, on `task`. One function with those that call it, since
+  /// each that waits costs a switch of executors.
+  @inline(__always)
+  final func execute(on task: HandlerTask, isolation: isolated (any Actor)?) async {
     defer { finishedHandler() }
     if isFinished { return }
     self.task = task
     handlerHasBegun = true
     do {
       try beginInterceptors()
-      try await invoke(
-        in: scope ?? RequestScope(context: nil, deadline: deadline.nanoseconds))
+      if let handler = takeHandler() {
+        let scope = scope ?? RequestScope(context: nil, deadline: deadline.nanoseconds)
+        try await RequestScope.$current.withValue(scope) {
+          _ = isolation
+          try await handler(ResponseSender(call: self))
+        }
+      }
       endInterceptors(earlyEnd)
       succeed()
     } catch {

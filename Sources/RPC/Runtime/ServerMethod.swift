@@ -1,6 +1,6 @@
 import Glibc
 package import Protobuf
-import RPCCore
+package import RPCCore
 
 /// A method with the handler that serves it. Handlers are confined to the server's reactor.
 package final class ServerMethod {
@@ -27,14 +27,18 @@ package final class ServerMethod {
     _ descriptor: MethodDescriptor,
     _ handler: @escaping (Request, ServerContext) async throws -> Response
   ) -> ServerMethod {
-    let decode: UnaryServerCall.Decoder = { message, memoryBytes throws(RPCError) in
+    unary(descriptor) { message, memoryBytes throws(RPCError) in
       let request = try Request(received: message, memoryBytes: &memoryBytes)
-      return { call in
-        let response = try await handler(request, ServerContext(call: call))
-        try call.respond(response.framed(call.responseEncoding))
-      }
+      return { try $0.send(try await handler(request, $0.context)) }
     }
-    return ServerMethod(descriptor: descriptor) { method, connection in
+  }
+
+  /// The same where the messages' types are known, as the generated code does it, with one function less
+  /// that waits. `decode` gives what answers the request, and sets what that takes in memory.
+  package static func unary(
+    _ descriptor: MethodDescriptor, decode: @escaping RequestDecoder
+  ) -> ServerMethod {
+    ServerMethod(descriptor: descriptor) { method, connection in
       UnaryServerCall(method, connection, decode: decode)
     }
   }
@@ -76,5 +80,21 @@ package final class ServerMethod {
     ServerMethod(descriptor: descriptor) { method, connection in
       StreamingServerCall(method, connection, handler: handler)
     }
+  }
+}
+
+/// Decodes a request, for what answers it; says how much the request takes in memory.
+package typealias RequestDecoder =
+  (_ message: UnsafeRawBufferPointer, _ memoryBytes: inout Int) throws(RPCError) ->
+  ServerCall.Handler
+
+/// Sends the one response of a call.
+package struct ResponseSender {
+  let call: ServerCall
+
+  package var context: ServerContext { ServerContext(call: call) }
+
+  package func send<Response: ProtobufMessage>(_ response: Response) throws(RPCError) {
+    try call.respond(response.framed(call.responseEncoding))
   }
 }

@@ -6,11 +6,11 @@ import Reactor
 
 /// A call in which either side, or both, send any number of messages.
 final class StreamingServerCall<Request: ProtobufMessage, Response: ProtobufMessage>: ServerCall {
-  typealias Handler = (
+  typealias StreamHandler = (
     RequestReader<Request>, ResponseWriter<Response>, ServerContext
   ) async throws -> Void
 
-  private let handler: Handler
+  private let handler: StreamHandler
   private let requests = MessageQueue<Request>()
   private let gate = OutputGate()
   private var unconsumed = 0
@@ -18,7 +18,7 @@ final class StreamingServerCall<Request: ProtobufMessage, Response: ProtobufMess
 
   override var waitingBytes: Int { requests.memoryBytes + responseBytes }
 
-  init(_ method: ServerMethod, _ connection: ServerConnection, handler: @escaping Handler) {
+  init(_ method: ServerMethod, _ connection: ServerConnection, handler: @escaping StreamHandler) {
     self.handler = handler
     super.init(method, connection)
     requests.taken = { [unowned self] left in if left == 0 { self.queueIsEmpty() } }
@@ -55,11 +55,8 @@ final class StreamingServerCall<Request: ProtobufMessage, Response: ProtobufMess
     gate.drained()
   }
 
-  override func invoke(
-    in scope: RequestScope, isolation: isolated (any Actor)? = #isolation
-  ) async throws {
-    try await RequestScope.$current.withValue(scope) {
-      _ = isolation
+  override func takeHandler() -> Handler? {
+    { _ in
       try await self.handler(
         RequestReader(queue: self.requests, reactor: self.connection.server.reactor),
         ResponseWriter(call: self), ServerContext(call: self))

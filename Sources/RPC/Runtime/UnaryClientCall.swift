@@ -44,10 +44,11 @@ final class UnaryClientCall: ClientCall {
 
   override func drained() { gate?.drained() }
 
-  /// Makes the call, and throws how it failed.
+  /// Makes the call; `failure` then says how it failed.
   ///
-  /// What `cancelling` would do, with fewer layers: each costs a switch of executors.
-  func run(isolation: isolated (any Actor)? = #isolation) async throws {
+  /// What `cancelling` would do, with fewer layers: each costs a switch of executors, as would another look
+  /// at the call here.
+  func run(isolation: isolated (any Actor)? = #isolation) async {
     nonisolated(unsafe) let call = self
     await withTaskCancellationHandler {
       _ = isolation
@@ -60,7 +61,6 @@ final class UnaryClientCall: ClientCall {
     } onCancel: {
       call.cancelFromAnywhere()
     }
-    if let failure { throw failure }
   }
 
   /// Waits for the end of the call, and throws how it failed.

@@ -7,20 +7,15 @@ import RPCCore
 /// Its messages' types are in the closures alone: a generic class would look their metadata up at every
 /// use of a stored message.
 final class UnaryServerCall: ServerCall {
-  /// Decodes a request, for the answer to it; says what the request takes in memory.
-  typealias Decoder = (UnsafeRawBufferPointer, inout Int) throws(RPCError) -> Answer
-  /// Runs the handler, and responds.
-  typealias Answer = (UnaryServerCall) async throws -> Void
-
-  private let decode: Decoder
-  private var answer: Answer?
+  private let decode: RequestDecoder
+  private var handler: Handler?
   private var hasRequest = false
   private var wasCompressed = false
   private var messageBytes = 0
 
   override var waitingBytes: Int { messageBytes }
 
-  init(_ method: ServerMethod, _ connection: ServerConnection, decode: @escaping Decoder) {
+  init(_ method: ServerMethod, _ connection: ServerConnection, decode: @escaping RequestDecoder) {
     self.decode = decode
     super.init(method, connection)
   }
@@ -40,7 +35,7 @@ final class UnaryServerCall: ServerCall {
         .unimplemented, "\(method.descriptor.path) takes one request message, more came")
     }
     hasRequest = true
-    answer = try decode(message, &messageBytes)
+    handler = try decode(message, &messageBytes)
     self.wasCompressed = wasCompressed
   }
 
@@ -53,18 +48,9 @@ final class UnaryServerCall: ServerCall {
     run()
   }
 
-  override func invoke(
-    in scope: RequestScope, isolation: isolated (any Actor)? = #isolation
-  ) async throws {
-    guard let answer = answer.take() else { return }
-    try await RequestScope.$current.withValue(scope) {
-      _ = isolation
-      try await answer(self)
-    }
-  }
+  override func takeHandler() -> Handler? { handler.take() }
 
-  /// Sends the response, behind the gRPC prefix.
-  func respond(_ message: [UInt8]) throws(RPCError) {
+  override func respond(_ message: [UInt8]) throws(RPCError) {
     if isFinished { return }
     messageBytes = message.count
     try holdBytes()
