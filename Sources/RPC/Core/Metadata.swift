@@ -11,9 +11,24 @@ package struct Metadata: @unchecked Sendable, Equatable {
 
   /// All fields in one piece, each behind the lengths of its name and its value: most are never looked
   /// at. No array, which costs more to make than to fill. Changed by its only holder, hence Sendable.
-  private var memory: ManagedBuffer<Void, UInt8>?
-  private var capacity = 0
-  private var usedBytes = 0
+  private var storage: Storage?
+
+  /// A class of its own: a copy of what is generic would ask for its type each time.
+  private final class Storage: ManagedBuffer<Extent, UInt8> {
+    static func make(_ extent: Extent) -> Storage {
+      // What `create` makes is of the class that it is called on.
+      unsafeDowncast(
+        create(minimumCapacity: extent.capacity) { _ in extent }, to: Storage.self)
+    }
+  }
+
+  private struct Extent {
+    var capacity: Int
+    var usedBytes = 0
+    var count = 0
+    /// Whether there are values that travel as base64.
+    var hasBytes = false
+  }
 
   private typealias Lengths = (name: UInt32, value: UInt32)
   /// Room for a request id and a trace.
@@ -25,7 +40,10 @@ package struct Metadata: @unchecked Sendable, Equatable {
     left.withMemory { left in right.withMemory { left.elementsEqual($0) } }
   }
 
-  package var isEmpty: Bool { usedBytes == 0 }
+  package var isEmpty: Bool { storage == nil || count == 0 }
+
+  /// How many fields there are.
+  package var count: Int { storage?.header.count ?? 0 }
 
   package var entries: [(name: String, value: Value)] {
     var entries: [(name: String, value: Value)] = []
@@ -53,17 +71,25 @@ package struct Metadata: @unchecked Sendable, Equatable {
   package func writeAll(
     _ body: (_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) -> Void
   ) {
+    written.readAll(body)
+  }
+
+  /// The same fields, with the values as they go onto the wire.
+  package var written: Metadata {
+    guard let storage, storage.header.hasBytes else { return self }
+    var written = Metadata()
     readAll { name, value in
-      if !Metadata.isBinary(name) { return body(name, value) }
+      if !Metadata.isBinary(name) { return written.add(name, value) }
       var text = Base64.encode(Array(value))
-      text.withUTF8 { body(name, $0) }
+      text.withUTF8 { written.add(name, $0) }
     }
+    return written
   }
 
   private func withMemory<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
-    guard let memory else { return body(UnsafeRawBufferPointer(start: nil, count: 0)) }
-    return memory.withUnsafeMutablePointerToElements {
-      body(UnsafeRawBufferPointer(start: $0, count: usedBytes))
+    guard let storage else { return body(UnsafeRawBufferPointer(start: nil, count: 0)) }
+    return storage.withUnsafeMutablePointers {
+      body(UnsafeRawBufferPointer(start: $1, count: $0.pointee.usedBytes))
     }
   }
 
@@ -87,12 +113,13 @@ package struct Metadata: @unchecked Sendable, Equatable {
   private mutating func add(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>)
   {
     let lengthsBytes = MemoryLayout<Lengths>.size
-    let end = usedBytes + lengthsBytes + name.count + value.count
-    if end > capacity || !isKnownUniquelyReferenced(&memory) {
+    let (used, capacity) = storage.map { ($0.header.usedBytes, $0.header.capacity) } ?? (0, 0)
+    let end = used + lengthsBytes + name.count + value.count
+    if end > capacity || !isKnownUniquelyReferenced(&storage) {
       reserve(byteCount: max(end > capacity ? max(2 * capacity, end) : capacity, Self.capacityMin))
     }
-    memory?.withUnsafeMutablePointerToElements { memory in
-      let field = UnsafeMutableRawPointer(memory + usedBytes)
+    storage?.withUnsafeMutablePointers { extent, memory in
+      let field = UnsafeMutableRawPointer(memory + used)
       field.storeBytes(of: (UInt32(name.count), UInt32(value.count)), as: Lengths.self)
       if let bytes = name.baseAddress {
         (field + lengthsBytes).copyMemory(from: bytes, byteCount: name.count)
@@ -100,14 +127,16 @@ package struct Metadata: @unchecked Sendable, Equatable {
       if let bytes = value.baseAddress {
         (field + lengthsBytes + name.count).copyMemory(from: bytes, byteCount: value.count)
       }
+      extent.pointee.usedBytes = end
+      extent.pointee.count += 1
     }
-    usedBytes = end
   }
 
   /// Takes memory of its own, enough for fields that take `byteCount` with eight bytes for each.
   package mutating func reserve(byteCount: Int) {
-    let byteCount = max(byteCount, usedBytes)
-    let larger = ManagedBuffer<Void, UInt8>.create(minimumCapacity: byteCount) { _ in }
+    var extent = storage?.header ?? Extent(capacity: 0)
+    extent.capacity = max(byteCount, extent.usedBytes)
+    let larger = Storage.make(extent)
     larger.withUnsafeMutablePointerToElements { larger in
       withMemory { memory in
         if let bytes = memory.baseAddress {
@@ -115,8 +144,7 @@ package struct Metadata: @unchecked Sendable, Equatable {
         }
       }
     }
-    memory = larger
-    capacity = byteCount
+    storage = larger
   }
 
   /// Adds an ASCII field. A name or value that gRPC does not allow is a fault of the caller.
@@ -138,6 +166,7 @@ package struct Metadata: @unchecked Sendable, Equatable {
     precondition(Metadata.isName(name) && name.hasSuffix("-bin"), "bad metadata name \(name)")
     var name = name
     name.withUTF8 { name in bytes.withUnsafeBufferPointer { add(name, $0) } }
+    storage?.header.hasBytes = true
   }
 
   /// The first text value of that name.
@@ -185,6 +214,7 @@ package struct Metadata: @unchecked Sendable, Equatable {
     for part in value.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
       guard let bytes = Base64.decode(part.drop { $0 == 0x20 }) else { return false }
       bytes.withUnsafeBufferPointer { add(name, $0) }
+      storage?.header.hasBytes = true
     }
     return true
   }

@@ -26,16 +26,40 @@ package enum GRPCTimeout {
   /// Rounded up to the finest unit that fits eight digits, so that a deadline is never cut short by
   /// its own writing.
   package static func encode(nanoseconds: Int64) -> String {
+    String(unsafeUninitializedCapacity: bytesMax) { encode(nanoseconds: nanoseconds, into: $0) }
+  }
+
+  /// The longest that there is.
+  package static let bytesMax = 9
+  private static let valueMax: Int64 = 99_999_999
+
+  /// Writes the text to the start of `text`, which has room for `bytesMax`; returns its length.
+  package static func encode(
+    nanoseconds: Int64, into text: UnsafeMutableBufferPointer<UInt8>
+  ) -> Int {
     let value = max(nanoseconds, 1)
-    let units: [(Int64, String)] = [
-      (1, "n"), (1_000, "u"), (1_000_000, "m"), (1_000_000_000, "S"), (60_000_000_000, "M"),
-    ]
-    for (size, unit) in units {
-      let (quotient, remainder) = value.quotientAndRemainder(dividingBy: size)
-      let count = quotient + (remainder > 0 ? 1 : 0)
-      if count <= 99_999_999 { return "\(count)\(unit)" }
+    let (size, unit): (Int64, StaticString) =
+      switch value {
+      case ...valueMax: (1, "n")
+      case ...(valueMax * 1_000): (1_000, "u")
+      case ...(valueMax * 1_000_000): (1_000_000, "m")
+      case ...(valueMax * 1_000_000_000): (1_000_000_000, "S")
+      case ...(valueMax * 60_000_000_000): (60_000_000_000, "M")
+      default: (3_600_000_000_000, "H")
+      }
+    var left = min((value - 1) / size + 1, valueMax)
+    var digits = 1
+    var power: Int64 = 10
+    while power <= left {
+      digits += 1
+      power *= 10
     }
-    return "99999999H"
+    for index in stride(from: digits - 1, through: 0, by: -1) {
+      text[index] = UInt8(truncatingIfNeeded: 0x30 + left % 10)
+      left /= 10
+    }
+    text[digits] = unit.utf8Start.pointee
+    return digits + 1
   }
 }
 

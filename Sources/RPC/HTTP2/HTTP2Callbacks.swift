@@ -90,10 +90,11 @@ extension HTTP2Session {
       nghttp2_session_terminate_session(session, HTTP2ErrorCode.protocolError.rawValue)
     }
     let frame = PeerConduct.Frame(
-      type: header.type, flags: header.flags, length: header.length, stream: header.stream_id,
-      isOnOpenStream: header.type == NGHTTP2_HEADERS.rawValue && stream(header.stream_id) != nil)
+      type: header.type, flags: header.flags, length: header.length, stream: header.stream_id)
     if frame.type != NGHTTP2_CONTINUATION.rawValue { headerStream = nil }
-    if let misconduct = conduct.began(frame, streams: streamCount, now: now) { fail(misconduct) }
+    let misconduct = conduct.began(
+      frame, streams: streamCount, now: now, isOnOpenStream: stream(frame.stream) != nil)
+    if let misconduct { fail(misconduct) }
   }
 
   private func bodyReceived(_ id: Int32, _ bytes: UnsafeRawBufferPointer) {
@@ -170,7 +171,7 @@ extension HTTP2Session {
       }
       delegate.received(headers)
       stream.handler?.receivedHeaders(endsStream: endsStream)
-      if endsStream, stream.session != nil { stream.handler?.receivedEnd() }
+      if endsStream { stream.receivedEnd() }
       return
     }
     if role == .client { return }
@@ -185,7 +186,7 @@ extension HTTP2Session {
     traffic.streams += 1
     nghttp2_session_set_stream_user_data(session, id, Unmanaged.passUnretained(opened).toOpaque())
     opened.handler?.receivedHeaders(endsStream: endsStream)
-    if endsStream, opened.session != nil { opened.handler?.receivedEnd() }
+    if endsStream { opened.receivedEnd() }
   }
 
   /// nghttp2 gives up a header block that is larger than it sends, and says no more: without a reset

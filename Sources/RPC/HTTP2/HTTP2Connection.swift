@@ -61,6 +61,11 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
 
   /// False before it is ready, and as soon as it has begun to end.
   package var isOpen: Bool { established != nil && connection.isOpen }
+  /// Whether a further stream can be opened now.
+  package var hasRoom: Bool {
+    guard let established, connection.isOpen else { return false }
+    return established.streamCount < established.peerConcurrentStreams
+  }
   package var loop: EventLoop { connection.loop }
   package var peer: SocketAddress? { connection.peer }
   package var peerIdentity: PeerIdentity? { connection.peerIdentity }

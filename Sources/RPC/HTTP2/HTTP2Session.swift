@@ -14,6 +14,8 @@ package final class HTTP2Session {
   unowned(unsafe) let delegate: any HTTP2SessionDelegate
   private unowned(unsafe) var firstStream: HTTP2Stream?
   package private(set) var streamCount = 0
+  /// The stream that was looked for last, until it is closed: what nghttp2 does comes stream by stream.
+  private var latest: (id: Int32, pointer: UnsafeMutableRawPointer?) = (-1, nil)
 
   // The header block being received: there is only ever one on a connection.
   var headers = HeaderBlock()
@@ -164,12 +166,30 @@ package final class HTTP2Session {
   package func submitRequest(
     _ fields: HeaderFields, for stream: HTTP2Stream, endsStream: Bool
   ) throws(HTTP2Error) {
+    try opened(
+      stream, fields.withNameValues { submitRequest($0, $1, endsStream ? nil : stream, stream) })
+  }
+
+  /// The same for a request that has a body, and `fields` in common with others beside the up to `count`
+  /// that `add` gives.
+  package func submitRequest(
+    _ fields: ConstantHeaderFields, and count: Int, for stream: HTTP2Stream,
+    _ add: (inout AddedHeaderFields) -> Void
+  ) throws(HTTP2Error) {
+    try opened(
+      stream, fields.withNameValues(and: count, add) { submitRequest($0, $1, stream, stream) })
+  }
+
+  private func submitRequest(
+    _ values: UnsafePointer<nghttp2_nv>?, _ count: Int, _ body: HTTP2Stream?, _ stream: HTTP2Stream
+  ) -> Int32 {
     let context = Unmanaged.passUnretained(stream).toOpaque()
-    let id = fields.withNameValues { values, count in
-      HTTP2Session.withProvider(endsStream ? nil : stream) {
-        nghttp2_submit_request(session, nil, values, count, $0, context)
-      }
+    return HTTP2Session.withProvider(body) {
+      nghttp2_submit_request(session, nil, values, count, $0, context)
     }
+  }
+
+  private func opened(_ stream: HTTP2Stream, _ id: Int32) throws(HTTP2Error) {
     try check(id)
     link(stream, id)
     hasOutput()
@@ -245,6 +265,7 @@ package final class HTTP2Session {
 
   func link(_ stream: HTTP2Stream, _ id: Int32) {
     stream.id = id
+    latest = (id, Unmanaged.passUnretained(stream).toOpaque())
     stream.session = self
     _ = Unmanaged.passRetained(stream)
     stream.next = firstStream
@@ -259,6 +280,7 @@ package final class HTTP2Session {
     } else {
       firstStream = stream.next
     }
+    if latest.id == stream.id { latest = (-1, nil) }
     stream.next?.previous = stream.previous
     stream.next = nil
     stream.previous = nil
@@ -278,15 +300,19 @@ package final class HTTP2Session {
   func withStream(
     _ id: Int32, _ find: (HTTP2Stream) -> (any HTTP2StreamHandler)?
   ) -> (any HTTP2StreamHandler)? {
-    nghttp2_session_get_stream_user_data(session, id).flatMap {
-      Unmanaged<HTTP2Stream>.fromOpaque($0)._withUnsafeGuaranteedRef(find)
-    }
+    pointer(id).flatMap { Unmanaged<HTTP2Stream>.fromOpaque($0)._withUnsafeGuaranteedRef(find) }
   }
 
   func stream(_ id: Int32) -> HTTP2Stream? {
-    nghttp2_session_get_stream_user_data(session, id).map {
-      Unmanaged<HTTP2Stream>.fromOpaque($0).takeUnretainedValue()
+    pointer(id).map { Unmanaged<HTTP2Stream>.fromOpaque($0).takeUnretainedValue() }
+  }
+
+  private func pointer(_ id: Int32) -> UnsafeMutableRawPointer? {
+    if id != latest.id {
+      guard let found = nghttp2_session_get_stream_user_data(session, id) else { return nil }
+      latest = (id, found)
     }
+    return latest.pointer
   }
 
   // MARK: Cutting the peer off

@@ -101,6 +101,8 @@ package final class HTTP2Stream {
 
   // MARK: For the session
 
+  func receivedEnd() { if session != nil { handler?.receivedEnd() } }
+
   enum Read {
     case data(count: Int)
     case last(count: Int, Trailers)

@@ -107,7 +107,49 @@ package struct HeaderFields {
   }
 }
 
-/// Header fields made once for the life of the process, which nghttp2 does not copy.
+/// Fields of one request behind those that it has in common with others. nghttp2 copies them, and nobody
+/// before.
+package struct AddedHeaderFields: ~Copyable {
+  private let values: UnsafeMutableBufferPointer<nghttp2_nv>
+  fileprivate var count: Int
+
+  fileprivate init(to values: UnsafeMutableBufferPointer<nghttp2_nv>, from count: Int) {
+    self.values = values
+    self.count = count
+  }
+
+  /// Both are valid until the request is submitted.
+  package mutating func append(
+    _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>, isIndexed: Bool = true
+  ) {
+    append(name, value, isIndexed ? NGHTTP2_NV_FLAG_NONE : NGHTTP2_NV_FLAG_NO_INDEX)
+  }
+
+  package mutating func append(
+    _ name: StaticString, _ value: UnsafeBufferPointer<UInt8>, isIndexed: Bool = true
+  ) {
+    let flag = isIndexed ? NGHTTP2_NV_FLAG_NONE : NGHTTP2_NV_FLAG_NO_INDEX
+    append(
+      UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount), value,
+      nghttp2_nv_flag(flag.rawValue | NGHTTP2_NV_FLAG_NO_COPY_NAME.rawValue))
+  }
+
+  private mutating func append(
+    _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>,
+    _ flags: nghttp2_nv_flag
+  ) {
+    // nghttp2 only declares the pointers as mutable.
+    values.initializeElement(
+      at: count,
+      to: nghttp2_nv(
+        name: UnsafeMutablePointer(mutating: name.baseAddress),
+        value: UnsafeMutablePointer(mutating: value.baseAddress), namelen: name.count,
+        valuelen: value.count, flags: UInt8(flags.rawValue)))
+    count += 1
+  }
+}
+
+/// Header fields made once for many uses, mostly for the life of the process. nghttp2 does not copy them.
 package struct ConstantHeaderFields: @unchecked Sendable {
   fileprivate let values: UnsafeBufferPointer<nghttp2_nv>
 
@@ -126,8 +168,32 @@ package struct ConstantHeaderFields: @unchecked Sendable {
     self.values = UnsafeBufferPointer(values)
   }
 
+  package var count: Int { values.count }
+
+  /// To be called when every stream that was sent them is closed.
+  package func deallocate() {
+    for field in values {
+      field.name.deallocate()
+      field.value.deallocate()
+    }
+    values.deallocate()
+  }
+
   func withNameValues<R>(_ body: (UnsafePointer<nghttp2_nv>?, Int) -> R) -> R {
     body(values.baseAddress, values.count)
+  }
+
+  /// These fields, and behind them up to `count` that `add` gives.
+  func withNameValues<R>(
+    and count: Int, _ add: (inout AddedHeaderFields) -> Void,
+    _ body: (UnsafePointer<nghttp2_nv>?, Int) -> R
+  ) -> R {
+    withUnsafeTemporaryAllocation(of: nghttp2_nv.self, capacity: values.count + count) { all in
+      _ = all.initialize(from: values)
+      var added = AddedHeaderFields(to: all, from: values.count)
+      add(&added)
+      return body(all.baseAddress, added.count)
+    }
   }
 
   private static func immortal(_ text: String) -> UnsafeMutableBufferPointer<UInt8> {

@@ -55,8 +55,6 @@ struct PeerConduct {
     let flags: UInt8
     let length: Int
     let stream: Int32
-    /// Whether the stream is open; where the type has none, of no importance.
-    let isOnOpenStream: Bool
   }
 
   private enum FrameType {
@@ -78,8 +76,11 @@ struct PeerConduct {
   /// for each of a few pieces in which it takes the frame.
   private static let windowUpdatesPerFrame = 8.0
 
-  /// To be called at the beginning of each frame. `streams` is how many are open.
-  mutating func began(_ frame: Frame, streams: Int, now: UInt64) -> HTTP2Misconduct? {
+  /// To be called at the beginning of each frame. `streams` is how many are open; `isOnOpenStream`,
+  /// whether the frame's is, is asked for where that matters.
+  mutating func began(
+    _ frame: Frame, streams: Int, now: UInt64, isOnOpenStream: @autoclosure () -> Bool
+  ) -> HTTP2Misconduct? {
     switch frame.type {
     case FrameType.data:
       if frame.length >= PeerConduct.smallFrameBytes {
@@ -87,7 +88,7 @@ struct PeerConduct {
         return nil
       }
       return frame.flags & PeerConduct.endStream == 0 ? beganSmallData(frame, now) : nil
-    case FrameType.headers: return beganHeaders(frame, now)
+    case FrameType.headers: return beganHeaders(frame, now, isOnOpenStream)
     case FrameType.reset:
       return isServer && !resets.add(within: limits.resets, now: now) ? .resets : nil
     case FrameType.settings:
@@ -118,7 +119,9 @@ struct PeerConduct {
   /// RFC 9113 section 5.1.1: a new stream has a higher number than all before it. Headers on a stream
   /// that was open once are no offence, since the peer may not know yet that we have reset it; those
   /// on a stream that was passed over can be nothing else.
-  private mutating func beganHeaders(_ frame: Frame, _ now: UInt64) -> HTTP2Misconduct? {
+  private mutating func beganHeaders(
+    _ frame: Frame, _ now: UInt64, _ isOnOpenStream: () -> Bool
+  ) -> HTTP2Misconduct? {
     // A stream that no client may open is an error for nghttp2 to tell of.
     if !isServer || frame.stream & 1 == 0 { return nil }
     if frame.stream > highestStream {
@@ -129,7 +132,7 @@ struct PeerConduct {
       highestStream = frame.stream
       return nil
     }
-    if frame.isOnOpenStream { return nil }
+    if isOnOpenStream() { return nil }
     return skippedStreams.contains { $0.contains(frame.stream) } ? .decreasingStream : wasted(now)
   }
 

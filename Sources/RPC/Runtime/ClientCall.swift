@@ -128,11 +128,10 @@ class ClientCall: HTTP2StreamHandler, TimerHandler {
     }
     let stream = HTTP2Stream(handler)
     do {
-      let fields = method.requestFields(
+      try method.open(
+        stream, on: connection,
         nanoseconds: Int64(clamping: deadline.nanoseconds - now.nanoseconds),
-        previousAttempts: previousAttempts, compresses: compresses, outgoing.metadata,
-        on: connection)
-      try connection.open(stream, fields)
+        previousAttempts: previousAttempts, compresses: compresses, outgoing.metadata)
     } catch {
       fail(RPCError(.unavailable, "cannot open a stream: \(error)"))
       return nil
@@ -224,11 +223,8 @@ class ClientCall: HTTP2StreamHandler, TimerHandler {
     if case .success = result, let fault { result = .failure(fault) }
     isFinished = true
     hedging.take()?.end()
-    for timer in [timer, retryTimer] {
-      if let timer { channel.loop.cancel(timer) }
-    }
-    timer = nil
-    retryTimer = nil
+    if let timer = timer.take() { channel.loop.cancel(timer) }
+    if let timer = retryTimer.take() { channel.loop.cancel(timer) }
     request.removeAll()
     if case .failure(let error) = result { failure = error }
     if let record {
@@ -243,7 +239,10 @@ class ClientCall: HTTP2StreamHandler, TimerHandler {
 
   private func tellInterceptors() {
     let (outgoing, end) = (outgoing, CallEnd(call: self))
-    for interceptor in channel.interceptors.reversed() { interceptor.ended(outgoing, end) }
+    let interceptors = channel.interceptors
+    for index in stride(from: interceptors.count - 1, through: 0, by: -1) {
+      interceptors[index].ended(outgoing, end)
+    }
   }
 
   // MARK: Further attempts

@@ -12,6 +12,7 @@ final class ClientConnection: HTTP2ConnectionOwner {
   private var timer: LoopTimer?
   private var readyAt: Instant?
   private var calls = 0
+  private let callsMax: Int
   private var hasAnswered = false
   /// Where the service config asks for it.
   private var watch: HealthWatch?
@@ -22,6 +23,7 @@ final class ClientConnection: HTTP2ConnectionOwner {
   init(_ channel: Channel, _ endpoint: Endpoint) {
     self.channel = channel
     self.endpoint = endpoint
+    callsMax = channel.configuration.callsPerConnection
   }
 
   /// The connection would outlive whoever has let go of the channel.
@@ -67,7 +69,7 @@ final class ClientConnection: HTTP2ConnectionOwner {
   /// Whether the server has yet to say how it is.
   var awaitsHealth: Bool { isUsable && health == .unknown }
 
-  private var isUsedUp: Bool { calls >= channel.configuration.callsPerConnection }
+  private var isUsedUp: Bool { calls >= callsMax }
 
   /// Whether it was more than one of many that the server makes and drops.
   var wasOfUse: Bool {
@@ -77,14 +79,26 @@ final class ClientConnection: HTTP2ConnectionOwner {
 
   /// Whether a further stream can be opened now.
   var hasRoom: Bool {
-    guard isUsable, isHealthy, let session = http2?.session else { return false }
-    return session.streamCount < session.peerConcurrentStreams
+    readyAt != nil && !isLeaving && !isUsedUp && isHealthy && http2?.hasRoom == true
   }
 
   func open(_ stream: HTTP2Stream, _ fields: HeaderFields) throws {
-    guard let session = http2?.session else { throw HTTP2Error.refused("not connected") }
-    try session.submitRequest(fields, for: stream, endsStream: false)
+    try session().submitRequest(fields, for: stream, endsStream: false)
     calls += 1
+  }
+
+  /// The same with `fields` and up to `count` more that `add` gives.
+  func open(
+    _ stream: HTTP2Stream, _ fields: ConstantHeaderFields, and count: Int,
+    _ add: (inout AddedHeaderFields) -> Void
+  ) throws {
+    try session().submitRequest(fields, and: count, for: stream, add)
+    calls += 1
+  }
+
+  private func session() throws -> HTTP2Session {
+    guard let session = http2?.session else { throw HTTP2Error.refused("not connected") }
+    return session
   }
 
   /// Whether it has made no call yet, beside asking for the server's health.

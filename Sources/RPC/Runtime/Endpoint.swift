@@ -25,7 +25,11 @@ final class Endpoint {
   var isBackingOff: Bool { nextAttempt > Instant.now() }
 
   var unhealthyConnections: Int { connections.count(where: \.isUnhealthy) }
-  var connectionWithRoom: ClientConnection? { connections.first(where: \.hasRoom) }
+  var connectionWithRoom: ClientConnection? {
+    // Asked for each call: a key path would be looked up.
+    for connection in connections where connection.hasRoom { return connection }
+    return nil
+  }
 
   /// Whether a further connection is allowed.
   var mayConnect: Bool {

@@ -38,45 +38,45 @@ struct RequestHead: ~Copyable {
       return true
     }
     switch name.count {
-    case 2: return RequestHead.equal(name, "te")
-    case 10: return RequestHead.equal(name, "connection")
+    case 2: return name.equals("te")
+    case 10: return name.equals("connection")
     case 12:
-      if RequestHead.equal(name, "content-type") {
+      if name.equals("content-type") {
         contentTypeIsGRPC = RequestHead.isGRPC(value)
         return true
       }
-      if RequestHead.equal(name, "grpc-timeout") {
+      if name.equals("grpc-timeout") {
         timeout = GRPCTimeout.decode(value)
         if timeout == nil { hasBadField = true }
         return true
       }
-    case 13 where RequestHead.equal(name, "grpc-encoding"):
+    case 13 where name.equals("grpc-encoding"):
       encoding = MessageEncoding(name: value)
       return true
-    case 14: if RequestHead.equal(name, "content-length") { return true }
-    case 20 where RequestHead.equal(name, "grpc-accept-encoding"):
+    case 14: if name.equals("content-length") { return true }
+    case 20 where name.equals("grpc-accept-encoding"):
       acceptsGzip = RequestHead.list(value, holds: MessageEncoding.gzip.rawValue)
       return true
     default: break
     }
     // Reserved for what is to come.
-    return RequestHead.hasPrefix(name, "grpc-")
+    return name.starts(with: "grpc-")
   }
 
   private mutating func addPseudoHeader(
     _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>
   ) {
-    if RequestHead.equal(name, ":path") {
+    if name.equals(":path") {
       path = value
-    } else if RequestHead.equal(name, ":method") {
-      isPost = RequestHead.equal(value, "POST")
+    } else if name.equals(":method") {
+      isPost = value.equals("POST")
     }
   }
 
   /// `application/grpc`, or with `+proto`; other encodings of messages are not served.
   private static func isGRPC(_ value: UnsafeBufferPointer<UInt8>) -> Bool {
-    equal(value, "application/grpc") || equal(value, "application/grpc+proto")
-      || hasPrefix(value, "application/grpc;")
+    value.equals("application/grpc") || value.equals("application/grpc+proto")
+      || value.starts(with: "application/grpc;")
   }
 
   private static func list(_ value: UnsafeBufferPointer<UInt8>, holds entry: String) -> Bool {
@@ -84,13 +84,15 @@ struct RequestHead: ~Copyable {
       part.drop { $0 == 0x20 }.prefix { $0 != 0x20 }.elementsEqual(entry.utf8)
     }
   }
+}
 
-  static func equal(_ bytes: UnsafeBufferPointer<UInt8>, _ text: StaticString) -> Bool {
-    bytes.count == text.utf8CodeUnitCount && hasPrefix(bytes, text)
+extension UnsafeBufferPointer<UInt8> {
+  package func equals(_ text: StaticString) -> Bool {
+    count == text.utf8CodeUnitCount && starts(with: text)
   }
 
-  static func hasPrefix(_ bytes: UnsafeBufferPointer<UInt8>, _ text: StaticString) -> Bool {
-    guard let start = bytes.baseAddress, bytes.count >= text.utf8CodeUnitCount else { return false }
+  package func starts(with text: StaticString) -> Bool {
+    guard let start = baseAddress, count >= text.utf8CodeUnitCount else { return false }
     return memcmp(start, text.utf8Start, text.utf8CodeUnitCount) == 0
   }
 }

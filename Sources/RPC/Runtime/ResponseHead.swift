@@ -24,13 +24,13 @@ final class ResponseHead {
   }
 
   func add(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
-    if RequestHead.equal(name, ":status") {
+    if name.equals(":status") {
       httpStatus = ResponseHead.number(value)
-    } else if RequestHead.equal(name, "content-type") {
-      contentTypeIsGRPC = RequestHead.hasPrefix(value, "application/grpc")
-    } else if RequestHead.equal(name, "grpc-status") {
+    } else if name.equals("content-type") {
+      contentTypeIsGRPC = value.starts(with: "application/grpc")
+    } else if name.equals("grpc-status") {
       grpcStatus = ResponseHead.number(value) ?? StatusCode.unknown.rawValue
-    } else if RequestHead.equal(name, "grpc-encoding") {
+    } else if name.equals("grpc-encoding") {
       encoding = MessageEncoding(name: value)
     } else {
       addText(String(decoding: name, as: UTF8.self), String(decoding: value, as: UTF8.self))
