@@ -34,6 +34,20 @@ final class CallMetrics {
       receivedBytes = metrics.receivedBytes.with(path)
       sentBytes = metrics.sentBytes.with(path)
     }
+
+    // Here, where nobody need hold the instruments one by one.
+
+    func began() {
+      started.increment()
+      inProgress.add(1)
+    }
+
+    func ended(after nanoseconds: UInt64, receivedBytes: UInt64, sentBytes: UInt64) {
+      inProgress.add(-1)
+      duration.observe(nanoseconds)
+      self.receivedBytes.increment(by: receivedBytes)
+      self.sentBytes.increment(by: sentBytes)
+    }
   }
 
   init(_ metrics: MetricsRegistry, prefix: String) {
@@ -57,9 +71,7 @@ final class CallMetrics {
   }
 
   func began(_ method: MethodDescriptor) {
-    let instruments = instruments(for: method)
-    instruments.started.increment()
-    instruments.inProgress.add(1)
+    instruments(for: method).began()
   }
 
   func ended(
@@ -67,11 +79,10 @@ final class CallMetrics {
     sentBytes: Int
   ) {
     let instruments = instruments(for: method)
-    instruments.inProgress.add(-1)
     let now = Instant.now()
-    instruments.duration.observe(now > begun ? now.nanoseconds - begun.nanoseconds : 0)
-    instruments.receivedBytes.increment(by: UInt64(receivedBytes))
-    instruments.sentBytes.increment(by: UInt64(sentBytes))
+    instruments.ended(
+      after: now > begun ? now.nanoseconds - begun.nanoseconds : 0,
+      receivedBytes: UInt64(receivedBytes), sentBytes: UInt64(sentBytes))
     handled(instruments, code).increment()
   }
 

@@ -14,15 +14,30 @@ package final class RequestContextInterceptor: ServerInterceptor, ClientIntercep
   package init() {}
 
   package func begin(_ context: ServerContext) {
-    let metadata = context.metadata
     var received: TraceContext?
-    metadata.withValue(of: "traceparent") {
-      received = TraceContext(traceparent: $0, tracestate: metadata["tracestate"])
+    var sent: RequestID?
+    var (hasTrace, hasState, hasID) = (false, false, false)
+    let metadata = context.metadata
+    // All in one pass; of several the first counts.
+    metadata.readAll { name, value in
+      switch name.count {
+      case 10 where name.equals("tracestate"): hasState = true
+      case 11 where !hasTrace && name.equals("traceparent"):
+        hasTrace = true
+        received = TraceContext(traceparent: value)
+      case 12 where !hasID && name.equals("x-request-id"):
+        hasID = true
+        sent = RequestID(value)
+      default: break
+      }
+    }
+    if hasState, received != nil {
+      metadata.withValue(of: "traceparent") {
+        received = TraceContext(traceparent: $0, tracestate: metadata["tracestate"])
+      }
     }
     let trace =
       received?.child(using: &generator) ?? TraceContext.root(isSampled: true, using: &generator)
-    var sent: RequestID?
-    metadata.withValue(of: Self.requestIDName) { sent = RequestID($0) }
     let requestID = sent ?? RequestID(using: &generator)
     // Who sent one knows it.
     if sent == nil { context.responseMetadata.append(Self.requestIDName, requestID.text) }

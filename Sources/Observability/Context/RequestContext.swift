@@ -39,6 +39,17 @@ package struct RequestContext: Sendable, Hashable {
     self.principal = principal
   }
 
+  /// What a call brings. Not inlined it would copy what is not there.
+  @inlinable @inline(__always)
+  package init(requestID: RequestID, trace: TraceContext) {
+    self.requestID = requestID
+    self.trace = trace
+    tenant = nil
+    store = nil
+    operation = nil
+    principal = nil
+  }
+
   /// The context of the work under way; nil outside any request (start, timers of the service's own).
   package static var current: RequestContext? { RequestScope.current?.context }
 

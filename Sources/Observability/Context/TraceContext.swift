@@ -96,11 +96,13 @@ package struct TraceContext: Sendable, Hashable {
 
   /// The header to send: version 00, 55 characters.
   package var traceparent: String {
-    withTraceparent { String(decoding: $0, as: UTF8.self) }
+    var text = ""
+    withTraceparent { text = String(decoding: $0, as: UTF8.self) }
+    return text
   }
 
   /// Gives the header to `body` without making text of it: every call that is made sends it.
-  package func withTraceparent<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
+  package func withTraceparent(_ body: (UnsafeBufferPointer<UInt8>) -> Void) {
     withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Self.versionZeroLength) { text in
       let dash = UInt8(ascii: "-")
       text.initialize(repeating: UInt8(ascii: "0"))
@@ -109,7 +111,7 @@ package struct TraceContext: Sendable, Hashable {
       Hex.write(traceID.low, into: text, at: 19)
       Hex.write(parentID, into: text, at: 36)
       if isSampled { text[54] = UInt8(ascii: "1") }
-      return body(UnsafeBufferPointer(text))
+      body(UnsafeBufferPointer(text))
     }
   }
 
