@@ -131,7 +131,10 @@ let targets: [Target] = [
   // The services: what each does, and its process.
   library(
     "ConfigService", path: "Sources/Config", exclude: ["Main"],
-    resources: [.embedInCode("Store/Migrations/v0001_init.sql")],
+    resources: [
+      .embedInCode("Store/Migrations/v0001_init.sql"),
+      .embedInCode("Store/Migrations/v0003_platform.sql"),
+    ],
     [
       "ServiceRuntime", "Contracts", "Cryptography", "JSON", "Observability", "Postgres",
       "Protobuf",

@@ -13,3 +13,9 @@ package enum TenantIDRule {
 
   private static func isLetter(_ byte: UInt8) -> Bool { 0x61...0x7A ~= byte }
 }
+
+/// The tenant whose secrets and events are the platform's own. Its id is none that `TenantIDRule` allows:
+/// nobody belongs to it, and no request can name it.
+package enum PlatformTenant {
+  package static let id = "~platform"
+}

@@ -33,6 +33,43 @@ import Testing
     }
   }
 
+  @Test func thePlatformsSecretsAreTheProvisionersAlone() async throws {
+    try await withConfig { peers in
+      let (tenant, member) = try await peers.newTenant()
+      let name = "cluster.\(tenant)"
+      let provisioner = try peers.secrets(as: "provisioner")
+      _ = try await provisioner.setSecret(.init(name: name, payload: .value("kubeconfig")))
+      let read = try await provisioner.accessSecret(.init(tenant: PlatformTenant.id, name: name))
+      #expect(read.data == Array("kubeconfig".utf8))
+      // A tenant has no such secret, whatever it says, and nobody can be made one of the platform.
+      #expect(try await peers.secrets().listSecrets(.init(), options: member).secrets.isEmpty)
+      let taken = await refusal {
+        try await peers.secrets().deleteSecret(.init(name: name), options: member)
+      }
+      #expect(taken.code == .notFound)
+      let asPlatform = await refusal {
+        try await peers.set(name, "x", try peers.user(of: PlatformTenant.id))
+      }
+      #expect(asPlatform.code == .unauthenticated)
+      let exported = await refusal {
+        try await peers.secrets(as: "operator").exportSecret(
+          .init(tenant: PlatformTenant.id, name: name))
+      }
+      #expect(exported.fieldViolations.map(\.field) == ["tenant"])
+      _ = try await provisioner.deleteSecret(.init(name: name))
+      let gone = await refusal {
+        try await provisioner.accessSecret(.init(tenant: PlatformTenant.id, name: name))
+      }
+      #expect(gone.code == .notFound)
+      let listed = try await peers.tenants().listTenants(
+        .init(pageSize: 500), options: peers.administrator())
+      #expect(!listed.tenants.isEmpty && !listed.tenants.contains { $0.id == PlatformTenant.id })
+      let actions = try await peers.events(of: PlatformTenant.id)
+        .filter { $0.details?.fields["name"]?.string == name }.map(\.action)
+      #expect(actions == ["secret.set", "secret.access", "secret.delete"])
+    }
+  }
+
   @Test func takesAnyBytes() async throws {
     try await withConfig { peers in
       let (tenant, member) = try await peers.newTenant()

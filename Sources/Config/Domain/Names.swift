@@ -12,6 +12,11 @@ struct TenantID: Hashable, Sendable {
     }
     self.text = text
   }
+
+  /// Whose secrets are the platform's own; no text that a request names becomes it by `init`.
+  static let platform = TenantID()
+
+  private init() { text = PlatformTenant.id }
 }
 
 /// The name of a secret or of a credential: 1 to 128 letters, digits, `_`, `-` and `.`, but neither

@@ -53,7 +53,8 @@ package final class ConfigService {
   }
 
   /// Who may call what. People reach it through the gateway and never see a secret's value; the
-  /// provisioner reads what stores need; import and export are the operator's.
+  /// provisioner reads what stores need, and keeps the platform's own; import and export are the
+  /// operator's.
   package static func policy() -> AuthorizationPolicy {
     typealias Secrets = ConfigV1.SecretServiceMethods
     let policy = AuthorizationPolicy()
@@ -65,8 +66,10 @@ package final class ConfigService {
         Secrets.deleteSecret,
       ], to: .gateway)
     policy.allow(
-      [Secrets.accessSecret, Secrets.ensureStoreCredentials, Secrets.deleteStoreCredentials],
-      to: .provisioner)
+      [
+        Secrets.setSecret, Secrets.deleteSecret, Secrets.accessSecret,
+        Secrets.ensureStoreCredentials, Secrets.deleteStoreCredentials,
+      ], to: .provisioner)
     policy.allow([Secrets.importSecret, Secrets.exportSecret], to: .operator)
     return policy
   }

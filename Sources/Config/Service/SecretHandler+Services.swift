@@ -8,27 +8,27 @@ extension SecretHandler {
   func accessSecret(
     _ request: ConfigV1.AccessSecretRequest, context: ServerContext
   ) async throws -> ConfigV1.AccessSecretResponse {
-    let (secret, value) = try await read(
-      request.tenant, request.name, as: "secret.access", context)
+    let tenant =
+      request.tenant == PlatformTenant.id
+      ? .platform : try validated { try TenantID(request.tenant) }
+    let (secret, value) = try await read(tenant, request.name, as: "secret.access", context)
     return ConfigV1.AccessSecretResponse(secret: secret, data: value.copyBytes())
   }
 
   func exportSecret(
     _ request: ConfigV1.ExportSecretRequest, context: ServerContext
   ) async throws -> ConfigV1.ExportSecretResponse {
-    let (secret, value) = try await read(
-      request.tenant, request.name, as: "secret.export", context)
+    let tenant = try validated { try TenantID(request.tenant) }
+    let (secret, value) = try await read(tenant, request.name, as: "secret.export", context)
     return ConfigV1.ExportSecretResponse(
       secret: secret, sealed: try SeedFormat.encrypt(value, with: key))
   }
 
   /// Reads a secret and records `action`: who read a secret is a part of its history.
   private func read(
-    _ tenant: String, _ name: String, as action: String, _ context: ServerContext
+    _ tenant: TenantID, _ name: String, as action: String, _ context: ServerContext
   ) async throws -> (ConfigV1.Secret, SecretBytes) {
-    let (tenant, name) = try validated {
-      (try TenantID(tenant), try SecretName(name))
-    }
+    let name = try validated { try SecretName(name) }
     return try await database.transaction(of: tenant, context) { transaction in
       let (secret, value) = try await self.secrets.open(tenant, name, in: transaction.postgres)
       try await transaction.record(

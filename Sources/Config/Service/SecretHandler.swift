@@ -5,7 +5,8 @@ import RPC
 import RPCCore
 import ServiceRuntime
 
-/// Serves secrets: people set, list and delete those of their tenant, through the gateway.
+/// Serves secrets: people set, list and delete those of their tenant, through the gateway; the
+/// provisioner sets and deletes those of the platform itself.
 struct SecretHandler: ConfigV1.SecretServiceHandler {
   let database: ConfigDatabase
   /// Seals what is exported and opens what is imported.
@@ -16,7 +17,7 @@ struct SecretHandler: ConfigV1.SecretServiceHandler {
   func setSecret(
     _ request: ConfigV1.SetSecretRequest, context: ServerContext
   ) async throws -> ConfigV1.Secret {
-    let tenant = try context.caller().scope()
+    let tenant = try context.secretScope()
     let (name, value, expected) = try validated {
       (
         try SecretName(request.name), try self.value(request.payload),
@@ -95,7 +96,7 @@ struct SecretHandler: ConfigV1.SecretServiceHandler {
   func deleteSecret(
     _ request: ConfigV1.DeleteSecretRequest, context: ServerContext
   ) async throws -> GoogleProtobuf.Empty {
-    let tenant = try context.caller().scope()
+    let tenant = try context.secretScope()
     let (name, expected) = try validated {
       (
         try SecretName(request.name), try self.expectedVersion(request.expectedVersion, lowest: 1)
@@ -108,6 +109,13 @@ struct SecretHandler: ConfigV1.SecretServiceHandler {
         "secret.delete", tenant: tenant, details: .secret(name, version: version))
       return GoogleProtobuf.Empty()
     }
+  }
+}
+
+extension ServerContext {
+  /// The tenant whose secrets the call changes.
+  fileprivate func secretScope() throws(RPCError) -> TenantID {
+    callingService == .provisioner ? .platform : try caller().scope()
   }
 }
 

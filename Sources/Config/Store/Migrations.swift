@@ -7,6 +7,7 @@ package enum ConfigMigrations {
     [
       try Migration(file: "v0001_init.sql", contents: PackageResources.v0001_init_sql),
       try OutboxSchema.migration(version: 2),
+      try Migration(file: "v0003_platform.sql", contents: PackageResources.v0003_platform_sql),
     ]
   }
 }
