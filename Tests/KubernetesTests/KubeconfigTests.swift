@@ -94,6 +94,29 @@ private let sample = """
     #expect(error?.description.contains("hunter2") == false)
   }
 
+  @Test func standsAloneWithOneClusterAndOneUser() throws {
+    let configuration = try configuration()
+    let text = try #require(configuration.standaloneKubeconfig())
+    #expect(!text.contains("hunter2") && !text.contains("insecure"))
+    let again = try Kubeconfig.parse(text)
+    #expect(again.contextNames == ["main"])
+    let read = try again.configuration()
+    #expect(read.server == configuration.server && read.authorities == configuration.authorities)
+    #expect(read.namespace == "shop" && read.standaloneKubeconfig() == text)
+    // A file is none of what stands alone.
+    #expect(try self.configuration("file").standaloneKubeconfig() == nil)
+  }
+
+  @Test func heedsNoFilesWhereTheyAreNotOurs() throws {
+    var rules = ConfigurationRules()
+    rules.allowsFilesAndPrograms = false
+    #expect(throws: Never.self) { try configuration(rules: rules) }
+    let error = #expect(throws: ClusterConfigurationError.self) {
+      try configuration("file", rules: rules)
+    }
+    #expect(error?.description.contains("user \"file\" has tokenFile") == true)
+  }
+
   @Test func takesInsecureServersWhereAllowed() throws {
     var rules = ConfigurationRules()
     rules.allowsInsecureServers = true

@@ -140,6 +140,9 @@ package struct ConfigurationRules: Sendable {
   /// Honours `insecure-skip-tls-verify`, with which anyone between us and the server can read every
   /// secret. Refused unless set.
   package var allowsInsecureServers = false
+  /// Honours names of files and programs to run, which are of the machine where the kubeconfig was
+  /// written: not for one that somebody hands in.
+  package var allowsFilesAndPrograms = true
 
   package init() {}
 }

@@ -130,7 +130,7 @@ package struct Kubeconfig {
         throw ClusterConfigurationError(
           "context \"\(name)\" names user \"\(user)\", which \(source) does not have")
       }
-      configuration.credential = try Self.credential(entry, "user \"\(user)\"")
+      configuration.credential = try Self.credential(entry, "user \"\(user)\"", rules)
     }
     if let namespace = context.fields["namespace"]?.string, !namespace.isEmpty {
       configuration.namespace = namespace
@@ -155,7 +155,7 @@ package struct Kubeconfig {
         "\(what) has a proxy-url, which is not supported; give it a server that is reached directly"
       )
     }
-    configuration.authorities = try pem(entry, "certificate-authority", what)
+    configuration.authorities = try pem(entry, "certificate-authority", what, rules)
     configuration.tlsServerName = entry.fields["tls-server-name"]?.string
     if entry.fields["insecure-skip-tls-verify"]?.bool == true {
       guard rules.allowsInsecureServers else {
@@ -171,15 +171,15 @@ package struct Kubeconfig {
   }
 
   private static func credential(
-    _ user: Entry, _ what: String
+    _ user: Entry, _ what: String, _ rules: ConfigurationRules
   ) throws(ClusterConfigurationError) -> ClusterCredential {
     for name in ["username", "password", "auth-provider"] where user.fields[Node(name)] != nil {
       throw ClusterConfigurationError(
         "\(what) has \(name), which Kubernetes no longer takes; use a token, a client certificate "
           + "or an exec plugin")
     }
-    let certificate = try pem(user, "client-certificate", what)
-    let key = try pem(user, "client-key", what)
+    let certificate = try pem(user, "client-certificate", what, rules)
+    let key = try pem(user, "client-key", what, rules)
     switch (certificate, key) {
     case (let certificate?, let key?):
       return .clientCertificate(certificate: certificate, key: HiddenBytes(key))
@@ -192,9 +192,12 @@ package struct Kubeconfig {
       return .token(BearerToken(token))
     }
     if let path = user.fields["tokenFile"]?.string, !path.isEmpty {
+      try rules.check("\(what) has tokenFile", remedy: "give it a token")
       return .tokenFile(path: absolute(path, user.folder))
     }
     if let plugin = user.fields["exec"]?.mapping {
+      try rules.check(
+        "\(what) has exec", remedy: "give it the token of a service account, or a certificate")
       return .plugin(try CredentialPlugin(plugin, what: what, folder: user.folder))
     }
     return .anonymous
@@ -202,7 +205,7 @@ package struct Kubeconfig {
 
   /// `NAME-data` in base64, or the file that `NAME` names.
   private static func pem(
-    _ entry: Entry, _ name: String, _ what: String
+    _ entry: Entry, _ name: String, _ what: String, _ rules: ConfigurationRules
   ) throws(ClusterConfigurationError) -> [UInt8]? {
     if let data = entry.fields[Node("\(name)-data")]?.string, !data.isEmpty {
       do {
@@ -213,6 +216,8 @@ package struct Kubeconfig {
       }
     }
     guard let path = entry.fields[Node(name)]?.string, !path.isEmpty else { return nil }
+    try rules.check(
+      "\(what) has \(name)", remedy: "give it \(name)-data (kubectl config view --raw --flatten)")
     return try BoundedFile.read(absolute(path, entry.folder), what: "\(what): \(name)")
   }
 
