@@ -162,6 +162,7 @@ let targets: [Target] = [
       .embedInCode("Store/Migrations/v0003_limits.sql"),
       .embedInCode("Store/Migrations/v0004_changes.sql"),
       .embedInCode("Store/Migrations/v0005_drift.sql"),
+      .embedInCode("Store/Migrations/v0007_clusters.sql"),
     ],
     [
       "ServiceRuntime", "Configuration", "Contracts", "Cryptography", "JSON", "Observability",

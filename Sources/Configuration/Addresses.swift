@@ -13,6 +13,12 @@ package struct HostPort: Sendable, Hashable, CustomStringConvertible {
 
   package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
+  /// Parses `HOST:PORT`; nil for what is none.
+  package init?(_ text: String) {
+    guard let parsed = try? Self.parse(text, example: "") else { return nil }
+    self = parsed
+  }
+
   static func parse(_ text: String, example: String) throws(Rejection) -> HostPort {
     let remedy = "give HOST:PORT, for example \(example)"
     guard let colon = text.lastIndex(of: ":") else {

@@ -17,7 +17,9 @@ from installation import STORE_SECONDS_MAX
 
 SERVICES = {
     "provisioner": {"storeplane.provisioner.v1.StoreService",
-                    "storeplane.provisioner.v1.OperationService"},
+                    "storeplane.provisioner.v1.OperationService",
+                    "storeplane.provisioner.v1.ClusterService",
+                    "storeplane.provisioner.v1.BackupService"},
     "config": {"storeplane.config.v1.TenantService", "storeplane.config.v1.SettingsService",
                "storeplane.config.v1.SecretService"},
     "audit": {"storeplane.audit.v1.AuditService"},

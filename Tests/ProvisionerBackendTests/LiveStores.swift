@@ -80,8 +80,9 @@ enum LiveStores {
     withExtendedLifetime(peer) {}
   }
 
-  private static func settings(
-    pluginPath: String, values: JSONObject, helm: HelmWorkerSettings
+  static func settings(
+    pluginPath: String = "/woocommerce.zip", values: JSONObject = JSONObject(),
+    helm: HelmWorkerSettings
   ) throws -> (value: BackendSettings, peer: PythonServer) {
     let configuration = try Kubeconfig.load([kubeconfig ?? ""]).configuration()
     let address = try localAddress(towards: configuration.server.host)

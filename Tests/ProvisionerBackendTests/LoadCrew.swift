@@ -43,7 +43,7 @@ final class Crew {
     self.feed = feed
     self.tenants = tenants
     self.reactor = reactor
-    catalog = StoreCatalog(pool: application, cluster: "default", hostSuffix: ".localhost")
+    catalog = StoreCatalog(pool: application, hostSuffix: ".localhost")
     backend = PodlessBackend(parts.backend)
     var settings = EngineSettings()
     settings.workers = workers

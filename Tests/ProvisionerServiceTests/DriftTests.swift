@@ -220,7 +220,7 @@ import Testing
     try await withEngine { desk, cluster, watchman in
       let store = try await desk.store("demo")
       let due = DriftChecks.Due(store: store.id, tenant: Desk.tenant)
-      let (looked, release) = try #require(await watchman.checks.subject(due))
+      let (looked, release, _) = try #require(await watchman.checks.subject(due))
       #expect(looked == store && release.number == 1)
       cluster.script(.check, of: "demo", [.hang])
       try await desk.upgrade("demo")

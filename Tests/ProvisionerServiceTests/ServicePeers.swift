@@ -16,6 +16,7 @@ import TestKit
 /// reactor.
 final class ServicePeers {
   let desk: Desk
+  let register = FakeClusterRegister()
   private let address: SocketAddress
   private let certificates: TestCertificates
   private let issuer: TokenIssuer
@@ -34,11 +35,15 @@ final class ServicePeers {
       catalog: desk.catalog, feed: desk.feed,
       address: HostURLTemplate(scheme: "http", port: 8880), logger: quiet)
     let operations = OperationHandler(catalog: desk.catalog, feed: desk.feed, logger: quiet)
+    let clusters = ClusterHandler(
+      catalog: desk.clusters, inspector: register, secrets: register, logger: quiet)
     server = Server(
       reactor: desk.reactor,
       interceptors: [
-        RequestContextInterceptor(), ProvisionerService.policy(stores, operations), callers,
+        RequestContextInterceptor(), ProvisionerService.policy(stores, operations, clusters),
+        callers,
       ])
+    server.register(clusters.methods)
     server.register(stores.methods)
     server.register(operations.methods)
     address = try server.listen(
@@ -69,10 +74,20 @@ final class ServicePeers {
     ProvisionerV1.OperationServiceClient(channel: try channel(as: "gateway"))
   }
 
+  func clusters() throws -> ProvisionerV1.ClusterServiceClient {
+    ProvisionerV1.ClusterServiceClient(channel: try channel(as: "gateway"))
+  }
+
+  func administrator(of tenant: String? = Desk.tenant) throws -> CallOptions {
+    try user(of: tenant, roles: ["admin", "member"])
+  }
+
   /// What the gateway sends along for a user.
-  func user(of tenant: String? = Desk.tenant) throws -> CallOptions {
+  func user(
+    of tenant: String? = Desk.tenant, roles: [String] = ["member"]
+  ) throws -> CallOptions {
     let token = try issuer.issue(
-      for: TokenPrincipal(subject: "ada", tenant: tenant, roles: ["member"]),
+      for: TokenPrincipal(subject: "ada", tenant: tenant, roles: roles),
       now: Int64(time(nil)), lifetimeSeconds: 60
     ).token
     var options = CallOptions()

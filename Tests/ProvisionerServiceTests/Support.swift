@@ -76,6 +76,7 @@ final class Desk {
   let worker: PostgresPool
   let owner: PostgresPool
   let catalog: StoreCatalog
+  let clusters: ClusterCatalog
   let feed: ChangeFeed
   let ledger: OperationLedger
   static let tenant = "acme"
@@ -85,7 +86,8 @@ final class Desk {
     application = try database.pool(.application, on: reactor)
     worker = try database.pool(.worker, on: reactor)
     owner = try database.pool(.owner, on: reactor)
-    catalog = StoreCatalog(pool: application, cluster: "default", hostSuffix: ".localhost")
+    catalog = StoreCatalog(pool: application, hostSuffix: ".localhost")
+    clusters = ClusterCatalog(pool: application, worker: worker)
     feed = try ChangeFeed(listener: database.listener(on: reactor), on: reactor)
     ledger = OperationLedger(worker: worker, application: application)
   }
@@ -106,11 +108,12 @@ final class Desk {
 
   @discardableResult
   func create(
-    _ name: String, key: PostgresUUID? = nil, tenant: String = Desk.tenant, plan: String = ""
+    _ name: String, key: PostgresUUID? = nil, tenant: String = Desk.tenant, plan: String = "",
+    wish: ClusterWish = ClusterWish()
   ) async throws -> OperationRecord {
     try await catalog.create(
       StoreDraft(
-        name: name, engine: .woocommerce, parameters: StoreParameters(plan: plan)),
+        name: name, engine: .woocommerce, parameters: StoreParameters(plan: plan), wish: wish),
       key: key, tenant: tenant, origin: Desk.origin(), deadline: .soon)
   }
 
@@ -272,9 +275,11 @@ final class Engine: Sendable {
     reactor.loop.stop()
   }
 
-  func phase(_ dependency: Dependency) async -> CircuitBreaker.Phase {
+  func phase(
+    _ dependency: Dependency, in cluster: String = "default"
+  ) async -> CircuitBreaker.Phase {
     let parts = self.parts
-    return await reactor.run { _ in parts.value.runner.breakers.phase(dependency, in: "default") }
+    return await reactor.run { _ in parts.value.runner.breakers.phase(dependency, in: cluster) }
   }
 }
 

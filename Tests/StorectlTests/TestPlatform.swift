@@ -98,7 +98,12 @@ final class TestPlatform: Sendable {
       try service.serve(config.services, policy: ConfigService.policy())
     }
     try await setup.start(.provisioner) { service, reactor in
-      try ProvisionerService.start(service, backend: FakeStoreBackend(cluster, on: reactor))
+      let register = FakeClusterRegister()
+      try ProvisionerService.start(
+        service,
+        clusters: .init(
+          backend: FakeStoreBackend(cluster, on: reactor), inspector: register,
+          secrets: register))
     }
     let opened = Mutex<Confined<Inside>?>(nil)
     reactor = try await setup.start(.gateway) { service, reactor in

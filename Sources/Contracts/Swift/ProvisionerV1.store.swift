@@ -133,6 +133,8 @@ extension ProvisionerV1 {
     /// Whether nothing of it runs, because somebody asked for that.
     package var suspended: Bool = false
     package var driftPolicy: ProvisionerV1.DriftPolicy = ProvisionerV1.DriftPolicy()
+    /// The cluster that it was placed on, once and for all.
+    package var cluster: String = ""
 
     package init() {}
 
@@ -157,7 +159,8 @@ extension ProvisionerV1 {
       etag: String = "",
       release: Int32 = 0,
       suspended: Bool = false,
-      driftPolicy: ProvisionerV1.DriftPolicy = ProvisionerV1.DriftPolicy()
+      driftPolicy: ProvisionerV1.DriftPolicy = ProvisionerV1.DriftPolicy(),
+      cluster: String = ""
     ) {
       self.id = id
       self.name = name
@@ -180,6 +183,7 @@ extension ProvisionerV1 {
       self.release = release
       self.suspended = suspended
       self.driftPolicy = driftPolicy
+      self.cluster = cluster
     }
 
     package static var fullName: String { "storeplane.provisioner.v1.Store" }
@@ -276,6 +280,7 @@ extension ProvisionerV1 {
       self.release = c.pointee.release
       self.suspended = c.pointee.suspended != 0
       self.driftPolicy = ProvisionerV1.DriftPolicy(rawValue: Int32(bitPattern: c.pointee.drift_policy.rawValue))
+      self.cluster = Unpack.string(c.pointee.cluster)
     }
 
     package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
@@ -336,6 +341,7 @@ extension ProvisionerV1 {
       c.pointee.release = self.release
       c.pointee.suspended = self.suspended ? 1 : 0
       c.pointee.drift_policy = .init(rawValue: UInt32(bitPattern: self.driftPolicy.rawValue))
+      c.pointee.cluster = arena.string(self.cluster)
     }
   }
 
@@ -571,6 +577,10 @@ extension ProvisionerV1 {
     /// Only check the request; the operation returned is empty and nothing happens.
     package var validateOnly: Bool = false
     package var driftPolicy: ProvisionerV1.DriftPolicy = ProvisionerV1.DriftPolicy()
+    /// The cluster to make the store on; one that has room for it when empty.
+    package var cluster: String = ""
+    /// Labels that the cluster must have; at most 32.
+    package var clusterLabels: [String: String] = [:]
 
     package init() {}
 
@@ -580,7 +590,9 @@ extension ProvisionerV1 {
       parameters: ProvisionerV1.StoreParameters? = nil,
       requestID: String = "",
       validateOnly: Bool = false,
-      driftPolicy: ProvisionerV1.DriftPolicy = ProvisionerV1.DriftPolicy()
+      driftPolicy: ProvisionerV1.DriftPolicy = ProvisionerV1.DriftPolicy(),
+      cluster: String = "",
+      clusterLabels: [String: String] = [:]
     ) {
       self.name = name
       self.engine = engine
@@ -588,6 +600,8 @@ extension ProvisionerV1 {
       self.requestID = requestID
       self.validateOnly = validateOnly
       self.driftPolicy = driftPolicy
+      self.cluster = cluster
+      self.clusterLabels = clusterLabels
     }
 
     package static var fullName: String { "storeplane.provisioner.v1.CreateStoreRequest" }
@@ -604,6 +618,11 @@ extension ProvisionerV1 {
       self.requestID = Unpack.string(c.pointee.request_id)
       self.validateOnly = c.pointee.validate_only != 0
       self.driftPolicy = ProvisionerV1.DriftPolicy(rawValue: Int32(bitPattern: c.pointee.drift_policy.rawValue))
+      self.cluster = Unpack.string(c.pointee.cluster)
+      for case let entry? in UnsafeBufferPointer(start: c.pointee.cluster_labels, count: c.pointee.n_cluster_labels) {
+        let key = Unpack.string(entry.pointee.key)
+        self.clusterLabels[key] = Unpack.string(entry.pointee.value)
+      }
     }
 
     package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
@@ -618,6 +637,21 @@ extension ProvisionerV1 {
       c.pointee.request_id = arena.string(self.requestID)
       c.pointee.validate_only = self.validateOnly ? 1 : 0
       c.pointee.drift_policy = .init(rawValue: UInt32(bitPattern: self.driftPolicy.rawValue))
+      c.pointee.cluster = arena.string(self.cluster)
+      if !self.clusterLabels.isEmpty {
+        let count = self.clusterLabels.count
+        let memory = arena.allocate(byteCount: count * MemoryLayout<UnsafeMutablePointer<Storeplane__Provisioner__V1__CreateStoreRequest__ClusterLabelsEntry>?>.stride)
+        let elements = memory.bindMemory(to: UnsafeMutablePointer<Storeplane__Provisioner__V1__CreateStoreRequest__ClusterLabelsEntry>?.self, capacity: count)
+        for (index, (key, value)) in self.clusterLabels.sorted(by: { $0.key < $1.key }).enumerated() {
+          let structure = arena.structure(MessageLayout(contracts__storeplane__provisioner__v1__create_store_request__cluster_labels_entry()))
+          let entry = structure.assumingMemoryBound(to: Storeplane__Provisioner__V1__CreateStoreRequest__ClusterLabelsEntry.self)
+          entry.pointee.key = arena.string(key)
+          entry.pointee.value = arena.string(value)
+          elements[index] = entry
+        }
+        c.pointee.cluster_labels = elements
+        c.pointee.n_cluster_labels = count
+      }
     }
   }
 

@@ -17,20 +17,25 @@ package final class KubernetesStoreBackend: StoreBackend {
   private let setups: StoreSetup
   private let verification: StoreVerification
   private let supervisor: HelmWorkerSupervisor
+  private let ownsSupervisor: Bool
   private let kubernetes: KubernetesClient
   private let blocking: BlockingPool
 
   /// - Parameters:
   ///   - kubernetes: of the same cluster as `settings.kubeconfig`.
   ///   - config: a client of the config service, as the provisioner.
+  ///   - supervisor: of helm-workers that are shared; nil for workers of its own, which end with it.
   package init(
     _ settings: BackendSettings, kubernetes: KubernetesClient,
-    config: ConfigV1.SecretServiceClient, reactor: Reactor, blocking: BlockingPool, logger: Logger
+    config: ConfigV1.SecretServiceClient, supervisor shared: HelmWorkerSupervisor? = nil,
+    reactor: Reactor, blocking: BlockingPool, logger: Logger
   ) throws {
     self.settings = settings
     self.kubernetes = kubernetes
     self.blocking = blocking
-    supervisor = HelmWorkerSupervisor(settings.helm, reactor: reactor, logger: logger)
+    supervisor =
+      shared ?? HelmWorkerSupervisor(settings.helm, reactor: reactor, logger: logger)
+    ownsSupervisor = shared == nil
     namespaces = StoreNamespace(kubernetes)
     credentials = StoreCredentials(config: config, kubernetes: kubernetes)
     releases = HelmReleases(
@@ -43,8 +48,8 @@ package final class KubernetesStoreBackend: StoreBackend {
       storesMax: settings.storesMax)
   }
 
-  /// Ends the helm-worker. Nothing may be under way any more.
-  package func close() async { await supervisor.close() }
+  /// Ends the helm-worker, where it has one of its own. Nothing may be under way any more.
+  package func close() async { if ownsSupervisor { await supervisor.close() } }
 
   // MARK: Provisioning
 

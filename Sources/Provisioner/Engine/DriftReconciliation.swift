@@ -70,13 +70,13 @@ package final class DriftReconciliation {
   }
 
   private func look(at due: DriftChecks.Due) async throws {
-    guard let (store, release) = try await checks.subject(due),
+    guard let (store, release, access) = try await checks.subject(due),
       breakers.phase(.helm, in: store.cluster) != .open,
       case .admitted(let permit) = breakers.admit(.kubernetes, in: store.cluster)
     else { return count("skipped") }
     let drift: [Drift]
     do throws(ProvisionFailure) {
-      drift = try await backend.drift(of: StoreSite(store, release))
+      drift = try await backend.drift(of: StoreSite(store, release, access))
       breakers.record(.answered, for: permit)
     } catch {
       // Of Helm's failures, and of our own impatience, that breaker learns nothing.

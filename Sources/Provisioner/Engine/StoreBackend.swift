@@ -5,6 +5,7 @@ package struct StoreSite: Equatable, Sendable {
   package let name: String
   package let engine: StoreEngine
   package let cluster: String
+  package let clusterAccess: ClusterAccess
   package let namespace: String
   package let host: String
   package let parameters: StoreParameters
@@ -23,14 +24,16 @@ package struct StoreSite: Equatable, Sendable {
 
   package init(
     store: String, tenant: String, name: String, engine: StoreEngine, cluster: String,
-    namespace: String, host: String, parameters: StoreParameters, isSuspended: Bool = false,
-    helmRevision: Int? = nil, chart: String? = nil, fence: Int64, releasedAt: Int64? = nil
+    clusterAccess: ClusterAccess = ClusterAccess(), namespace: String, host: String,
+    parameters: StoreParameters, isSuspended: Bool = false, helmRevision: Int? = nil,
+    chart: String? = nil, fence: Int64, releasedAt: Int64? = nil
   ) {
     self.store = store
     self.tenant = tenant
     self.name = name
     self.engine = engine
     self.cluster = cluster
+    self.clusterAccess = clusterAccess
     self.namespace = namespace
     self.host = host
     self.parameters = parameters
@@ -136,10 +139,10 @@ package protocol StoreBackend: AnyObject {
 
 extension StoreSite {
   /// A ready store that is only looked at.
-  init(_ store: StoreRecord, _ release: StoreReleaseRecord) {
+  init(_ store: StoreRecord, _ release: StoreReleaseRecord, _ access: ClusterAccess) {
     self.init(
       store: store.id, tenant: store.tenant, name: store.name, engine: store.engine,
-      cluster: store.cluster, namespace: store.namespace, host: store.host,
+      cluster: store.cluster, clusterAccess: access, namespace: store.namespace, host: store.host,
       parameters: release.parameters, helmRevision: release.helmRevision, chart: release.chart,
       fence: 0)
   }
@@ -148,8 +151,8 @@ extension StoreSite {
     let store = task.store
     self.init(
       store: store.id, tenant: store.tenant, name: store.name, engine: store.engine,
-      cluster: store.cluster, namespace: store.namespace, host: store.host,
-      parameters: task.operation.aim.parameters ?? store.parameters,
+      cluster: store.cluster, clusterAccess: task.clusterAccess, namespace: store.namespace,
+      host: store.host, parameters: task.operation.aim.parameters ?? store.parameters,
       isSuspended: claim.kind == .suspend, helmRevision: task.release?.helmRevision,
       chart: task.release?.chart, fence: claim.fence, releasedAt: releasedAt)
   }

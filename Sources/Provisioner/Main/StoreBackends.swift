@@ -8,7 +8,7 @@ import ServiceRuntime
 
 /// What acts on clusters in this program.
 enum StoreBackends {
-  static func make(for service: Service) throws -> any StoreBackend {
+  static func make(for service: Service) throws -> ProvisionerService.Clusters {
     let configuration = service.configuration
     let kubeconfig = configuration[PlatformSettings.kubeconfig]
     var settings = BackendSettings(
@@ -22,20 +22,28 @@ enum StoreBackends {
     settings.chartValues = { () throws(ValuesFile.Failure) in try ValuesFile.load(valuesFiles) }
     settings.ingress = configuration[PlatformSettings.ingressAddress]
     settings.storesMax = configuration[PlatformSettings.provisionerWorkers]
-    let kubernetes = KubernetesClient(
-      reactor: service.reactor, configuration: try cluster(kubeconfig), blocking: service.blocking,
-      limits: settings.kubernetesLimits)
+    let own = try cluster(kubeconfig)
     let config = ConfigV1.SecretServiceClient(
       channel: try service.channel(
         to: .config, at: configuration[PlatformSettings.configAddress]))
-    let backend = try KubernetesStoreBackend(
-      settings, kubernetes: kubernetes, config: config, reactor: service.reactor,
-      blocking: service.blocking, logger: service.logger)
-    service.onStop {
-      await backend.close()
-      kubernetes.close()
+    let secrets = ConfigClusterSecrets(config)
+    let supervisor = HelmWorkerSupervisor(
+      settings.helm, reactor: service.reactor, logger: service.logger)
+    let connector = ClusterConnector(
+      settings, own: own, secrets: secrets, config: config, supervisor: supervisor,
+      reactor: service.reactor, blocking: service.blocking, logger: service.logger)
+    let backends = ClusterBackends { cluster, access throws(ProvisionFailure) in
+      try await connector.connect(cluster, access)
     }
-    return backend
+    service.onStop {
+      await backends.close()
+      await supervisor.close()
+    }
+    return ProvisionerService.Clusters(
+      backend: backends,
+      inspector: KubernetesClusterInspector(
+        settings, own: own, reactor: service.reactor, blocking: service.blocking),
+      secrets: secrets)
   }
 
   private static func cluster(_ kubeconfig: String?) throws -> ClusterConfiguration {

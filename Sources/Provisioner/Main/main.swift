@@ -6,8 +6,8 @@ import ServiceRuntime
 do {
   let migrations = try ProvisionerMigrations.all()
   ServiceProcess.run(.provisioner, migrations: migrations) { service, reactor in
-    let backend = try StoreBackends.make(for: service)
-    try ProvisionerService.start(service, backend: backend)
+    let clusters = try StoreBackends.make(for: service)
+    try ProvisionerService.start(service, clusters: clusters)
   }
 } catch {
   // The scripts are part of the program: one that cannot be read is a mistake of its build.

@@ -19,7 +19,7 @@ extension ProvisionerV1.Store {
       updateTime: .init(store.updatedAt), readyTime: store.readyAt.map { .init($0) },
       deleteTime: store.deletedAt.map { .init($0) }, etag: EntityTag.text(store.version),
       release: Int32(clamping: store.release ?? 0), suspended: store.isSuspended,
-      driftPolicy: .init(store.driftPolicy))
+      driftPolicy: .init(store.driftPolicy), cluster: store.cluster)
     conditions = store.conditions.map { .init($0) }
   }
 

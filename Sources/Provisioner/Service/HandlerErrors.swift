@@ -22,6 +22,8 @@ func answering<R>(
     throw RPCError.invalidArgument([violation])
   } catch let error as StoreRefusal {
     throw RPCError(error, type: type, name: name)
+  } catch let error as ClusterRefusal {
+    throw RPCError(error, name: name)
   } catch is ChangeFeedFull {
     throw RPCError.limitReached(
       "watchesMax", "too many watches are open (watchesMax = \(ChangeFeed.watchesMax)); try later")
@@ -63,6 +65,13 @@ extension RPCError {
         .about(
           type, name, .aborted, reason: "ETAG_MISMATCH",
           "the \(type) '\(name)' has changed since its etag was read; read it again")
+      case .noCluster(let refusal): RPCError(refusal)
+      case .clusterDraining(let cluster):
+        .about(
+          type, name, .failedPrecondition, reason: "CLUSTER_DRAINING",
+          "the \(type) '\(name)' is on the cluster '\(cluster)', which is being emptied: it can be "
+            + "suspended, rolled back or deleted, and an operator can uncordon the cluster",
+          metadata: ["cluster": cluster])
       case .tooManyStores:
         .limitReached(
           "storesPerTenantMax",
@@ -73,6 +82,57 @@ extension RPCError {
           type, name, .aborted, reason: "CONFLICT",
           "the \(type) '\(name)' was changed by somebody else at the same time; try again")
       }
+  }
+}
+
+extension RPCError {
+  /// Bytes of the findings that a refusal tells: errors travel in bounded headers.
+  private static let findingsBytesMax = 2 * 1024
+
+  fileprivate init(_ refusal: ClusterPlacement.Refusal) {
+    let code: StatusCode =
+      switch refusal {
+      case .noSuchCluster, .noSuchLabels: .invalidArgument
+      case .full: .resourceExhausted
+      case .closed, .notReady: .failedPrecondition
+      }
+    self.init(
+      code, reason: refusal.code, refusal.message,
+      metadata: ["user_fault": "\(refusal.isUserFault)"])
+  }
+
+  fileprivate init(_ refusal: ClusterRefusal, name: String) {
+    self =
+      switch refusal {
+      case .notFound: .notFound("cluster", name)
+      case .exists: .alreadyExists("cluster", name)
+      case .hasStores(let count):
+        .about(
+          "cluster", name, .failedPrecondition, reason: "CLUSTER_HAS_STORES",
+          "\(count) stores are on the cluster '\(name)'; drain it, and delete them first",
+          metadata: ["stores": "\(count)"])
+      case .isOwn(let reason):
+        .about(
+          "cluster", name, .failedPrecondition, reason: "CLUSTER_IS_OWN",
+          "this cannot be done to the cluster '\(name)': \(reason)")
+      case .tooMany:
+        .limitReached(
+          "clustersMax",
+          "\(ClusterCatalog.clustersMax) clusters are registered (clustersMax); unregister one")
+      case .checksFailed(let findings):
+        .about(
+          "cluster", name, .failedPrecondition, reason: "CLUSTER_CHECKS_FAILED",
+          "stores cannot be made on the cluster '\(name)': " + Self.told(findings)
+            + "; or register it by force",
+          metadata: ["checks": findings.map(\.check.rawValue).joined(separator: ",")])
+      }
+  }
+
+  private static func told(_ findings: [ClusterFinding]) -> String {
+    let text = findings.map { "\($0.check.rawValue): \($0.message) (\($0.remedy))" }
+      .joined(separator: "; ")
+    return text.utf8.count <= findingsBytesMax
+      ? text : String(decoding: text.utf8.prefix(findingsBytesMax), as: UTF8.self) + "…"
   }
 }
 

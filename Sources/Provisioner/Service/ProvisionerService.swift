@@ -10,51 +10,87 @@ package import ServiceRuntime
 
 /// Puts the provisioner's parts together.
 package enum ProvisionerService {
-  /// The cluster of new stores, until there is a register of clusters.
-  static let cluster = "default"
+  /// What acts on clusters; all made on the service's reactor.
+  package struct Clusters {
+    package var backend: any StoreBackend
+    package var inspector: any ClusterInspector
+    package var secrets: any ClusterSecrets
 
-  /// - Parameter backend: made on the service's reactor: what acts on clusters.
-  package static func start(_ service: Service, backend: any StoreBackend) throws {
+    package init(
+      backend: any StoreBackend, inspector: any ClusterInspector, secrets: any ClusterSecrets
+    ) {
+      self.backend = backend
+      self.inspector = inspector
+      self.secrets = secrets
+    }
+  }
+
+  package static func start(_ service: Service, clusters: Clusters) throws {
     let worker = try service.pool(.worker)
     let feed = try ChangeFeed(listener: service.listener(), on: service.reactor)
     let catalog = StoreCatalog(
-      pool: try service.pool(), cluster: cluster,
+      pool: try service.pool(),
       hostSuffix: service.configuration[PlatformSettings.storeDomainSuffix])
-    try serve(service, catalog, feed)
+    let register = ClusterCatalog(pool: try service.pool(), worker: worker)
+    let handler = ClusterHandler(
+      catalog: register, inspector: clusters.inspector, secrets: clusters.secrets,
+      logger: service.logger)
+    try serve(service, catalog, feed, handler)
+    lookAfter(service, register, handler)
     try service.deliverOutbox(by: worker)
     // Of its own: however many calls wait for the others, the work goes on.
     let ledger = OperationLedger(worker: worker, application: try service.pool())
     let checks = DriftChecks(worker: worker, application: try service.pool())
-    run(service, ledger, checks, feed, backend: backend)
+    let runner = run(service, ledger, checks, feed, backend: clusters.backend)
+    catalog.isReachable = { runner.breakers.phase(.kubernetes, in: $0) != .open }
   }
 
   /// People's calls come through the gateway.
-  package static func policy(_ stores: StoreHandler, _ operations: OperationHandler)
-    -> AuthorizationPolicy
-  {
+  package static func policy(
+    _ stores: StoreHandler, _ operations: OperationHandler, _ clusters: ClusterHandler
+  ) -> AuthorizationPolicy {
     let policy = AuthorizationPolicy()
+    policy.allow(service: clusters.methods, to: .gateway)
     policy.allow(service: stores.methods, to: .gateway)
     policy.allow(service: operations.methods, to: .gateway)
     return policy
   }
 
   private static func serve(
-    _ service: Service, _ catalog: StoreCatalog, _ feed: ChangeFeed
+    _ service: Service, _ catalog: StoreCatalog, _ feed: ChangeFeed, _ clusters: ClusterHandler
   ) throws {
     let stores = StoreHandler(
       catalog: catalog, feed: feed, address: service.configuration[PlatformSettings.storeURL],
       logger: service.logger)
     let operations = OperationHandler(catalog: catalog, feed: feed, logger: service.logger)
     try service.serve(
-      [stores.methods, operations.methods], policy: policy(stores, operations))
+      [stores.methods, operations.methods, clusters.methods],
+      policy: policy(stores, operations, clusters))
     // Watches would otherwise last until the grace is over.
     service.onDrain { feed.close() }
+  }
+
+  /// Measures the clusters, and checks the own one.
+  private static func lookAfter(
+    _ service: Service, _ register: ClusterCatalog, _ handler: ClusterHandler
+  ) {
+    let reactor = service.reactor
+    let metrics = ClusterMetrics(
+      catalog: register, metrics: service.metrics, logger: service.logger)
+    handler.onChange = { reactor.loop.spawn(on: reactor) { await metrics.refresh() } }
+    let job = RecurringJob(every: ClusterMetrics.interval, on: reactor) { await metrics.refresh() }
+    job.start()
+    service.onStop { job.stop() }
+    reactor.loop.spawn(on: reactor) {
+      await metrics.refresh()
+      await handler.checkOwn()
+    }
   }
 
   private static func run(
     _ service: Service, _ ledger: OperationLedger, _ checks: DriftChecks, _ feed: ChangeFeed,
     backend: any StoreBackend
-  ) {
+  ) -> OperationRunner {
     let runner = OperationRunner(
       ledger: ledger, backend: backend, settings: settings(service.configuration),
       holder: HolderName.make(), on: service.reactor, logger: service.logger,
@@ -88,6 +124,7 @@ package enum ProvisionerService {
       job.start()
       service.onStop { job.stop() }
     }
+    return runner
   }
 
   package static func settings(_ configuration: Configuration) -> EngineSettings {

@@ -58,7 +58,16 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
     try parameters.check()
     return StoreDraft(
       name: request.name, engine: engine, parameters: parameters,
-      driftPolicy: try request.driftPolicy.domain())
+      driftPolicy: try request.driftPolicy.domain(), wish: try wish(request))
+  }
+
+  private static func wish(
+    _ request: ProvisionerV1.CreateStoreRequest
+  ) throws(InvalidField) -> ClusterWish {
+    try ClusterLabels.check(request.clusterLabels, field: "cluster_labels")
+    if request.cluster.isEmpty { return ClusterWish(labels: request.clusterLabels) }
+    try ClusterName.check(request.cluster, field: "cluster")
+    return ClusterWish(cluster: request.cluster, labels: request.clusterLabels)
   }
 
   static func key(_ requestID: String) throws(InvalidField) -> PostgresUUID? {

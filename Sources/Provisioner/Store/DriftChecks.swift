@@ -43,12 +43,12 @@ package final class DriftChecks {
   /// A store that is due and what it is to run; nil where it is not to be looked at by now.
   package func subject(
     _ due: Due
-  ) async throws -> (store: StoreRecord, release: StoreReleaseRecord)? {
+  ) async throws -> (store: StoreRecord, release: StoreReleaseRecord, access: ClusterAccess)? {
     try await withStore(due) { store, transaction in
       guard try await self.isAtRest(store, in: transaction), let number = store.release,
         let release = try await StoreReleases.find(number, of: store.id, in: transaction)
       else { return nil }
-      return (store, release)
+      return (store, release, try await ClusterAccess.find(store.cluster, in: transaction))
     }
   }
 

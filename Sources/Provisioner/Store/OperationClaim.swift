@@ -18,6 +18,7 @@ package struct OperationTask: Sendable {
   package let operation: OperationRecord
   /// The release that the store is brought back to, else the one that it runs.
   package let release: StoreReleaseRecord?
+  package let clusterAccess: ClusterAccess
 }
 
 /// How an operation ends.

@@ -104,16 +104,19 @@ package final class OperationLedger {
       guard let operation = try await OperationRows.find(claim.operation, in: transaction) else {
         throw StoreRefusal.leaseLost
       }
+      let clusterAccess = try await ClusterAccess.find(store.cluster, in: transaction)
       guard claim.kind == .provision, store.state == .requested else {
         var release: StoreReleaseRecord?
         if let number = operation.aim.release ?? store.release {
           release = try await StoreReleases.find(number, of: store.id, in: transaction)
         }
-        return OperationTask(store: store, operation: operation, release: release)
+        return OperationTask(
+          store: store, operation: operation, release: release, clusterAccess: clusterAccess)
       }
       let started = try await StoreTransitions.apply(
         .start, to: store, origin: .engine(operation.request), in: transaction)
-      return OperationTask(store: started, operation: operation, release: nil)
+      return OperationTask(
+        store: started, operation: operation, release: nil, clusterAccess: clusterAccess)
     }
   }
 

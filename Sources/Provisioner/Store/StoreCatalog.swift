@@ -9,15 +9,17 @@ package struct StoreDraft: Sendable {
   package var parameters: StoreParameters
   /// Nil: that of the platform, or, where the store is there already, what it is.
   package var driftPolicy: DriftPolicy?
+  package var wish: ClusterWish
 
   package init(
     name: String, engine: StoreEngine, parameters: StoreParameters,
-    driftPolicy: DriftPolicy? = nil
+    driftPolicy: DriftPolicy? = nil, wish: ClusterWish = ClusterWish()
   ) {
     self.name = name
     self.engine = engine
     self.parameters = parameters
     self.driftPolicy = driftPolicy
+    self.wish = wish
   }
 }
 
@@ -37,16 +39,15 @@ package final class StoreCatalog {
   package static let storesPerTenantMax = 1_000
 
   let pool: PostgresPool
-  private let cluster: String
   private let hostSuffix: String
+  /// Whether a cluster answers, as far as is known here: new stores go elsewhere while it does not.
+  package var isReachable: (String) -> Bool = { _ in true }
 
   /// - Parameters:
   ///   - pool: of the application role.
-  ///   - cluster: where new stores go.
-  ///   - hostSuffix: what follows a store's name in its host.
-  package init(pool: PostgresPool, cluster: String, hostSuffix: String) {
+  ///   - hostSuffix: what follows a store's name in its host, where its cluster has no suffix of its own.
+  package init(pool: PostgresPool, hostSuffix: String) {
     self.pool = pool
-    self.cluster = cluster
     self.hostSuffix = hostSuffix
   }
 
@@ -55,7 +56,8 @@ package final class StoreCatalog {
   /// Asks for a store: makes it, or retries one that failed.
   ///
   /// - Parameter key: asking again with the same one gives the operation of the first time.
-  /// - Throws: `StoreRefusal.conflict`, `.tooManyStores`, `.noFreeHost`, `.requestKeyReused`.
+  /// - Throws: `StoreRefusal.conflict`, `.tooManyStores`, `.noCluster`, `.clusterDraining`,
+  ///   `.noFreeHost`, `.requestKeyReused`.
   package func create(
     _ draft: StoreDraft, key: PostgresUUID? = nil, tenant: String, origin: ChangeOrigin,
     deadline: Instant
@@ -81,6 +83,10 @@ package final class StoreCatalog {
       switch (creation, existing?.store) {
       case (.conflict(let conflict), _): throw StoreRefusal.conflict(conflict)
       case (.retry, let store?):
+        // It stays where it was placed.
+        if let cluster = draft.wish.cluster, cluster != store.cluster {
+          throw StoreRefusal.conflict(.otherParameters)
+        }
         if let policy = draft.driftPolicy {
           try await transaction.query(
             "UPDATE stores SET drift_policy = $2 WHERE id = $1",
@@ -96,7 +102,7 @@ package final class StoreCatalog {
   /// Provisions a failed store again.
   ///
   /// - Parameter key: as `create` has it.
-  /// - Throws: `StoreRefusal.notFound`, `.wrongState`, `.requestKeyReused`.
+  /// - Throws: `StoreRefusal.notFound`, `.wrongState`, `.clusterDraining`, `.requestKeyReused`.
   package func retry(
     _ reference: StoreReference, key: PostgresUUID? = nil, tenant: String, origin: ChangeOrigin,
     deadline: Instant
@@ -182,23 +188,25 @@ package final class StoreCatalog {
     let count: Int64 = try await transaction.query(
       "SELECT count(*) FROM stores WHERE state <> 'deleted'")[0].decode(0)
     if count >= StoreCatalog.storesPerTenantMax { throw StoreRefusal.tooManyStores }
+    let cluster = try await place(draft.wish, in: transaction)
+    let suffix = cluster.domainSuffix.isEmpty ? hostSuffix : cluster.domainSuffix
     var generator = SystemRandomNumberGenerator()
     let id = StoreID.make(using: &generator)
     let operation = PostgresUUID.random()
-    for host in StorePlace.hosts(name: draft.name, id: id, suffix: hostSuffix) {
+    for host in StorePlace.hosts(name: draft.name, id: id, suffix: suffix) {
       let rows = try await transaction.query(
         """
         INSERT INTO stores
           (id, tenant, name, engine, cluster, namespace, host, parameters, state, operation,
            drift_policy)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'requested', $9, $10)
-        ON CONFLICT (cluster, host) WHERE state <> 'deleted' DO NOTHING
+        ON CONFLICT (host) WHERE state <> 'deleted' DO NOTHING
         RETURNING \(StoreRecord.columns)
         """,
         [
-          .text(id), .text(tenant), .text(draft.name), .text(draft.engine.rawValue), .text(cluster),
-          .text(StorePlace.namespace(id: id)), .text(host), .jsonb(draft.parameters.stored),
-          .uuid(operation), .text((draft.driftPolicy ?? .correct).rawValue),
+          .text(id), .text(tenant), .text(draft.name), .text(draft.engine.rawValue),
+          .text(cluster.name), .text(StorePlace.namespace(id: id)), .text(host),
+          .jsonb(draft.parameters.stored), .uuid(operation), .text((draft.driftPolicy ?? .correct).rawValue),
         ])
       guard let row = rows.first else { continue }
       try await StoreTransitions.begin(StoreRecord(row), origin: origin, in: transaction)
@@ -209,10 +217,41 @@ package final class StoreCatalog {
     throw StoreRefusal.noFreeHost
   }
 
+  /// The cluster of a new store, whose row is kept from changing until the transaction ends: nobody else
+  /// takes its last place.
+  private func place(
+    _ wish: ClusterWish, in transaction: PostgresTransaction
+  ) async throws -> ClusterRecord {
+    let rows = try await transaction.query(
+      "SELECT \(ClusterRecord.columns) FROM clusters ORDER BY name FOR NO KEY UPDATE")
+    var clusters: [ClusterRecord] = []
+    for row in rows { clusters.append(try ClusterRecord(row)) }
+    let placement = ClusterPlacement.decide(
+      wish, among: clusters.map { $0.candidate(isReachable: self.isReachable($0.name)) })
+    switch placement {
+    case .refuse(let refusal): throw StoreRefusal.noCluster(refusal)
+    case .place(let name):
+      guard let cluster = clusters.first(where: { $0.name == name }) else {
+        throw StoreRefusal.stale
+      }
+      return cluster
+    }
+  }
+
+  /// Refuses what would keep more going on a cluster that is being emptied.
+  func requireNoDrain(
+    of store: StoreRecord, in transaction: PostgresTransaction
+  ) async throws {
+    let rows = try await transaction.query(
+      "SELECT FROM clusters WHERE name = $1 AND schedule = 'draining'", [.text(store.cluster)])
+    if !rows.isEmpty { throw StoreRefusal.clusterDraining(store.cluster) }
+  }
+
   private func retry(
     _ store: StoreRecord, _ key: PostgresUUID?, origin: ChangeOrigin,
     in transaction: PostgresTransaction
   ) async throws -> OperationRecord {
+    try await requireNoDrain(of: store, in: transaction)
     let operation = try await OperationRows.insert(
       .provision, of: store.id, tenant: store.tenant, for: origin.request, key: key,
       in: transaction)

@@ -20,6 +20,14 @@ package enum StoreChange: Sendable {
     }
   }
 
+  /// Whether it would bring more onto a cluster that is being emptied.
+  var isRefusedByDrain: Bool {
+    switch self {
+    case .upgrade, .resume: true
+    case .rollback, .suspend: false
+    }
+  }
+
   /// Whether `operation`, which was asked for with the same key, can have been asked for by this.
   func isAnswered(by operation: OperationRecord) -> Bool {
     switch self {
@@ -39,8 +47,8 @@ extension StoreCatalog {
   /// - Parameters:
   ///   - version: the one that the caller knows; nil for any.
   ///   - key: asking again with the same one gives the operation of the first time.
-  /// - Throws: `StoreRefusal.notFound`, `.etagMismatch`, `.wrongState`, `.busy`, `.requestKeyReused`;
-  ///   `InvalidField`.
+  /// - Throws: `StoreRefusal.notFound`, `.etagMismatch`, `.wrongState`, `.clusterDraining`, `.busy`,
+  ///   `.requestKeyReused`; `InvalidField`.
   package func change(
     _ reference: StoreReference, _ change: StoreChange, version: Int64? = nil,
     key: PostgresUUID? = nil, tenant: String, origin: ChangeOrigin, deadline: Instant
@@ -68,6 +76,7 @@ extension StoreCatalog {
       }
       if let version, version != store.version { throw StoreRefusal.etagMismatch }
       try Self.check(change, on: store)
+      if change.isRefusedByDrain { try await self.requireNoDrain(of: store, in: transaction) }
       let operation = try await OperationRows.insert(
         change.kind, of: store.id, tenant: tenant, for: origin.request,
         try await Self.aim(of: change, on: store, in: transaction), key: key, in: transaction)

@@ -22,6 +22,10 @@ package enum StoreRefusal: Error, Equatable, Sendable {
   case leaseLost
   /// The tenant has as many stores as it may (`StoreCatalog.storesPerTenantMax`).
   case tooManyStores
+  /// There is no cluster to place the store on.
+  case noCluster(ClusterPlacement.Refusal)
+  /// The store is on a cluster that is being emptied.
+  case clusterDraining(String)
   /// Neither host of the store is free.
   case noFreeHost
 }

@@ -21,6 +21,7 @@
 #include "storeplane/provisioner/v1/problem.pb-c.h"
 #include "storeplane/provisioner/v1/operation.pb-c.h"
 #include "storeplane/provisioner/v1/store.pb-c.h"
+#include "storeplane/provisioner/v1/cluster.pb-c.h"
 #include "storeplane/testing/v1/echo.pb-c.h"
 #include "google/protobuf/field_mask.pb-c.h"
 #include "google/protobuf/wrappers.pb-c.h"
@@ -389,20 +390,53 @@ static inline const ProtobufCMessageDescriptor *contracts__storeplane__helmworke
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__cancel_operation_request(void) {
   return &storeplane__provisioner__v1__cancel_operation_request__descriptor;
 }
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__check_cluster_request(void) {
+  return &storeplane__provisioner__v1__check_cluster_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__cluster(void) {
+  return &storeplane__provisioner__v1__cluster__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__cluster__labels_entry(void) {
+  return &storeplane__provisioner__v1__cluster__labels_entry__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__cluster_store(void) {
+  return &storeplane__provisioner__v1__cluster_store__descriptor;
+}
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__condition(void) {
   return &storeplane__provisioner__v1__condition__descriptor;
 }
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__create_store_request(void) {
   return &storeplane__provisioner__v1__create_store_request__descriptor;
 }
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__create_store_request__cluster_labels_entry(void) {
+  return &storeplane__provisioner__v1__create_store_request__cluster_labels_entry__descriptor;
+}
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__delete_store_request(void) {
   return &storeplane__provisioner__v1__delete_store_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__finding(void) {
+  return &storeplane__provisioner__v1__finding__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__get_cluster_request(void) {
+  return &storeplane__provisioner__v1__get_cluster_request__descriptor;
 }
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__get_operation_request(void) {
   return &storeplane__provisioner__v1__get_operation_request__descriptor;
 }
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__get_store_request(void) {
   return &storeplane__provisioner__v1__get_store_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__list_cluster_stores_request(void) {
+  return &storeplane__provisioner__v1__list_cluster_stores_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__list_cluster_stores_response(void) {
+  return &storeplane__provisioner__v1__list_cluster_stores_response__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__list_clusters_request(void) {
+  return &storeplane__provisioner__v1__list_clusters_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__list_clusters_response(void) {
+  return &storeplane__provisioner__v1__list_clusters_response__descriptor;
 }
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__list_operations_request(void) {
   return &storeplane__provisioner__v1__list_operations_request__descriptor;
@@ -428,6 +462,12 @@ static inline const ProtobufCMessageDescriptor *contracts__storeplane__provision
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__problem(void) {
   return &storeplane__provisioner__v1__problem__descriptor;
 }
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__register_cluster_request(void) {
+  return &storeplane__provisioner__v1__register_cluster_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__register_cluster_request__labels_entry(void) {
+  return &storeplane__provisioner__v1__register_cluster_request__labels_entry__descriptor;
+}
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__release(void) {
   return &storeplane__provisioner__v1__release__descriptor;
 }
@@ -451,6 +491,15 @@ static inline const ProtobufCMessageDescriptor *contracts__storeplane__provision
 }
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__suspend_store_request(void) {
   return &storeplane__provisioner__v1__suspend_store_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__unregister_cluster_request(void) {
+  return &storeplane__provisioner__v1__unregister_cluster_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__update_cluster_request(void) {
+  return &storeplane__provisioner__v1__update_cluster_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__update_cluster_request__labels_entry(void) {
+  return &storeplane__provisioner__v1__update_cluster_request__labels_entry__descriptor;
 }
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__update_store_request(void) {
   return &storeplane__provisioner__v1__update_store_request__descriptor;

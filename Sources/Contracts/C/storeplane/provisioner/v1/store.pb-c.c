@@ -31,6 +31,12 @@ void   storeplane__provisioner__v1__release__init
   static const Storeplane__Provisioner__V1__Release init_value = STOREPLANE__PROVISIONER__V1__RELEASE__INIT;
   *message = init_value;
 }
+void   storeplane__provisioner__v1__create_store_request__cluster_labels_entry__init
+                     (Storeplane__Provisioner__V1__CreateStoreRequest__ClusterLabelsEntry         *message)
+{
+  static const Storeplane__Provisioner__V1__CreateStoreRequest__ClusterLabelsEntry init_value = STOREPLANE__PROVISIONER__V1__CREATE_STORE_REQUEST__CLUSTER_LABELS_ENTRY__INIT;
+  *message = init_value;
+}
 void   storeplane__provisioner__v1__create_store_request__init
                      (Storeplane__Provisioner__V1__CreateStoreRequest         *message)
 {
@@ -153,7 +159,7 @@ const ProtobufCEnumDescriptor storeplane__provisioner__v1__store__state__descrip
   storeplane__provisioner__v1__store__state__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCFieldDescriptor storeplane__provisioner__v1__store__field_descriptors[21] =
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__store__field_descriptors[22] =
 {
   {
     "id",
@@ -407,8 +413,21 @@ static const ProtobufCFieldDescriptor storeplane__provisioner__v1__store__field_
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "cluster",
+    22,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__Store, cluster),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned storeplane__provisioner__v1__store__field_indices_by_name[] = {
+  21,   /* field[21] = cluster */
   8,   /* field[8] = conditions */
   13,   /* field[13] = create_time */
   16,   /* field[16] = delete_time */
@@ -434,7 +453,7 @@ static const unsigned storeplane__provisioner__v1__store__field_indices_by_name[
 static const ProtobufCIntRange storeplane__provisioner__v1__store__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 21 }
+  { 0, 22 }
 };
 const ProtobufCMessageDescriptor storeplane__provisioner__v1__store__descriptor =
 {
@@ -444,7 +463,7 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__store__descriptor 
   "Storeplane__Provisioner__V1__Store",
   "storeplane.provisioner.v1",
   sizeof(Storeplane__Provisioner__V1__Store),
-  21,
+  22,
   storeplane__provisioner__v1__store__field_descriptors,
   storeplane__provisioner__v1__store__field_indices_by_name,
   1,  storeplane__provisioner__v1__store__number_ranges,
@@ -753,7 +772,58 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__release__descripto
   (ProtobufCMessageInit) storeplane__provisioner__v1__release__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor storeplane__provisioner__v1__create_store_request__field_descriptors[6] =
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__create_store_request__cluster_labels_entry__field_descriptors[2] =
+{
+  {
+    "key",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__CreateStoreRequest__ClusterLabelsEntry, key),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "value",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__CreateStoreRequest__ClusterLabelsEntry, value),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned storeplane__provisioner__v1__create_store_request__cluster_labels_entry__field_indices_by_name[] = {
+  0,   /* field[0] = key */
+  1,   /* field[1] = value */
+};
+static const ProtobufCIntRange storeplane__provisioner__v1__create_store_request__cluster_labels_entry__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor storeplane__provisioner__v1__create_store_request__cluster_labels_entry__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "storeplane.provisioner.v1.CreateStoreRequest.ClusterLabelsEntry",
+  "ClusterLabelsEntry",
+  "Storeplane__Provisioner__V1__CreateStoreRequest__ClusterLabelsEntry",
+  "storeplane.provisioner.v1",
+  sizeof(Storeplane__Provisioner__V1__CreateStoreRequest__ClusterLabelsEntry),
+  2,
+  storeplane__provisioner__v1__create_store_request__cluster_labels_entry__field_descriptors,
+  storeplane__provisioner__v1__create_store_request__cluster_labels_entry__field_indices_by_name,
+  1,  storeplane__provisioner__v1__create_store_request__cluster_labels_entry__number_ranges,
+  (ProtobufCMessageInit) storeplane__provisioner__v1__create_store_request__cluster_labels_entry__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__create_store_request__field_descriptors[8] =
 {
   {
     "name",
@@ -827,8 +897,34 @@ static const ProtobufCFieldDescriptor storeplane__provisioner__v1__create_store_
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "cluster",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__CreateStoreRequest, cluster),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "cluster_labels",
+    9,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Storeplane__Provisioner__V1__CreateStoreRequest, n_cluster_labels),
+    offsetof(Storeplane__Provisioner__V1__CreateStoreRequest, cluster_labels),
+    &storeplane__provisioner__v1__create_store_request__cluster_labels_entry__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned storeplane__provisioner__v1__create_store_request__field_indices_by_name[] = {
+  6,   /* field[6] = cluster */
+  7,   /* field[7] = cluster_labels */
   5,   /* field[5] = drift_policy */
   1,   /* field[1] = engine */
   0,   /* field[0] = name */
@@ -836,10 +932,11 @@ static const unsigned storeplane__provisioner__v1__create_store_request__field_i
   3,   /* field[3] = request_id */
   4,   /* field[4] = validate_only */
 };
-static const ProtobufCIntRange storeplane__provisioner__v1__create_store_request__number_ranges[1 + 1] =
+static const ProtobufCIntRange storeplane__provisioner__v1__create_store_request__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 8, 6 },
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor storeplane__provisioner__v1__create_store_request__descriptor =
 {
@@ -849,10 +946,10 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__create_store_reque
   "Storeplane__Provisioner__V1__CreateStoreRequest",
   "storeplane.provisioner.v1",
   sizeof(Storeplane__Provisioner__V1__CreateStoreRequest),
-  6,
+  8,
   storeplane__provisioner__v1__create_store_request__field_descriptors,
   storeplane__provisioner__v1__create_store_request__field_indices_by_name,
-  1,  storeplane__provisioner__v1__create_store_request__number_ranges,
+  2,  storeplane__provisioner__v1__create_store_request__number_ranges,
   (ProtobufCMessageInit) storeplane__provisioner__v1__create_store_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

@@ -24,6 +24,7 @@ typedef struct Storeplane__Provisioner__V1__StoreParameters Storeplane__Provisio
 typedef struct Storeplane__Provisioner__V1__Condition Storeplane__Provisioner__V1__Condition;
 typedef struct Storeplane__Provisioner__V1__Release Storeplane__Provisioner__V1__Release;
 typedef struct Storeplane__Provisioner__V1__CreateStoreRequest Storeplane__Provisioner__V1__CreateStoreRequest;
+typedef struct Storeplane__Provisioner__V1__CreateStoreRequest__ClusterLabelsEntry Storeplane__Provisioner__V1__CreateStoreRequest__ClusterLabelsEntry;
 typedef struct Storeplane__Provisioner__V1__GetStoreRequest Storeplane__Provisioner__V1__GetStoreRequest;
 typedef struct Storeplane__Provisioner__V1__ListStoresRequest Storeplane__Provisioner__V1__ListStoresRequest;
 typedef struct Storeplane__Provisioner__V1__ListStoresResponse Storeplane__Provisioner__V1__ListStoresResponse;
@@ -98,10 +99,11 @@ struct  Storeplane__Provisioner__V1__Store
   int32_t release;
   protobuf_c_boolean suspended;
   Storeplane__Provisioner__V1__DriftPolicy drift_policy;
+  char *cluster;
 };
 #define STOREPLANE__PROVISIONER__V1__STORE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__store__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, STOREPLANE__PROVISIONER__V1__ENGINE__ENGINE_UNSPECIFIED, STOREPLANE__PROVISIONER__V1__STORE__STATE__STATE_UNSPECIFIED, NULL, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL, NULL, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, NULL, NULL, NULL, (char *)protobuf_c_empty_string, 0, 0, STOREPLANE__PROVISIONER__V1__DRIFT_POLICY__DRIFT_POLICY_UNSPECIFIED }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, STOREPLANE__PROVISIONER__V1__ENGINE__ENGINE_UNSPECIFIED, STOREPLANE__PROVISIONER__V1__STORE__STATE__STATE_UNSPECIFIED, NULL, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL, NULL, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, NULL, NULL, NULL, (char *)protobuf_c_empty_string, 0, 0, STOREPLANE__PROVISIONER__V1__DRIFT_POLICY__DRIFT_POLICY_UNSPECIFIED, (char *)protobuf_c_empty_string }
 
 
 struct  Storeplane__Provisioner__V1__StoreParameters
@@ -146,6 +148,17 @@ struct  Storeplane__Provisioner__V1__Release
     , 0, (char *)protobuf_c_empty_string, NULL, (char *)protobuf_c_empty_string, NULL, 0 }
 
 
+struct  Storeplane__Provisioner__V1__CreateStoreRequest__ClusterLabelsEntry
+{
+  ProtobufCMessage base;
+  char *key;
+  char *value;
+};
+#define STOREPLANE__PROVISIONER__V1__CREATE_STORE_REQUEST__CLUSTER_LABELS_ENTRY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__create_store_request__cluster_labels_entry__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+
+
 struct  Storeplane__Provisioner__V1__CreateStoreRequest
 {
   ProtobufCMessage base;
@@ -155,10 +168,13 @@ struct  Storeplane__Provisioner__V1__CreateStoreRequest
   char *request_id;
   protobuf_c_boolean validate_only;
   Storeplane__Provisioner__V1__DriftPolicy drift_policy;
+  char *cluster;
+  size_t n_cluster_labels;
+  Storeplane__Provisioner__V1__CreateStoreRequest__ClusterLabelsEntry **cluster_labels;
 };
 #define STOREPLANE__PROVISIONER__V1__CREATE_STORE_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__create_store_request__descriptor) \
-    , (char *)protobuf_c_empty_string, STOREPLANE__PROVISIONER__V1__ENGINE__ENGINE_UNSPECIFIED, NULL, (char *)protobuf_c_empty_string, 0, STOREPLANE__PROVISIONER__V1__DRIFT_POLICY__DRIFT_POLICY_UNSPECIFIED }
+    , (char *)protobuf_c_empty_string, STOREPLANE__PROVISIONER__V1__ENGINE__ENGINE_UNSPECIFIED, NULL, (char *)protobuf_c_empty_string, 0, STOREPLANE__PROVISIONER__V1__DRIFT_POLICY__DRIFT_POLICY_UNSPECIFIED, (char *)protobuf_c_empty_string, 0,NULL }
 
 
 struct  Storeplane__Provisioner__V1__GetStoreRequest
@@ -321,6 +337,9 @@ void   storeplane__provisioner__v1__condition__init
 /* Storeplane__Provisioner__V1__Release methods */
 void   storeplane__provisioner__v1__release__init
                      (Storeplane__Provisioner__V1__Release         *message);
+/* Storeplane__Provisioner__V1__CreateStoreRequest__ClusterLabelsEntry methods */
+void   storeplane__provisioner__v1__create_store_request__cluster_labels_entry__init
+                     (Storeplane__Provisioner__V1__CreateStoreRequest__ClusterLabelsEntry         *message);
 /* Storeplane__Provisioner__V1__CreateStoreRequest methods */
 void   storeplane__provisioner__v1__create_store_request__init
                      (Storeplane__Provisioner__V1__CreateStoreRequest         *message);
@@ -376,6 +395,9 @@ typedef void (*Storeplane__Provisioner__V1__Condition_Closure)
                   void *closure_data);
 typedef void (*Storeplane__Provisioner__V1__Release_Closure)
                  (const Storeplane__Provisioner__V1__Release *message,
+                  void *closure_data);
+typedef void (*Storeplane__Provisioner__V1__CreateStoreRequest__ClusterLabelsEntry_Closure)
+                 (const Storeplane__Provisioner__V1__CreateStoreRequest__ClusterLabelsEntry *message,
                   void *closure_data);
 typedef void (*Storeplane__Provisioner__V1__CreateStoreRequest_Closure)
                  (const Storeplane__Provisioner__V1__CreateStoreRequest *message,
@@ -434,6 +456,7 @@ extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__condition__
 extern const ProtobufCEnumDescriptor    storeplane__provisioner__v1__condition__status__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__release__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__create_store_request__descriptor;
+extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__create_store_request__cluster_labels_entry__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__get_store_request__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__list_stores_request__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__list_stores_response__descriptor;

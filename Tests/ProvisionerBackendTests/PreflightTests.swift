@@ -1,0 +1,212 @@
+import Configuration
+import Contracts
+import Foundation
+import JSON
+import Kubernetes
+import ProvisionerService
+import RPC
+import RPCCore
+import Reactor
+import Testing
+
+@testable import ProvisionerBackend
+
+/// What clusters are checked for, and by which kubeconfigs; the checks themselves are in
+/// `LiveClusterTests`.
+@Suite struct PreflightTests {
+  private static func needs(_ values: JSON = [:]) throws -> ClusterNeeds {
+    try ClusterNeeds.read(chart: Checkout.chart, operatorValues: values.object ?? JSONObject())
+  }
+
+  @Test func theChartSaysWhatItNeeds() throws {
+    let needs = try Self.needs()
+    #expect(needs.version == KubernetesVersion("v1.20.0"))
+    #expect(needs.needsDefaultStorageClass && needs.storageClasses.isEmpty)
+    #expect(needs.needsIngress && needs.ingressClass.isEmpty && !needs.needsGatewayAPI)
+    #expect(needs.needsNetworkPolicies)
+  }
+
+  @Test func theOperatorsValuesCount() throws {
+    let named: JSON = ["persistence": ["storageClass": "fast"]]
+    let needs = try Self.needs([
+      "wordpress": named, "mariadb": named, "postgres": named,
+      "redis": ["persistence": ["enabled": false]],
+      "ingress": ["className": "nginx"], "httpRoute": ["enabled": true],
+      "networkPolicy": ["enabled": false],
+    ])
+    #expect(needs.storageClasses == ["fast"] && !needs.needsDefaultStorageClass)
+    #expect(needs.ingressClass == "nginx" && needs.needsGatewayAPI && !needs.needsNetworkPolicies)
+  }
+
+  @Test func versionsAreCompared() throws {
+    let lowest = try #require(KubernetesVersion(minimumIn: ">=1.20.0-0"))
+    #expect(KubernetesVersion("v1.19.16").map { $0 < lowest } == true)
+    #expect(KubernetesVersion("v1.20.2").map { $0 < lowest } == false)
+    #expect(KubernetesVersion("v1.101.1-gke.100").map { $0 < lowest } == false)
+    #expect(KubernetesVersion("v2.0").map { $0 < lowest } == false)
+    #expect(KubernetesVersion("today") == nil)
+    #expect(KubernetesVersion(minimumIn: "~1.2") == nil)
+  }
+
+  private static func rule(
+    _ groups: [JSON], _ resources: [JSON], _ verbs: [JSON], names: [JSON] = []
+  ) -> JSON {
+    [
+      "apiGroups": .array(groups), "resources": .array(resources), "verbs": .array(verbs),
+      "resourceNames": .array(names),
+    ]
+  }
+
+  @Test func rulesGrantRights() {
+    let secrets = ClusterRight(group: "", resource: "secrets", verb: "create")
+    #expect(secrets.isGranted(by: Self.rule([""], ["secrets"], ["get", "create"])))
+    #expect(secrets.isGranted(by: Self.rule(["*"], ["*"], ["*"])))
+    #expect(!secrets.isGranted(by: Self.rule([""], ["secrets"], ["get"])))
+    #expect(!secrets.isGranted(by: Self.rule(["apps"], ["secrets"], ["create"])))
+    #expect(!secrets.isGranted(by: Self.rule([""], ["secrets"], ["create"], names: ["one"])))
+    let exec = ClusterRight(group: "", resource: "pods", subresource: "exec", verb: "create")
+    #expect(!exec.isGranted(by: Self.rule([""], ["pods"], ["create"])))
+    #expect(exec.isGranted(by: Self.rule([""], ["*/exec"], ["create"])))
+    #expect(exec.isGranted(by: Self.rule([""], ["pods/exec"], ["create"])))
+    #expect(
+      ClusterRight.told([secrets, exec]) == "secrets: create; pods/exec: create")
+  }
+
+  @Test func theProvisionersRoleGrantsAllThatIsAskedFor() throws {
+    let path = Checkout.file("helm/storeplane/templates/provisioner-rbac.yaml")
+    let text = try String(contentsOfFile: path, encoding: .utf8)
+    let begin = try #require(text.range(of: "\nrules:\n"))
+    let end = try #require(text.range(of: "\n---\n"))
+    let role = try ValuesFile.parse(
+      String(text[begin.lowerBound..<end.lowerBound]), "provisioner-rbac.yaml")
+    let rules = try #require(role["rules"]?.array)
+    var needs = try Self.needs()
+    needs.needsGatewayAPI = true
+    needs.needsMonitors = true
+    let missing = ClusterRight.needed(for: needs).filter { right in
+      !rules.contains { right.isGranted(by: $0) }
+    }
+    #expect(missing.isEmpty)
+    // And what it grants beyond that is for the checks themselves.
+    #expect(rules.count > 10)
+  }
+
+  private func read(_ kubeconfig: String) async throws -> (ClusterKubeconfig?, InvalidField?) {
+    try await onReactor { reactor in
+      let inspector = KubernetesClusterInspector(
+        .forInspection, own: .nowhere, reactor: reactor, blocking: BlockingPool())
+      do throws(InvalidField) {
+        return (try inspector.read(kubeconfig, field: "kubeconfig"), nil)
+      } catch {
+        return (nil, error)
+      }
+    }
+  }
+
+  private static func kubeconfig(user: String, cluster: String = "") -> String {
+    """
+    {"apiVersion": "v1", "kind": "Config", "current-context": "c", "clusters": [{"name": "c",
+    "cluster": {"server": "https://eu.example.com:6443"\(cluster)}}], "users": [{"name": "u", "user":
+    {\(user)}}, {"name": "spy", "user": {"exec": {"apiVersion": "client.authentication.k8s.io/v1",
+    "command": "touch", "args": ["/tmp/x"]}}}],
+    "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}]}
+    """
+  }
+
+  @Test func aKubeconfigIsReducedToWhatItIsUsedFor() async throws {
+    let (read, _) = try await read(
+      Self.kubeconfig(
+        user: #""token": "secret-token""#, cluster: #", "certificate-authority-data": "YWJj""#))
+    let kubeconfig = try #require(read)
+    #expect(kubeconfig.server == "https://eu.example.com:6443")
+    #expect(!kubeconfig.text.contains("spy") && kubeconfig.text.contains("secret-token"))
+    #expect(!"\(kubeconfig)".contains("token") && !String(reflecting: kubeconfig).contains("token"))
+    let again = try Kubeconfig.parse(kubeconfig.text).configuration()
+    #expect(again.authorities == Array("abc".utf8) && again.namespace == "default")
+    #expect(again.standaloneKubeconfig() == kubeconfig.text)
+  }
+
+  @Test(arguments: [
+    (#""tokenFile": "/etc/shadow""#, "", "tokenFile"),
+    (#""client-certificate": "/c", "client-key": "/k""#, "", "client-certificate"),
+    (#""exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "sh"}"#, "", "exec"),
+    (#""token": "x""#, #", "certificate-authority": "/ca""#, "certificate-authority"),
+    (#""token": "x""#, #", "insecure-skip-tls-verify": true"#, "insecure-skip-tls-verify"),
+  ])
+  func whatIsNotInAKubeconfigIsRefused(user: String, cluster: String, named: String) async throws {
+    let (_, refused) = try await read(Self.kubeconfig(user: user, cluster: cluster))
+    #expect(refused?.path == "kubeconfig")
+    #expect(refused?.reason.contains(named) == true)
+  }
+
+  @Test func whatIsNoKubeconfigIsRefused() async throws {
+    for text in ["", "{", "kind: Pod", String(repeating: "#", count: 64 * 1024 + 1)] {
+      let (_, refused) = try await read(text)
+      #expect(refused?.path == "kubeconfig")
+    }
+  }
+
+  @Test func aClusterThatDoesNotAnswerIsOneFinding() async throws {
+    let kubeconfig = Self.kubeconfig(user: #""token": "x""#)
+      .replacing("eu.example.com:6443", with: "127.0.0.1:1")
+    let findings = try await onReactor { reactor in
+      let inspector = KubernetesClusterInspector(
+        .forInspection, own: .nowhere, reactor: reactor, blocking: BlockingPool())
+      return await inspector.inspect(
+        ClusterKubeconfig(text: kubeconfig, server: ""), timeout: .seconds(10))
+    }
+    #expect(findings.map(\.check) == [.connection])
+    #expect(findings.map(\.outcome) == [.failed] && findings.first?.remedy.isEmpty == false)
+  }
+
+  @Test func kubeconfigsAreKeptByTheConfigService() async throws {
+    let database = try await ConfigPeer.database.value
+    try await onReactor { reactor in
+      let peer = try ConfigPeer(reactor, database)
+      let secrets = ConfigClusterSecrets(peer.secrets)
+      let name = "cluster.eu.\(UInt64.random(in: 0 ... .max))"
+      let kubeconfig = ClusterKubeconfig(text: "the text", server: "https://eu")
+      try await secrets.keep(kubeconfig, as: name, timeout: .seconds(20))
+      #expect(try await secrets.kubeconfig(name, timeout: .seconds(20)) == "the text")
+      // Each has a name of its own.
+      let twice = await failure(RPCError.self) {
+        try await secrets.keep(kubeconfig, as: name, timeout: .seconds(20))
+      }
+      #expect(twice?.code == .aborted)
+      for _ in 0..<2 { try await secrets.forget(name, timeout: .seconds(20)) }
+      let gone = await failure(RPCError.self) {
+        try await secrets.kubeconfig(name, timeout: .seconds(20))
+      }
+      #expect(gone?.code == .notFound)
+      await peer.close()
+    }
+  }
+
+  @Test func aKubeconfigsFileHasNoNameAndEndsWithItsUser() throws {
+    var file: KubeconfigFile? = try KubeconfigFile("hidden text")
+    let path = try #require(file?.path)
+    #expect(try String(contentsOfFile: path, encoding: .utf8) == "hidden text")
+    #expect(shell("test \"$(cat \(path))\" = 'hidden text'") == 0)
+    let names = try FileManager.default.contentsOfDirectory(atPath: "/dev/shm")
+    for name in names where name.hasPrefix("storeplane-") {
+      #expect((try? String(contentsOfFile: "/dev/shm/\(name)", encoding: .utf8)) != "hidden text")
+    }
+    file = nil
+    #expect((try? String(contentsOfFile: path, encoding: .utf8)) != "hidden text")
+  }
+}
+
+extension BackendSettings {
+  static var forInspection: BackendSettings {
+    BackendSettings(
+      chart: Checkout.chart, kubeconfig: "", helm: HelmWorkerSettings(program: "", library: ""),
+      address: HostURLTemplate(scheme: "http", port: nil))
+  }
+}
+
+extension ClusterConfiguration {
+  static var nowhere: ClusterConfiguration {
+    ClusterConfiguration(
+      name: "none", server: ServerAddress(host: "127.0.0.1", port: 9), credential: .anonymous)
+  }
+}

@@ -1,0 +1,538 @@
+import Contracts
+import Postgres
+import ProvisionerTestKit
+import RPC
+import RPCCore
+import Reactor
+import Resilience
+import ServiceRuntime
+import TestKit
+import Testing
+
+@testable import ProvisionerService
+
+extension Desk {
+  @discardableResult
+  func register(
+    _ name: String, labels: [String: String] = [:], storesMax: Int? = nil, suffix: String = "",
+    ingress: String = ""
+  ) async throws -> ClusterRecord {
+    try await clusters.register(
+      ClusterDraft(
+        name: name, labels: labels, storesMax: storesMax, server: "https://\(name).example.com",
+        access: ClusterAccess(secret: "cluster.\(name)", ingressAddress: ingress),
+        domainSuffix: suffix),
+      by: Desk.origin(), deadline: .soon)
+  }
+
+  func schedule(_ name: String, _ schedule: ClusterSchedule) async throws {
+    var change = ClusterChange()
+    change.schedule = schedule
+    _ = try await clusters.update(name, change, by: Desk.origin(), deadline: .soon)
+  }
+
+  func limit(_ name: String, to storesMax: Int) async throws {
+    var change = ClusterChange()
+    change.storesMax = storesMax
+    _ = try await clusters.update(name, change, by: Desk.origin(), deadline: .soon)
+  }
+
+  /// The clusters that stores were placed on, by the stores' names.
+  func places(_ names: String...) async throws -> [String] {
+    var places: [String] = []
+    for name in names { places.append(try await store(name).cluster) }
+    return places
+  }
+
+  func counts() async throws -> [String: Int] {
+    let all = try await clusters.list(deadline: .soon)
+    return Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0.stores) })
+  }
+}
+
+private func clusterRefusal<R>(_ body: () async throws -> R) async -> ClusterRefusal? {
+  do {
+    _ = try await body()
+    return nil
+  } catch { return error as? ClusterRefusal }
+}
+
+/// The register of clusters, and what is placed on them, in a real database.
+@Suite(.timeLimit(.minutes(2))) struct ClusterTests {
+  @Test func theOwnClusterIsThereFromTheStart() async throws {
+    try await atDesk { desk, _ in
+      let own = try await desk.clusters.find(ClusterName.own, deadline: .soon)
+      #expect(own.access == ClusterAccess() && own.isReady && own.schedule == .open)
+      #expect(own.storesMax == nil && own.stores == 0)
+      try await desk.create("demo")
+      #expect(try await desk.places("demo") == ["default"])
+      let gone = await clusterRefusal {
+        try await desk.clusters.unregister("default", by: Desk.origin(), deadline: .soon)
+      }
+      guard case .isOwn = gone else {
+        Issue.record("\(String(describing: gone))")
+        return
+      }
+    }
+  }
+
+  @Test func storesOfEarlierVersionsAreCounted() async throws {
+    try await atDesk { desk, _ in
+      for name in ["a", "b", "c"] { try await desk.create(name) }
+      let counted: Int = try await desk.owner.query(
+        scope: .none, "SELECT count(*) FROM stores WHERE state <> 'deleted'", deadline: .soon)[0]
+        .decode(0)
+      #expect(try await desk.counts() == ["default": counted])
+    }
+  }
+
+  @Test func placesByShareLabelAndName() async throws {
+    try await atDesk { desk, _ in
+      try await desk.schedule("default", .cordoned)
+      try await desk.register("eu", labels: ["region": "eu"], storesMax: 4)
+      try await desk.register("us", labels: ["region": "us"], storesMax: 2)
+      for name in ["a", "b", "c"] { try await desk.create(name) }
+      #expect(try await desk.places("a", "b", "c") == ["eu", "us", "eu"])
+      try await desk.create("d", wish: ClusterWish(labels: ["region": "us"]))
+      try await desk.create("e", wish: ClusterWish(cluster: "eu"))
+      #expect(try await desk.places("d", "e") == ["us", "eu"])
+      let full = await refusal {
+        try await desk.create("f", wish: ClusterWish(labels: ["region": "us"]))
+      }
+      #expect(full == .noCluster(.full))
+      #expect(
+        await refusal { try await desk.create("f", wish: .init(cluster: "x")) }
+          == .noCluster(.noSuchCluster("x")))
+      #expect(try await desk.counts() == ["default": 0, "eu": 3, "us": 2])
+      // Nothing of what was refused is left.
+      #expect(await refusal { try await desk.store("f") } == .notFound)
+    }
+  }
+
+  @Test func twoReplicasDoNotOverfillACluster() async throws {
+    try await atDesk { desk, database in
+      try await desk.limit("default", to: 3)
+      // Each a process of its own, as far as the database can tell.
+      let outcomes = await withTaskGroup(of: StoreRefusal?.self) { group in
+        for number in 0..<12 {
+          group.addTask {
+            do {
+              let reactor = try Reactor.start(name: "replica")
+              defer { reactor.loop.stop() }
+              return try await reactor.run { reactor in
+                let replica = try Desk(database, on: reactor)
+                defer { replica.close() }
+                return await refusal {
+                  try await replica.create("shop-\(number)", tenant: "tenant-\(number)")
+                }
+              }
+            } catch { return .stale }
+          }
+        }
+        return await group.reduce(into: [StoreRefusal?]()) { $0.append($1) }
+      }
+      #expect(outcomes.filter { $0 == nil }.count == 3)
+      #expect(outcomes.filter { $0 == .noCluster(.full) }.count == 9)
+      #expect(try await desk.counts() == ["default": 3])
+    }
+  }
+
+  @Test func aDeletedStoreMakesRoom() async throws {
+    try await atDesk { desk, database in
+      try await desk.limit("default", to: 1)
+      let engine = try await Engine.start(database, FakeCluster())
+      try await desk.ready("demo")
+      #expect(await refusal { try await desk.create("other") } == .noCluster(.full))
+      try await desk.wait(for: desk.delete("demo").id)
+      #expect(try await desk.counts() == ["default": 0])
+      try await desk.ready("other")
+      await engine.stop()
+    }
+  }
+
+  @Test func aCordonLeavesWhatIsThere() async throws {
+    try await atDesk { desk, database in
+      let engine = try await Engine.start(database, FakeCluster())
+      try await desk.ready("demo")
+      try await desk.schedule("default", .cordoned)
+      #expect(await refusal { try await desk.create("other") } == .noCluster(.closed))
+      #expect(try await desk.wait(for: desk.upgrade("demo").id).state == .succeeded)
+      try await desk.schedule("default", .open)
+      try await desk.ready("other")
+      await engine.stop()
+    }
+  }
+
+  @Test func aDrainLetsStoresGoAndNothingGrow() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      cluster.script(.setup, of: "broken", [.fail(ProvisionFailure(.setupFailed))])
+      let engine = try await Engine.start(database, cluster)
+      try await desk.ready("demo")
+      try await desk.wait(for: desk.upgrade("demo").id)
+      try await desk.wait(for: desk.create("broken").id)
+      try await desk.schedule("default", .draining)
+      let draining = StoreRefusal.clusterDraining("default")
+      #expect(await refusal { try await desk.create("other") } == .noCluster(.closed))
+      #expect(await refusal { try await desk.upgrade("demo") } == draining)
+      #expect(await refusal { try await desk.retry("broken") } == draining)
+      let back = try await desk.change("demo", .rollback(release: nil))
+      #expect(try await desk.wait(for: back.id).state == .succeeded)
+      #expect(try await desk.wait(for: desk.change("demo", .suspend).id).state == .succeeded)
+      #expect(await refusal { try await desk.change("demo", .resume) } == draining)
+      #expect(
+        try await desk.clusters.stores(on: "default", after: "", count: 10, deadline: .soon)
+          .map(\.name).sorted() == ["broken", "demo"])
+      for store in ["demo", "broken"] {
+        #expect(try await desk.wait(for: desk.delete(store).id).state == .succeeded)
+      }
+      #expect(try await desk.counts() == ["default": 0])
+      await engine.stop()
+    }
+  }
+
+  @Test func aRetryStaysWhereTheStoreIs() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      cluster.script(.setup, of: "demo", [.fail(ProvisionFailure(.setupFailed))])
+      let engine = try await Engine.start(database, cluster)
+      try await desk.wait(for: desk.create("demo").id)
+      try await desk.register("eu")
+      try await desk.schedule("default", .cordoned)
+      let elsewhere = await refusal {
+        try await desk.create("demo", wish: ClusterWish(cluster: "eu"))
+      }
+      #expect(elsewhere == .conflict(.otherParameters))
+      try await desk.wait(for: desk.create("demo").id)
+      #expect(try await desk.places("demo") == ["default"])
+      #expect(try await desk.store("demo").state == .ready)
+      await engine.stop()
+    }
+  }
+
+  @Test func hostsAreOfOneStoreInAllClusters() async throws {
+    try await atDesk { desk, _ in
+      try await desk.register("eu", suffix: "eu.example.com")
+      try await desk.register("us")
+      try await desk.create("demo", wish: .init(cluster: "default"))
+      try await desk.create("demo", tenant: "other", wish: .init(cluster: "us"))
+      try await desk.create("demo", tenant: "third", wish: .init(cluster: "eu"))
+      #expect(try await desk.store("demo").host == "demo.localhost")
+      let second = try await desk.store("demo", tenant: "other")
+      #expect(second.host == "demo-\(second.id).localhost")
+      #expect(try await desk.store("demo", tenant: "third").host == "demo.eu.example.com")
+    }
+  }
+
+  @Test func theBackendIsToldHowToReachTheCluster() async throws {
+    try await atDesk { desk, _ in
+      try await desk.register("eu", ingress: "192.0.2.1:80")
+      try await desk.create("demo", wish: .init(cluster: "eu"))
+      let claim = try #require(
+        try await desk.ledger.claim(1, for: "test", lease: .seconds(30)).first)
+      let task = try await desk.ledger.begin(claim)
+      #expect(
+        StoreSite(task, claim, releasedAt: nil).clusterAccess
+          == ClusterAccess(secret: "cluster.eu", ingressAddress: "192.0.2.1:80"))
+    }
+  }
+
+  @Test func aBusyClusterDoesNotTakeItsTenantsTurnsElsewhere() async throws {
+    try await atDesk { desk, _ in
+      try await desk.register("eu")
+      for number in 0..<4 { try await desk.create("a-\(number)", wish: .init(cluster: "default")) }
+      for number in 0..<2 { try await desk.create("b-\(number)", wish: .init(cluster: "eu")) }
+      var limits = OperationLimits()
+      limits.perTenant = 3
+      limits.perCluster = 1
+      let first = try await desk.ledger.claim(
+        10, for: "test", lease: .seconds(30), within: limits)
+      var places: [String] = []
+      for claim in first { places.append(try await desk.store(claim.store).cluster) }
+      #expect(places.sorted() == ["default", "eu"])
+      let again = try await desk.ledger.claim(
+        10, for: "test", lease: .seconds(30), within: limits)
+      #expect(again.isEmpty)
+      limits.perCluster = 10
+      // Never more than the tenant may.
+      #expect(
+        try await desk.ledger.claim(10, for: "test", lease: .seconds(30), within: limits).count
+          == 1)
+    }
+  }
+
+  @Test func aClusterThatIsAwayHoldsUpNoOther() async throws {
+    try await atDesk { desk, database in
+      try await desk.register("eu")
+      let cluster = FakeCluster()
+      let gone = FakeCluster.Behaviour.fail(ProvisionFailure(.clusterUnreachable, "gone"))
+      var settings = EngineSettings.quick
+      settings.workers = 2
+      settings.breaker = CircuitBreaker.Settings(failureThreshold: 3)
+      let clock = ManualClock(wallNow: SystemTimeSource().wallNow)
+      var waiting: [OperationRecord] = []
+      for name in ["a", "b", "c", "d"] {
+        cluster.script(.namespace, of: name, Array(repeating: gone, count: 8))
+        waiting.append(try await desk.create(name, wish: .init(cluster: "eu")))
+      }
+      let engine = try await Engine.start(database, cluster, settings, clock: clock)
+      for operation in waiting {
+        try await desk.wait(for: operation.id) {
+          $0.steps[0].detail.contains("failed several times in a row")
+        }
+      }
+      #expect(await engine.phase(.kubernetes, in: "eu") == .open)
+      try await desk.ready("here")
+      #expect(try await desk.places("here") == ["default"])
+      #expect(await engine.phase(.kubernetes) == .closed)
+      await engine.stop()
+    }
+  }
+
+  @Test func changesAreEvents() async throws {
+    try await atDesk { desk, _ in
+      try await desk.register("eu", labels: ["region": "eu"], storesMax: 4)
+      var change = ClusterChange()
+      change.labels = ["tier": "gold"]
+      change.removedLabels = ["region"]
+      change.storesMax = 0
+      change.schedule = .cordoned
+      let (before, after) = try await desk.clusters.update(
+        "eu", change, by: Desk.origin(), deadline: .soon)
+      #expect(before.storesMax == 4 && after.storesMax == nil)
+      #expect(after.labels == ["tier": "gold"] && after.schedule == .cordoned)
+      _ = try await desk.clusters.unregister("eu", by: Desk.origin(), deadline: .soon)
+      let events = try await desk.events(of: "")
+      #expect(
+        events.map(\.action).sorted()
+          == ["cluster.register", "cluster.unregister", "cluster.update"])
+      let update = try #require(events.first { $0.action == "cluster.update" })
+      #expect(update.previousState == "open" && update.newState == "cordoned")
+      // A person without a tenant leaves its trail with the platform.
+      #expect(events.allSatisfy { $0.tenant == PlatformTenant.id && $0.actor?.id == "ada" })
+    }
+  }
+
+  @Test func refusesWhatCannotBe() async throws {
+    try await atDesk { desk, _ in
+      try await desk.register("eu")
+      #expect(await clusterRefusal { try await desk.register("eu") } == .exists)
+      try await desk.create("demo", wish: .init(cluster: "eu"))
+      let busy = await clusterRefusal {
+        try await desk.clusters.unregister("eu", by: Desk.origin(), deadline: .soon)
+      }
+      #expect(busy == .hasStores(1))
+      #expect(await clusterRefusal { try await desk.schedule("us", .open) } == .notFound)
+      for number in 2..<ClusterCatalog.clustersMax { try await desk.register("c\(number)") }
+      #expect(await clusterRefusal { try await desk.register("more") } == .tooMany)
+    }
+  }
+
+  @Test func aCheckOfAnEarlierKubeconfigIsDropped() async throws {
+    try await atDesk { desk, _ in
+      let before = try await desk.register("eu")
+      var change = ClusterChange()
+      change.connection = .init(secret: "cluster.eu.2", server: "https://new", findings: [])
+      _ = try await desk.clusters.update("eu", change, by: Desk.origin(), deadline: .soon)
+      let failed = [ClusterFinding(.version, .failed, "old", remedy: "upgrade")]
+      #expect(
+        await clusterRefusal {
+          try await desk.clusters.recordCheck(
+            of: before, failed, isReady: false, deadline: .soon)
+        } == .notFound)
+      let now = try await desk.clusters.find("eu", deadline: .soon)
+      #expect(now.isReady && now.findings.isEmpty && now.server == "https://new")
+      let checked = try await desk.clusters.recordCheck(
+        of: now, failed, isReady: false, deadline: .soon)
+      #expect(!checked.isReady && checked.findings == failed)
+      #expect(
+        await refusal { try await desk.create("demo", wish: .init(cluster: "eu")) }
+          == .noCluster(.notReady))
+    }
+  }
+
+  @Test func whatDoesNotAnswerIsPassedOver() async throws {
+    try await atDesk { desk, _ in
+      try await desk.register("eu", storesMax: 1_000)
+      desk.catalog.isReachable = { $0 != "default" }
+      try await desk.create("demo")
+      #expect(try await desk.places("demo") == ["eu"])
+    }
+  }
+}
+
+/// The register as a service.
+@Suite(.timeLimit(.minutes(2))) struct ClusterServiceTests {
+  private static let failed = ClusterFinding(
+    .permissions, .failed, "rights are missing: secrets: create", remedy: "grant them")
+
+  @Test func aClusterIsRegisteredUsedAndRemoved() async throws {
+    try await withService { peers, desk, database in
+      let clusters = try peers.clusters()
+      let admin = try peers.administrator()
+      let made = try await clusters.registerCluster(
+        .init(
+          name: "eu", kubeconfig: "https://eu.example.com", labels: ["region": "eu"],
+          storesMax: 5, domainSuffix: "eu.example.com", ingressAddress: "192.0.2.1:80"),
+        options: admin)
+      #expect(made.ready && made.schedule == .open && made.server == "https://eu.example.com")
+      #expect(made.findings.map(\.outcome) == [.passed] && made.checkTime != nil)
+      #expect(made.storesMax == 5 && made.labels == ["region": "eu"])
+      #expect(peers.register.kept.count == 1)
+      let listed = try await clusters.listClusters(.init(), options: admin)
+      #expect(listed.clusters.map(\.name) == ["default", "eu"])
+      _ = try await peers.stores().createStore(
+        .init(
+          name: "demo", engine: .woocommerce, cluster: "eu", clusterLabels: ["region": "eu"]),
+        options: peers.user())
+      let store = try await peers.stores().getStore(.init(store: "demo"), options: peers.user())
+      #expect(store.cluster == "eu" && store.host == "demo.eu.example.com")
+      let stores = try await clusters.listClusterStores(.init(cluster: "eu"), options: admin)
+      #expect(stores.stores.map(\.name) == ["demo"] && stores.stores[0].tenant == Desk.tenant)
+      #expect(try await clusters.getCluster(.init(cluster: "eu"), options: admin).stores == 1)
+      let busy = await rpcError {
+        try await clusters.unregisterCluster(.init(cluster: "eu"), options: admin)
+      }
+      #expect(busy?.errorInfo?.reason == "CLUSTER_HAS_STORES")
+      try await desk.delete("demo")
+      let engine = try await Engine.start(database, FakeCluster())
+      try await desk.wait(for: desk.delete("demo").id)
+      await engine.stop()
+      _ = try await clusters.unregisterCluster(.init(cluster: "eu"), options: admin)
+      #expect(peers.register.kept.isEmpty)
+      // The administrator's tenant has the trail, and no kubeconfig is in it.
+      let events = try await desk.events(of: "").filter { $0.action.hasPrefix("cluster.") }
+      #expect(events.map(\.action).sorted() == ["cluster.register", "cluster.unregister"])
+      #expect(events.allSatisfy { $0.tenant == Desk.tenant })
+    }
+  }
+
+  @Test func onlyAdministratorsSeeToClusters() async throws {
+    try await withService { peers, _, _ in
+      let clusters = try peers.clusters()
+      let member = try peers.user()
+      let calls: [() async throws -> Void] = [
+        { _ = try await clusters.listClusters(.init(), options: member) },
+        { _ = try await clusters.getCluster(.init(cluster: "default"), options: member) },
+        { _ = try await clusters.checkCluster(.init(cluster: "default"), options: member) },
+        { _ = try await clusters.listClusterStores(.init(cluster: "default"), options: member) },
+        {
+          _ = try await clusters.updateCluster(
+            .init(cluster: "default", schedule: .cordoned), options: member)
+        },
+        {
+          _ = try await clusters.registerCluster(
+            .init(name: "eu", kubeconfig: "https://eu"), options: member)
+        },
+        { _ = try await clusters.unregisterCluster(.init(cluster: "eu"), options: member) },
+      ]
+      for call in calls {
+        let error = await rpcError { try await call() }
+        #expect(error?.errorInfo?.reason == "ADMINISTRATORS_ONLY")
+      }
+    }
+  }
+
+  @Test func failedChecksRefuseUnlessForced() async throws {
+    try await withService { peers, _, _ in
+      let clusters = try peers.clusters()
+      let admin = try peers.administrator()
+      peers.register.findings = [ClusterFinding(.version, .passed, "v1"), Self.failed]
+      var request = ProvisionerV1.RegisterClusterRequest(
+        name: "eu", kubeconfig: "https://eu.example.com")
+      let refused = await rpcError { try await clusters.registerCluster(request, options: admin) }
+      #expect(refused?.errorInfo?.reason == "CLUSTER_CHECKS_FAILED")
+      #expect(refused?.errorInfo?.metadata["checks"] == "permissions")
+      request.name = "default"
+      let taken = await rpcError { try await clusters.registerCluster(request, options: admin) }
+      #expect(taken?.code == .alreadyExists)
+      request.name = "eu"
+      #expect(refused?.message.contains("secrets: create (grant them)") == true)
+      #expect(peers.register.kept.isEmpty)
+      request.validateOnly = true
+      let checked = try await clusters.registerCluster(request, options: admin)
+      #expect(!checked.ready && checked.findings.map(\.outcome) == [.passed, .failed])
+      request.validateOnly = false
+      request.force = true
+      let forced = try await clusters.registerCluster(request, options: admin)
+      #expect(forced.ready && forced.findings.count == 2)
+      // Checked again, it is out of use until it is mended.
+      let again = try await clusters.checkCluster(.init(cluster: "eu"), options: admin)
+      #expect(!again.ready)
+      peers.register.findings = [ClusterFinding(.version, .passed, "v1")]
+      #expect(try await clusters.checkCluster(.init(cluster: "eu"), options: admin).ready)
+    }
+  }
+
+  @Test func aKubeconfigIsReplacedWhole() async throws {
+    try await withService { peers, desk, _ in
+      let clusters = try peers.clusters()
+      let admin = try peers.administrator()
+      _ = try await clusters.registerCluster(
+        .init(name: "eu", kubeconfig: "https://one"), options: admin)
+      let before = try await desk.clusters.find("eu", deadline: .soon)
+      let after = try await clusters.updateCluster(
+        .init(cluster: "eu", kubeconfig: "https://two"), options: admin)
+      #expect(after.server == "https://two")
+      let record = try await desk.clusters.find("eu", deadline: .soon)
+      #expect(record.access.secret != before.access.secret)
+      #expect(peers.register.kept == [record.access.secret ?? "": "https://two"])
+      let own = await rpcError {
+        try await clusters.updateCluster(
+          .init(cluster: "default", kubeconfig: "https://two"), options: admin)
+      }
+      #expect(own?.errorInfo?.reason == "CLUSTER_IS_OWN")
+      // What was kept for it is forgotten again.
+      #expect(peers.register.kept.count == 1)
+    }
+  }
+
+  @Test func withoutTheConfigServiceNothingIsRegistered() async throws {
+    try await withService { peers, _, _ in
+      let clusters = try peers.clusters()
+      let admin = try peers.administrator()
+      peers.register.failure = RPCError(.unavailable, "nobody listens")
+      let error = await rpcError {
+        try await clusters.registerCluster(
+          .init(name: "eu", kubeconfig: "https://eu"), options: admin)
+      }
+      #expect(error?.code == .unavailable && error?.errorInfo?.reason == "CONFIG_UNAVAILABLE")
+      let absent = await rpcError {
+        try await clusters.getCluster(.init(cluster: "eu"), options: admin)
+      }
+      #expect(absent?.code == .notFound)
+    }
+  }
+
+  @Test func fieldsAreNamed() async throws {
+    try await withService { peers, _, _ in
+      let clusters = try peers.clusters()
+      let admin = try peers.administrator()
+      func register(_ change: (inout ProvisionerV1.RegisterClusterRequest) -> Void) async -> String?
+      {
+        var request = ProvisionerV1.RegisterClusterRequest(
+          name: "eu", kubeconfig: "https://eu.example.com")
+        change(&request)
+        let made = request
+        return await invalidField { try await clusters.registerCluster(made, options: admin) }
+      }
+      #expect(await register { $0.name = "EU" } == "name")
+      #expect(await register { $0.kubeconfig = "nothing" } == "kubeconfig")
+      #expect(await register { $0.labels = ["a b": "c"] } == "labels")
+      #expect(await register { $0.storesMax = -1 } == "stores_max")
+      #expect(await register { $0.domainSuffix = "a..b" } == "domain_suffix")
+      #expect(await register { $0.ingressAddress = "host" } == "ingress_address")
+      let create = await invalidField {
+        try await peers.stores().createStore(
+          .init(name: "demo", engine: .woocommerce, cluster: "E U"), options: peers.user())
+      }
+      #expect(create == "cluster")
+      let full = await rpcError {
+        try await peers.stores().createStore(
+          .init(name: "demo", engine: .woocommerce, cluster: "eu"), options: peers.user())
+      }
+      #expect(full?.errorInfo?.reason == "CLUSTER_UNKNOWN")
+      #expect(full?.errorInfo?.metadata["user_fault"] == "true")
+    }
+  }
+}
