@@ -40,6 +40,11 @@ struct CreateStore: GatewayCommand {
   var set: [String] = []
   @Option(help: "What is done about drift: correct, which is the default, or report.")
   var drift: DriftPolicy?
+  @Option(help: "The cluster to make it on; one that has room when absent.") var cluster: String?
+  @Option(
+    help: ArgumentHelp(
+      "A label that the cluster must have; can be repeated.", valueName: "key=value"))
+  var clusterLabel: [ClusterLabel] = []
   @Flag(help: "Only check what is asked for.") var validateOnly = false
   @OptionGroup var waiting: WaitOptions
   @OptionGroup var connection: ConnectionOptions
@@ -57,6 +62,8 @@ struct CreateStore: GatewayCommand {
     body["engine"] = .string(EnumName.long(engine.rawValue, "ENGINE"))
     body["parameters"] = try parameters()
     body["driftPolicy"] = drift.map { .string(EnumName.long($0.rawValue, "DRIFT_POLICY")) }
+    body["cluster"] = cluster.map { .string($0) }
+    body["clusterLabels"] = clusterLabel.document
     if validateOnly { body["validateOnly"] = true }
     let operation = try await gateway.call(.post("/v1/stores", once: body))
     if validateOnly {

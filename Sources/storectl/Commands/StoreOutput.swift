@@ -14,6 +14,7 @@ extension Output {
       ("plan", .init(store["parameters"]["plan"].text)),
       ("release", .init(store["release"].integer > 0 ? "\(store["release"].integer)" : "")),
       ("drift", .init(EnumName.short(store["driftPolicy"].text, "DRIFT_POLICY"))),
+      ("cluster", .init(store["cluster"].text)),
       ("namespace", .init(store["namespace"].text)),
       ("operation", .init(store["operation"].text)),
       ("created", .init(store["createTime"].text.asLocalTime)),

@@ -27,7 +27,7 @@ package struct StorectlCommand: AsyncParsableCommand {
     subcommands: [
       LoginCommand.self, LogoutCommand.self, WhoamiCommand.self, TokenCommand.self,
       TenantsCommand.self, StoresCommand.self, OperationsCommand.self, SettingsCommand.self,
-      SecretsCommand.self, EventsCommand.self, VersionCommand.self,
+      ClustersCommand.self, SecretsCommand.self, EventsCommand.self, VersionCommand.self,
     ])
 
   package init() {}
