@@ -162,6 +162,7 @@ let targets: [Target] = [
       .embedInCode("Store/Migrations/v0003_limits.sql"),
       .embedInCode("Store/Migrations/v0004_changes.sql"),
       .embedInCode("Store/Migrations/v0005_drift.sql"),
+      .embedInCode("Store/Migrations/v0006_backups.sql"),
       .embedInCode("Store/Migrations/v0007_clusters.sql"),
     ],
     [
@@ -173,7 +174,11 @@ let targets: [Target] = [
     "ProvisionerBackend", path: "Sources/Provisioner/Backend",
     resources: ["prologue.php", "prepare.php", "install.php", "plugins.php", "medusa.js"].map {
       .embedInCode("Setup/\($0)")
-    },
+    }
+      + [
+        "report.sh", "dump-mariadb.sh", "dump-postgres.sh", "load-mariadb.sh", "load-postgres.sh",
+        "archive.sh", "fetch.sh", "files.sh", "transfer.php", "transfer.js",
+      ].map { .embedInCode("Backup/Scripts/\($0)") },
     [
       "ProvisionerService", "CLinux", "Configuration", "Contracts", "Cryptography", "HTTP", "JSON",
       "Kubernetes", "Observability", "Protobuf", "RPC", "RPCCore", "Reactor", logging, yams,

@@ -147,6 +147,20 @@ final class FakeProvisioner: ProvisionerV1.StoreServiceHandler {
     return ProvisionerV1.Operation(id: "resume", store: request.store)
   }
 
+  func backupStore(
+    _ request: ProvisionerV1.BackupStoreRequest, context: ServerContext
+  ) async throws -> ProvisionerV1.Operation {
+    sightings.see(context)
+    return ProvisionerV1.Operation(id: "backup", store: request.store)
+  }
+
+  func restoreStore(
+    _ request: ProvisionerV1.RestoreStoreRequest, context: ServerContext
+  ) async throws -> ProvisionerV1.Operation {
+    sightings.see(context)
+    return ProvisionerV1.Operation(id: request.backup, store: request.store)
+  }
+
   func listReleases(
     _ request: ProvisionerV1.ListReleasesRequest, context: ServerContext
   ) async throws -> ProvisionerV1.ListReleasesResponse {

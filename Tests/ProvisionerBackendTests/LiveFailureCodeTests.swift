@@ -214,8 +214,7 @@ private enum Webhook {
 
   /// One for all tests.
   private static let server = Result { () throws -> Server in
-    let configuration = try Kubeconfig.load([LiveStores.kubeconfig ?? ""]).configuration()
-    let address = try LiveStores.localAddress(towards: configuration.server.host)
+    let address = try LiveStores.ownAddress()
     let certificates = try TestCertificates()
     let (certificate, key) = try certificates.files(for: "webhook", at: [address])
     let server = try PythonServer(

@@ -43,6 +43,7 @@ enum LiveStores {
     title: String = "Tea & \"Cups\"", pluginPath: String = "/woocommerce.zip",
     values: JSONObject = JSONObject(), engine: StoreEngine = .woocommerce,
     helmKubeconfig: String? = nil, patience: RolloutPatience = RolloutPatience(),
+    objects: ObjectStorePeer? = nil,
     helm change: (inout HelmWorkerSettings) -> Void = { _ in },
     _ body: @Sendable (isolated Reactor, Parts) async throws -> Void
   ) async throws {
@@ -52,6 +53,7 @@ enum LiveStores {
     var settings = try settings(pluginPath: pluginPath, values: values, helm: helm)
     if let helmKubeconfig { settings.value.kubeconfig = helmKubeconfig }
     settings.value.patience = patience
+    settings.value.objectStore = try objects?.access()
     let (given, peer) = settings
     try await onReactor { reactor in
       let blocking = BlockingPool()
@@ -84,8 +86,7 @@ enum LiveStores {
     pluginPath: String = "/woocommerce.zip", values: JSONObject = JSONObject(),
     helm: HelmWorkerSettings
   ) throws -> (value: BackendSettings, peer: PythonServer) {
-    let configuration = try Kubeconfig.load([kubeconfig ?? ""]).configuration()
-    let address = try localAddress(towards: configuration.server.host)
+    let address = try ownAddress()
     let peer = try PythonServer("Tests/ProvisionerBackendTests/Peers/plugin_server.py", [address])
     var settings = BackendSettings(
       chart: Checkout.chart, kubeconfig: kubeconfig ?? "", helm: helm,
@@ -102,7 +103,8 @@ enum LiveStores {
   }
 
   /// Where the cluster's pods reach this machine: the address that it has on the way to them.
-  static func localAddress(towards host: String) throws -> String {
+  static func ownAddress() throws -> String {
+    let host = try Kubeconfig.load([kubeconfig ?? ""]).configuration().server.host
     let probe = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
     defer { Glibc.close(probe) }
     var target = sockaddr_in()

@@ -178,6 +178,36 @@ final class PodlessBackend: StoreBackend {
   func check(_ site: StoreSite) async throws(ProvisionFailure) {}
   func drift(of site: StoreSite) async throws(ProvisionFailure) -> [Drift] { [] }
 
+  func backUp(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    try await real.backUp(site, after: previous)
+  }
+
+  func checkBackup(_ site: StoreSite) async throws(ProvisionFailure) -> BackupContents {
+    try await real.checkBackup(site)
+  }
+
+  func restore(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    try await real.restore(site, after: previous)
+  }
+
+  func start(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    try await real.start(site, after: previous)
+  }
+
+  func removeJob(_ site: StoreSite) async throws(ProvisionFailure) {
+    try await real.removeJob(site)
+  }
+
+  func removeBackup(_ backup: StoreBackup) async throws(ProvisionFailure) {
+    try await real.removeBackup(backup)
+  }
+
   func uninstallRelease(_ site: StoreSite) async throws(ProvisionFailure) {
     try await counted { () async throws(ProvisionFailure) in try await real.uninstallRelease(site) }
   }

@@ -53,11 +53,12 @@ import Testing
 }
 
 @Suite struct StepTests {
-  @Test(arguments: OperationKind.allCases) func progressGrowsToAHundred(_ kind: OperationKind) {
+  @Test(arguments: OperationKind.allCases, [false, true])
+  func progressGrowsToAHundred(_ kind: OperationKind, _ withBackup: Bool) {
     var last = 0
-    for step in kind.steps {
+    for step in kind.steps(withBackup: withBackup) {
       for fraction in [-1, 0, 0.3, 1, 7] {
-        let percent = kind.progressPercent(at: step, fraction: fraction)
+        let percent = kind.progressPercent(at: step, fraction: fraction, withBackup: withBackup)
         #expect(percent >= last)
         last = percent
       }
@@ -66,7 +67,11 @@ import Testing
   }
 
   @Test func everyStepIsOfSomeWorkAndOfEachOnce() {
-    for kind in OperationKind.allCases { #expect(Set(kind.steps).count == kind.steps.count) }
+    for kind in OperationKind.allCases {
+      for steps in [kind.steps, kind.steps(withBackup: true)] {
+        #expect(Set(steps).count == steps.count)
+      }
+    }
     #expect(
       Set(OperationKind.allCases.flatMap(\.steps)) == Set(OperationStep.allCases))
   }

@@ -37,15 +37,18 @@ final class ServicePeers {
     let operations = OperationHandler(catalog: desk.catalog, feed: desk.feed, logger: quiet)
     let clusters = ClusterHandler(
       catalog: desk.clusters, inspector: register, secrets: register, logger: quiet)
+    let backups = BackupHandler(catalog: desk.catalog, logger: quiet)
     server = Server(
       reactor: desk.reactor,
       interceptors: [
-        RequestContextInterceptor(), ProvisionerService.policy(stores, operations, clusters),
+        RequestContextInterceptor(),
+        ProvisionerService.policy(stores, operations, clusters, backups),
         callers,
       ])
     server.register(clusters.methods)
     server.register(stores.methods)
     server.register(operations.methods)
+    server.register(backups.methods)
     address = try server.listen(
       on: .ipv4(address: 0x7F00_0001, port: 0),
       tls: TLSContext.server(certificates.configuration(for: "provisioner")))
@@ -72,6 +75,10 @@ final class ServicePeers {
 
   func operations() throws -> ProvisionerV1.OperationServiceClient {
     ProvisionerV1.OperationServiceClient(channel: try channel(as: "gateway"))
+  }
+
+  func backups() throws -> ProvisionerV1.BackupServiceClient {
+    ProvisionerV1.BackupServiceClient(channel: try channel(as: "gateway"))
   }
 
   func clusters() throws -> ProvisionerV1.ClusterServiceClient {

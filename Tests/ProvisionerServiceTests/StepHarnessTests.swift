@@ -14,17 +14,35 @@ import Testing
   private struct Stop: CustomStringConvertible {
     let kind: OperationKind
     let step: OperationStep
+    /// Of a provisioning: from a backup; of a deletion: after a last one.
+    let withBackup: Bool
 
+    /// With a backup: what is only done then.
     static let all = OperationKind.allCases.flatMap { kind in
-      kind.steps.map { Stop(kind: kind, step: $0) }
+      let more = kind.steps(withBackup: true).filter { !kind.steps.contains($0) }
+      return kind.steps.map { Stop(kind: kind, step: $0, withBackup: false) }
+        + more.map { Stop(kind: kind, step: $0, withBackup: true) }
     }
 
     var store: String { description }
-    var description: String { "\(kind.rawValue)-\(step.rawValue)" }
+    var description: String {
+      "\(kind.rawValue)-\(withBackup ? "copy-" : "")\(step.rawValue)"
+    }
+
+    /// The store that it takes its data from.
+    private var source: String { kind == .restore ? store : "source-\(step.rawValue)" }
+    private var usesBackup: Bool { kind == .restore || (kind == .provision && withBackup) }
 
     /// Brings the store to where work of the kind can be asked for.
-    func prepare(_ desk: Desk) async throws {
-      if kind == .provision { return }
+    func prepare(_ desk: Desk, _ cluster: FakeCluster) async throws {
+      if usesBackup {
+        try await desk.ready(source)
+        let id = try await desk.store(source).id
+        cluster.setData(of: id, to: "then")
+        try await desk.backUp(source)
+        cluster.setData(of: id, to: "now")
+      }
+      if kind == .provision || kind == .restore { return }
       try await desk.ready(store)
       switch kind {
       case .rollback: try await desk.wait(for: desk.upgrade(store).id)
@@ -33,14 +51,21 @@ import Testing
       }
     }
 
+    private func backup(_ desk: Desk) async throws -> PostgresUUID {
+      try #require(try await desk.backups(of: source).first).id
+    }
+
     func start(_ desk: Desk) async throws -> OperationRecord {
       switch kind {
-      case .provision: try await desk.create(store)
-      case .delete: try await desk.delete(store)
+      case .provision:
+        try await desk.create(store, from: withBackup ? try await backup(desk) : nil)
+      case .delete: try await desk.delete(store, finalBackup: withBackup)
       case .upgrade: try await desk.upgrade(store, size: "128M")
       case .rollback: try await desk.change(store, .rollback(release: 1))
       case .suspend: try await desk.change(store, .suspend)
       case .resume: try await desk.change(store, .resume)
+      case .backup: try await desk.change(store, .backup)
+      case .restore: try await desk.change(store, .restore(from: try await backup(desk)))
       }
     }
 
@@ -55,13 +80,28 @@ import Testing
       if kind == .delete {
         #expect(states == provisioned + ["deleting", "deleted"], "\(self)")
         #expect(cluster.parts(of: store.id).isEmpty, "\(self)")
+        try await expectBackups(withBackup ? 1 : 0, of: store, desk, cluster)
         return
       }
       #expect(states == provisioned, "\(self)")
       #expect(store.release == (kind == .upgrade ? 2 : kind == .rollback ? 3 : 1), "\(self)")
       try await expectHealth(store, desk, cluster)
+      if kind == .backup { try await expectBackups(1, of: store, desk, cluster) }
+      if usesBackup { #expect(cluster.data(of: store.id) == "then", "\(self)") }
+      #expect(!cluster.hasJob(store.id), "\(self)")
       let ends = try await desk.events(of: store.id).filter { $0.action == "operation.end" }
       #expect(ends.allSatisfy { $0.details?["outcome"]?.string == "succeeded" }, "\(self)")
+    }
+
+    private func expectBackups(
+      _ count: Int, of store: StoreRecord, _ desk: Desk, _ cluster: FakeCluster
+    ) async throws {
+      let backups = try await desk.backups(of: store.id)
+      #expect(backups.map(\.state) == Array(repeating: .available, count: count), "\(self)")
+      for backup in backups {
+        #expect(cluster.archive(backup.id.description) != nil, "\(self)")
+        #expect(backup.contents?.bytes ?? 0 > 0 && backup.chart == "fake-1.0.0", "\(self)")
+      }
     }
 
     /// What runs is what is on record, and every piece of work has begun and ended in the audit trail.
@@ -82,8 +122,8 @@ import Testing
     }
   }
 
-  private func prepare(_ desk: Desk) async throws {
-    for stop in Stop.all { try await stop.prepare(desk) }
+  private func prepare(_ desk: Desk, _ cluster: FakeCluster) async throws {
+    for stop in Stop.all { try await stop.prepare(desk, cluster) }
   }
 
   private func start(
@@ -100,7 +140,7 @@ import Testing
     try await atDesk { desk, database in
       let cluster = FakeCluster()
       let engine = try await Engine.start(database, cluster)
-      try await prepare(desk)
+      try await prepare(desk, cluster)
       let failure = ProvisionFailure(.helmFailed, "this once")
       let operations = try await start(
         desk, cluster, [isBefore ? .fail(failure) : .failAfterwards(failure)])
@@ -123,9 +163,11 @@ import Testing
       let cluster = FakeCluster()
       var settings = EngineSettings.quick
       settings.workers = Stop.all.count
-      settings.lease = EngineSettings.shortLived.lease
+      // Soon over, and still not lost by a busy machine that has all of them at once.
+      settings.lease = LeaseTerms(
+        duration: .seconds(5), margin: .seconds(1), beat: .milliseconds(250))
       let first = try await Engine.start(database, cluster, settings)
-      try await prepare(desk)
+      try await prepare(desk, cluster)
       let before = cluster.calls
       let operations = try await start(desk, cluster, [isBefore ? .hang : .hangAfterwards])
       for (stop, operation) in operations {
@@ -151,7 +193,7 @@ import Testing
     try await atDesk { desk, database in
       let cluster = FakeCluster()
       let engine = try await Engine.start(database, cluster)
-      try await prepare(desk)
+      try await prepare(desk, cluster)
       let failure = ProvisionFailure(.quotaExceeded, "cpu")
       for (stop, operation) in try await start(desk, cluster, [.fail(failure)]) {
         let ended = try await desk.wait(for: operation.id)
@@ -194,8 +236,10 @@ import Testing
   ) async throws {
     let store = try await desk.store(operation.store)
     #expect(store.state == .ready && store.problem == nil, "\(stop)")
-    let condition = try #require(store.conditions.first?.condition)
-    #expect(condition.kind == .released && !condition.isTrue, "\(stop)")
+    let kind: StoreCondition.Kind = stop.kind == .backup ? .backedUp : .released
+    let condition = try #require(
+      store.conditions.map(\.condition).first { $0.kind == kind }, "\(stop)")
+    #expect(!condition.isTrue, "\(stop)")
     #expect(condition.reason.hasSuffix("Failed") && condition.message.contains("cpu"), "\(stop)")
     let isUndone = stop.kind.isUndone && stop.step != .credentials
     #expect((store.operation != operation.id) == isUndone, "\(stop)")
@@ -212,7 +256,8 @@ import Testing
     let again = try await desk.wait(for: stop.start(desk).id)
     #expect(again.state == .succeeded, "\(stop)")
     let done = try await desk.store(store.id)
-    #expect(done.conditions.first?.condition.isTrue == true, "\(stop)")
+    #expect(
+      done.conditions.map(\.condition).first { $0.kind == kind }?.isTrue == true, "\(stop)")
     try await stop.expectHealth(done, desk, cluster)
   }
 }

@@ -86,7 +86,7 @@ final class Desk {
     application = try database.pool(.application, on: reactor)
     worker = try database.pool(.worker, on: reactor)
     owner = try database.pool(.owner, on: reactor)
-    catalog = StoreCatalog(pool: application, hostSuffix: ".localhost")
+    catalog = StoreCatalog(pool: application, hostSuffix: ".localhost", keepsBackups: true)
     clusters = ClusterCatalog(pool: application, worker: worker)
     feed = try ChangeFeed(listener: database.listener(on: reactor), on: reactor)
     ledger = OperationLedger(worker: worker, application: application)
@@ -109,18 +109,22 @@ final class Desk {
   @discardableResult
   func create(
     _ name: String, key: PostgresUUID? = nil, tenant: String = Desk.tenant, plan: String = "",
-    wish: ClusterWish = ClusterWish()
+    wish: ClusterWish = ClusterWish(), from backup: PostgresUUID? = nil
   ) async throws -> OperationRecord {
     try await catalog.create(
       StoreDraft(
-        name: name, engine: .woocommerce, parameters: StoreParameters(plan: plan), wish: wish),
+        name: name, engine: .woocommerce, parameters: StoreParameters(plan: plan), wish: wish,
+        backup: backup),
       key: key, tenant: tenant, origin: Desk.origin(), deadline: .soon)
   }
 
   @discardableResult
-  func delete(_ store: String, tenant: String = Desk.tenant) async throws -> OperationRecord {
+  func delete(
+    _ store: String, finalBackup: Bool = false, tenant: String = Desk.tenant
+  ) async throws -> OperationRecord {
     try await catalog.delete(
-      StoreReference(store), version: nil, tenant: tenant, origin: Desk.origin("request-2"),
+      StoreReference(store), version: nil, finalBackup: finalBackup, tenant: tenant,
+      origin: Desk.origin("request-2"),
       deadline: .soon)
   }
 
@@ -155,6 +159,24 @@ final class Desk {
   func ready(_ name: String) async throws {
     let operation = try await wait(for: create(name).id)
     guard operation.state == .succeeded else { throw StoreRefusal.stale }
+  }
+
+  /// The backups of a store, or of all, the newest first.
+  func backups(of store: String? = nil) async throws -> [BackupRecord] {
+    try await catalog.listBackups(
+      of: store.map { StoreReference($0) }, after: nil, count: 500, tenant: Desk.tenant,
+      deadline: .soon
+    ).items
+  }
+
+  /// Backs a store up; the backup.
+  @discardableResult
+  func backUp(_ store: String) async throws -> BackupRecord {
+    let operation = try await wait(for: change(store, .backup).id)
+    guard operation.state == .succeeded, let id = operation.aim.backup else {
+      throw StoreRefusal.stale
+    }
+    return try await catalog.findBackup(id, tenant: Desk.tenant, deadline: .soon)
   }
 
   /// The release that a store runs, and those that it can go back to.

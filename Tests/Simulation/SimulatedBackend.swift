@@ -111,6 +111,52 @@ final class SimulatedBackend: StoreBackend {
     return []
   }
 
+  // MARK: Backups
+
+  func backUp(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    guard let backup = site.backup else { throw ProvisionFailure(.unexpected, "no backup") }
+    try await call(.backup, site, 0.5...8) { _ = $0.backups.insert(backup.id) }
+    return BackendProgress(isDone: true, fraction: 1, detail: "written")
+  }
+
+  func checkBackup(_ site: StoreSite) async throws(ProvisionFailure) -> BackupContents {
+    try await call(.backupCheck, site, 0.1...2) { store in
+      guard let backup = site.backup, store.backups.contains(backup.id) else {
+        throw ProvisionFailure(.backupMissing)
+      }
+    }
+    return BackupContents(bytes: 1, sha256: String(repeating: "0", count: 64))
+  }
+
+  func restore(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    try await call(.restore, site, 0.5...8) { store in
+      guard let backup = site.backup, store.backups.contains(backup.id) else {
+        throw ProvisionFailure(.backupMissing)
+      }
+      store.podsReadyAt = nil
+    }
+    return BackendProgress(isDone: true, fraction: 1, detail: "loaded")
+  }
+
+  func start(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    try await call(.start, site, 0.5...8) { $0.podsReadyAt = self.simulation.time }
+    return BackendProgress(isDone: true, fraction: 1, detail: "ready")
+  }
+
+  func removeJob(_ site: StoreSite) async throws(ProvisionFailure) {
+    try await call(.jobRemoval, site, 0.1...2) { _ in }
+  }
+
+  func removeBackup(_ backup: StoreBackup) async throws(ProvisionFailure) {
+    world[backup.store].backups.remove(backup.id)
+  }
+
   private func answer(_ step: OperationStep, _ site: StoreSite) async throws(ProvisionFailure) {
     try await call(step, site, 0.1...2) { store in
       guard store.isSetUp, store.podsReadyAt ?? .max <= self.simulation.time,

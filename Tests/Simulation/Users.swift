@@ -25,7 +25,7 @@ final class Users {
     self.machine = machine
     catalog = StoreCatalog(
       pool: try Connections(simulation.environment, machine).pool(.application),
-      cluster: "default", hostSuffix: ".localhost")
+      hostSuffix: ".localhost", keepsBackups: true)
   }
 
   func start() {
@@ -124,7 +124,7 @@ final class Users {
     let patch: JSON = ["wordpress": ["php": ["ini": ["post_max_size": .string(size)]]]]
     var changes: [StoreChange] = [
       .upgrade(patch: patch.object ?? JSONObject()), .rollback(release: nil),
-      store.isSuspended ? .resume : .suspend,
+      store.isSuspended ? .resume : .suspend, .backup,
     ]
     if simulation.faults.chance(0.2) { changes.append(contentsOf: [.suspend, .resume]) }
     if simulation.faults.chance(0.15) {

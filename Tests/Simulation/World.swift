@@ -20,6 +20,8 @@ final class World {
     var revisions: [Revision] = []
     var podsReadyAt: Int64?
     var isSetUp = false
+    /// Those that the object store has of it, which outlive it.
+    var backups: Set<String> = []
 
     var isEmpty: Bool { !hasNamespace && !hasSecret && !hasCredentials && revisions.isEmpty }
   }

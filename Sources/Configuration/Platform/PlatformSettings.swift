@@ -219,6 +219,40 @@ package enum PlatformSettings {
     "About how long it is between two looks at a ready store, for what is not as its release says.",
     example: "30m")
 
+  package static let backupURL = Setting.url(
+    "BACKUP_S3_URL", schemes: ["https", "http"],
+    "The S3-compatible object store that keeps the stores' backups, as the provisioner and the stores' "
+      + "pods reach it; without it there are no backups.",
+    example: "https://s3.eu-central-1.amazonaws.com"
+  ).optional
+
+  package static let backupBucket = Setting.string(
+    "BACKUP_S3_BUCKET", default: "storeplane", bytesMaximum: 63,
+    "The bucket of the backups; it is there already.", example: "storeplane-backups")
+
+  package static let backupRegion = Setting.string(
+    "BACKUP_S3_REGION", default: "us-east-1", bytesMaximum: 63,
+    "The region that the object store's signatures are for.", example: "eu-central-1")
+
+  package static let backupAccessKey = Setting.secret(
+    "BACKUP_S3_ACCESS_KEY", "The id of the object store's key.", example: "AKIA and 16 more"
+  ).optional
+
+  package static let backupSecretKey = Setting.secret(
+    "BACKUP_S3_SECRET_KEY",
+    "The object store's key: it may put, get and delete objects of the bucket. It never leaves the "
+      + "provisioner; stores' pods are given addresses that are signed with it for a while.",
+    example: "40 characters of the object store's console"
+  ).optional
+
+  package static let backupsKept = Setting.integer(
+    "BACKUPS_KEPT", default: 14, in: 1...90,
+    "The most backups kept of a store; the oldest go.", example: 14)
+
+  package static let backupRetention = Setting.duration(
+    "BACKUP_RETENTION", default: "30d", in: .seconds(3_600) ... .seconds(3_650 * 86_400),
+    "How long a backup is kept.", example: "30d")
+
   package static let stepRetryBase = Setting.duration(
     "STEP_RETRY_BASE", default: "500ms", in: .milliseconds(10) ... .seconds(60),
     "The wait after the n-th failure of a step is this times 2^n, at most a minute.",

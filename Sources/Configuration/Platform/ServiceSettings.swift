@@ -89,6 +89,13 @@ package enum PlatformService: String, Sendable, CaseIterable {
         AnySetting(Platform.operationsOverall),
         AnySetting(Platform.operationRetention),
         AnySetting(Platform.driftInterval),
+        AnySetting(Platform.backupURL),
+        AnySetting(Platform.backupBucket),
+        AnySetting(Platform.backupRegion),
+        AnySetting(Platform.backupAccessKey),
+        AnySetting(Platform.backupSecretKey),
+        AnySetting(Platform.backupsKept),
+        AnySetting(Platform.backupRetention),
         AnySetting(Platform.stepRetryBase),
         AnySetting(Platform.stepAttempts),
         AnySetting(Platform.breakerFailures),
@@ -125,6 +132,10 @@ package enum PlatformService: String, Sendable, CaseIterable {
         .together(
           [Platform.triggerDevKey.key, Platform.triggerDevURL.key],
           because: "Trigger.dev needs its address and its key"))
+      rules.append(
+        .together(
+          [Platform.backupURL.key, Platform.backupAccessKey.key, Platform.backupSecretKey.key],
+          because: "the object store of the backups needs its address and both parts of its key"))
     case .config, .audit: break
     }
     return rules

@@ -39,6 +39,8 @@ extension ProvisionerV1 {
     /// The id of the operation that failed, or was stopped, whose changes this one takes back; empty
     /// when somebody asked for the work itself.
     package var remedies: String = ""
+    /// The id of the backup that it makes, or takes the data from; empty where there is none.
+    package var backup: String = ""
 
     package init() {}
 
@@ -59,7 +61,8 @@ extension ProvisionerV1 {
       endTime: GoogleProtobuf.Timestamp? = nil,
       cancelRequested: Bool = false,
       release: Int32 = 0,
-      remedies: String = ""
+      remedies: String = "",
+      backup: String = ""
     ) {
       self.id = id
       self.store = store
@@ -78,6 +81,7 @@ extension ProvisionerV1 {
       self.cancelRequested = cancelRequested
       self.release = release
       self.remedies = remedies
+      self.backup = backup
     }
 
     package static var fullName: String { "storeplane.provisioner.v1.Operation" }
@@ -97,6 +101,10 @@ extension ProvisionerV1 {
       case suspend
       /// Starts a suspended store as it was.
       case resume
+      /// Copies a ready store's data to the platform's object store.
+      case backup
+      /// Brings a ready store's data to what a backup of it, or of another store, has.
+      case restore
       /// A value that is not in these contracts.
       case unrecognized(Int32)
 
@@ -111,6 +119,8 @@ extension ProvisionerV1 {
         case 4: self = .rollback
         case 5: self = .suspend
         case 6: self = .resume
+        case 7: self = .backup
+        case 8: self = .restore
         default: self = .unrecognized(rawValue)
         }
       }
@@ -124,6 +134,8 @@ extension ProvisionerV1 {
         case .rollback: 4
         case .suspend: 5
         case .resume: 6
+        case .backup: 7
+        case .restore: 8
         case .unrecognized(let value): value
         }
       }
@@ -138,11 +150,13 @@ extension ProvisionerV1 {
         case .rollback: "KIND_ROLLBACK"
         case .suspend: "KIND_SUSPEND"
         case .resume: "KIND_RESUME"
+        case .backup: "KIND_BACKUP"
+        case .restore: "KIND_RESTORE"
         case .unrecognized: nil
         }
       }
 
-      package static var known: [Self] { [.unspecified, .provision, .delete, .upgrade, .rollback, .suspend, .resume] }
+      package static var known: [Self] { [.unspecified, .provision, .delete, .upgrade, .rollback, .suspend, .resume, .backup, .restore] }
     }
 
     /// Where the work stands.
@@ -228,6 +242,7 @@ extension ProvisionerV1 {
       self.cancelRequested = c.pointee.cancel_requested != 0
       self.release = c.pointee.release
       self.remedies = Unpack.string(c.pointee.remedies)
+      self.backup = Unpack.string(c.pointee.backup)
     }
 
     package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
@@ -280,6 +295,7 @@ extension ProvisionerV1 {
       c.pointee.cancel_requested = self.cancelRequested ? 1 : 0
       c.pointee.release = self.release
       c.pointee.remedies = arena.string(self.remedies)
+      c.pointee.backup = arena.string(self.backup)
     }
   }
 

@@ -48,6 +48,14 @@ extension ProvisionerV1 {
       service: "storeplane.provisioner.v1.StoreService", name: "UpdateStore",
       clientStreaming: false, serverStreaming: false
     )
+    package static let backupStore = MethodDescriptor(
+      service: "storeplane.provisioner.v1.StoreService", name: "BackupStore",
+      clientStreaming: false, serverStreaming: false
+    )
+    package static let restoreStore = MethodDescriptor(
+      service: "storeplane.provisioner.v1.StoreService", name: "RestoreStore",
+      clientStreaming: false, serverStreaming: false
+    )
     package static let listReleases = MethodDescriptor(
       service: "storeplane.provisioner.v1.StoreService", name: "ListReleases",
       clientStreaming: false, serverStreaming: false
@@ -60,8 +68,8 @@ extension ProvisionerV1 {
 
   /// Creates, shows, changes and deletes the stores of the caller's tenant.
   ///
-  /// UpgradeStore, RollbackStore, SuspendStore and ResumeStore work on a ready store, which stays ready
-  /// meanwhile: its conditions tell what came of them. One goes on at a time. While another does they
+  /// UpgradeStore, RollbackStore, SuspendStore, ResumeStore, BackupStore and RestoreStore work on a ready
+  /// store, which stays ready meanwhile: its conditions tell what came of them. One goes on at a time. While another does they
   /// fail with FAILED_PRECONDITION, except that asking for the same work once more, without a request
   /// id, gives the operation that is at it.
   package protocol StoreServiceHandler {
@@ -120,6 +128,18 @@ extension ProvisionerV1 {
     func updateStore(
       _ request: ProvisionerV1.UpdateStoreRequest, context: ServerContext
     ) async throws -> ProvisionerV1.Store
+
+    /// Copies the store's database and files to the platform's object store, while it serves. Fails with
+    /// FAILED_PRECONDITION where the platform keeps no backups, or the store is suspended.
+    func backupStore(
+      _ request: ProvisionerV1.BackupStoreRequest, context: ServerContext
+    ) async throws -> ProvisionerV1.Operation
+
+    /// Brings the store's data to what a backup has: one of its own, or of another store of the tenant
+    /// with the same engine. The store does not serve meanwhile; what it has now is gone.
+    func restoreStore(
+      _ request: ProvisionerV1.RestoreStoreRequest, context: ServerContext
+    ) async throws -> ProvisionerV1.Operation
 
     /// Lists the releases that the store can go back to, the newest first: the last ten.
     func listReleases(
@@ -259,6 +279,32 @@ extension ProvisionerV1 {
       return response
     }
 
+    /// Copies the store's database and files to the platform's object store, while it serves. Fails with
+    /// FAILED_PRECONDITION where the platform keeps no backups, or the store is suspended.
+    package func backupStore(
+      _ request: ProvisionerV1.BackupStoreRequest, options: CallOptions = CallOptions()
+    ) async throws -> ProvisionerV1.Operation {
+      var response = ProvisionerV1.Operation()
+      try await channel.unary(StoreServiceMethods.backupStore, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ProvisionerV1.Operation(received: bytes)
+      }
+      return response
+    }
+
+    /// Brings the store's data to what a backup has: one of its own, or of another store of the tenant
+    /// with the same engine. The store does not serve meanwhile; what it has now is gone.
+    package func restoreStore(
+      _ request: ProvisionerV1.RestoreStoreRequest, options: CallOptions = CallOptions()
+    ) async throws -> ProvisionerV1.Operation {
+      var response = ProvisionerV1.Operation()
+      try await channel.unary(StoreServiceMethods.restoreStore, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ProvisionerV1.Operation(received: bytes)
+      }
+      return response
+    }
+
     /// Lists the releases that the store can go back to, the newest first: the last ten.
     package func listReleases(
       _ request: ProvisionerV1.ListReleasesRequest, options: CallOptions = CallOptions()
@@ -354,6 +400,20 @@ extension ProvisionerV1.StoreServiceHandler {
         let request = try ProvisionerV1.UpdateStoreRequest(received: message, memoryBytes: &memoryBytes)
         return { sender in
           try sender.send(try await self.updateStore(request, context: sender.context))
+        }
+      },
+      .unary(ProvisionerV1.StoreServiceMethods.backupStore) {
+        message, memoryBytes throws(RPCError) in
+        let request = try ProvisionerV1.BackupStoreRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.backupStore(request, context: sender.context))
+        }
+      },
+      .unary(ProvisionerV1.StoreServiceMethods.restoreStore) {
+        message, memoryBytes throws(RPCError) in
+        let request = try ProvisionerV1.RestoreStoreRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.restoreStore(request, context: sender.context))
         }
       },
       .unary(ProvisionerV1.StoreServiceMethods.listReleases) {

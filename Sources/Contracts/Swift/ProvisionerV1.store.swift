@@ -577,6 +577,9 @@ extension ProvisionerV1 {
     /// Only check the request; the operation returned is empty and nothing happens.
     package var validateOnly: Bool = false
     package var driftPolicy: ProvisionerV1.DriftPolicy = ProvisionerV1.DriftPolicy()
+    /// The id of a backup that the new store's data is taken from, of a store with the same engine. The
+    /// title and the administrator are the new store's own.
+    package var fromBackup: String = ""
     /// The cluster to make the store on; one that has room for it when empty.
     package var cluster: String = ""
     /// Labels that the cluster must have; at most 32.
@@ -591,6 +594,7 @@ extension ProvisionerV1 {
       requestID: String = "",
       validateOnly: Bool = false,
       driftPolicy: ProvisionerV1.DriftPolicy = ProvisionerV1.DriftPolicy(),
+      fromBackup: String = "",
       cluster: String = "",
       clusterLabels: [String: String] = [:]
     ) {
@@ -600,6 +604,7 @@ extension ProvisionerV1 {
       self.requestID = requestID
       self.validateOnly = validateOnly
       self.driftPolicy = driftPolicy
+      self.fromBackup = fromBackup
       self.cluster = cluster
       self.clusterLabels = clusterLabels
     }
@@ -618,6 +623,7 @@ extension ProvisionerV1 {
       self.requestID = Unpack.string(c.pointee.request_id)
       self.validateOnly = c.pointee.validate_only != 0
       self.driftPolicy = ProvisionerV1.DriftPolicy(rawValue: Int32(bitPattern: c.pointee.drift_policy.rawValue))
+      self.fromBackup = Unpack.string(c.pointee.from_backup)
       self.cluster = Unpack.string(c.pointee.cluster)
       for case let entry? in UnsafeBufferPointer(start: c.pointee.cluster_labels, count: c.pointee.n_cluster_labels) {
         let key = Unpack.string(entry.pointee.key)
@@ -637,6 +643,7 @@ extension ProvisionerV1 {
       c.pointee.request_id = arena.string(self.requestID)
       c.pointee.validate_only = self.validateOnly ? 1 : 0
       c.pointee.drift_policy = .init(rawValue: UInt32(bitPattern: self.driftPolicy.rawValue))
+      c.pointee.from_backup = arena.string(self.fromBackup)
       c.pointee.cluster = arena.string(self.cluster)
       if !self.clusterLabels.isEmpty {
         let count = self.clusterLabels.count
@@ -1049,6 +1056,82 @@ extension ProvisionerV1 {
     }
   }
 
+  package struct BackupStoreRequest: ProtobufMessage {
+    /// The store's id or name.
+    package var store: String = ""
+    /// A UUID that makes the call safe to repeat: the same request with the same id is done once.
+    package var requestID: String = ""
+
+    package init() {}
+
+    package init(
+      store: String = "",
+      requestID: String = ""
+    ) {
+      self.store = store
+      self.requestID = requestID
+    }
+
+    package static var fullName: String { "storeplane.provisioner.v1.BackupStoreRequest" }
+
+    package static var layout: MessageLayout {
+      MessageLayout(contracts__storeplane__provisioner__v1__backup_store_request())
+    }
+
+    package init(unpacking pointer: UnsafeRawPointer) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__BackupStoreRequest.self)
+      self.store = Unpack.string(c.pointee.store)
+      self.requestID = Unpack.string(c.pointee.request_id)
+    }
+
+    package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__BackupStoreRequest.self)
+      c.pointee.store = arena.string(self.store)
+      c.pointee.request_id = arena.string(self.requestID)
+    }
+  }
+
+  package struct RestoreStoreRequest: ProtobufMessage {
+    /// The store's id or name.
+    package var store: String = ""
+    /// The id of the backup.
+    package var backup: String = ""
+    /// A UUID that makes the call safe to repeat: the same request with the same id is done once.
+    package var requestID: String = ""
+
+    package init() {}
+
+    package init(
+      store: String = "",
+      backup: String = "",
+      requestID: String = ""
+    ) {
+      self.store = store
+      self.backup = backup
+      self.requestID = requestID
+    }
+
+    package static var fullName: String { "storeplane.provisioner.v1.RestoreStoreRequest" }
+
+    package static var layout: MessageLayout {
+      MessageLayout(contracts__storeplane__provisioner__v1__restore_store_request())
+    }
+
+    package init(unpacking pointer: UnsafeRawPointer) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__RestoreStoreRequest.self)
+      self.store = Unpack.string(c.pointee.store)
+      self.backup = Unpack.string(c.pointee.backup)
+      self.requestID = Unpack.string(c.pointee.request_id)
+    }
+
+    package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__RestoreStoreRequest.self)
+      c.pointee.store = arena.string(self.store)
+      c.pointee.backup = arena.string(self.backup)
+      c.pointee.request_id = arena.string(self.requestID)
+    }
+  }
+
   package struct ListReleasesRequest: ProtobufMessage {
     /// The store's id or name.
     package var store: String = ""
@@ -1126,17 +1209,22 @@ extension ProvisionerV1 {
     package var requestID: String = ""
     /// Delete the store only if this is its current etag.
     package var etag: String = ""
+    /// Back the store up first, and delete it only once that has succeeded. Of a ready store that is not
+    /// suspended and that no other work goes on in.
+    package var finalBackup: Bool = false
 
     package init() {}
 
     package init(
       store: String = "",
       requestID: String = "",
-      etag: String = ""
+      etag: String = "",
+      finalBackup: Bool = false
     ) {
       self.store = store
       self.requestID = requestID
       self.etag = etag
+      self.finalBackup = finalBackup
     }
 
     package static var fullName: String { "storeplane.provisioner.v1.DeleteStoreRequest" }
@@ -1150,6 +1238,7 @@ extension ProvisionerV1 {
       self.store = Unpack.string(c.pointee.store)
       self.requestID = Unpack.string(c.pointee.request_id)
       self.etag = Unpack.string(c.pointee.etag)
+      self.finalBackup = c.pointee.final_backup != 0
     }
 
     package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
@@ -1157,6 +1246,7 @@ extension ProvisionerV1 {
       c.pointee.store = arena.string(self.store)
       c.pointee.request_id = arena.string(self.requestID)
       c.pointee.etag = arena.string(self.etag)
+      c.pointee.final_backup = self.finalBackup ? 1 : 0
     }
   }
 }

@@ -114,7 +114,7 @@ package final class Gateway {
     GatewayV1.AuthServiceMethods.service, ConfigV1.TenantServiceMethods.service,
     ConfigV1.SettingsServiceMethods.service, ConfigV1.SecretServiceMethods.service,
     ProvisionerV1.StoreServiceMethods.service, ProvisionerV1.OperationServiceMethods.service,
-    ProvisionerV1.ClusterServiceMethods.service,
+    ProvisionerV1.ClusterServiceMethods.service, ProvisionerV1.BackupServiceMethods.service,
     AuditV1.AuditServiceMethods.service,
   ]
 

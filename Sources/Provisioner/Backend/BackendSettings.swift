@@ -16,6 +16,8 @@ package struct BackendSettings: Sendable {
   package var address: HostURLTemplate
   /// Where the ingress is reached; nil: at the stores' own hosts.
   package var ingress: HostPort?
+  /// Where backups are kept; nil where none are.
+  package var objectStore: ObjectStoreAccess?
   package var patience = RolloutPatience()
   /// Stores that are worked on at once, by which the limits below are made: none of them fails a store.
   package var storesMax = 5

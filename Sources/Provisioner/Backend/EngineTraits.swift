@@ -18,6 +18,28 @@ extension StoreEngine {
     }
   }
 
+  /// The database, and how a job reaches it.
+  var database: DatabaseTraits {
+    switch self {
+    case .woocommerce:
+      DatabaseTraits(
+        workload: "mariadb", port: 3306, nameVariable: "MARIADB_DATABASE",
+        userVariable: "MARIADB_USER", passwordKey: "mariadb-password")
+    case .medusa:
+      DatabaseTraits(
+        workload: "postgres", port: 5432, nameVariable: "POSTGRES_DB",
+        userVariable: "POSTGRES_USER", passwordKey: "postgres-password")
+    }
+  }
+
+  /// The volume of `workload` with files that the store's customers or its tenant have put there.
+  var filesVolume: String? {
+    switch self {
+    case .woocommerce: "content"
+    case .medusa: nil
+    }
+  }
+
   package var credentials: CredentialNames {
     switch self {
     case .woocommerce:
@@ -34,6 +56,17 @@ extension StoreEngine {
         keys: ["medusa-jwt-secret", "medusa-cookie-secret"])
     }
   }
+}
+
+/// The database of an engine: a StatefulSet, whose Service and container are named as it is.
+struct DatabaseTraits: Sendable {
+  let workload: String
+  let port: Int
+  /// Of the container's environment: what says the database's name and its user's.
+  let nameVariable: String
+  let userVariable: String
+  /// Of the store's Secret.
+  let passwordKey: String
 }
 
 /// The keys of a store's Secret.

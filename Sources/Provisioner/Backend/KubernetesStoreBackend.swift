@@ -16,6 +16,8 @@ package final class KubernetesStoreBackend: StoreBackend {
   private let drifts: StoreDrift
   private let setups: StoreSetup
   private let verification: StoreVerification
+  /// Nil where there is no object store.
+  private let archives: StoreArchives?
   private let supervisor: HelmWorkerSupervisor
   private let ownsSupervisor: Bool
   private let kubernetes: KubernetesClient
@@ -43,6 +45,13 @@ package final class KubernetesStoreBackend: StoreBackend {
     rollouts = StoreRollout(kubernetes, credentials: credentials, patience: settings.patience)
     drifts = StoreDrift(kubernetes, releases: releases)
     setups = StoreSetup(kubernetes, credentials: credentials)
+    if let access = settings.objectStore {
+      let objects = try ObjectStore(access, reactor: reactor, blocking: blocking)
+      archives = StoreArchives(
+        kubernetes, objects: objects, credentials: credentials, rollouts: rollouts)
+    } else {
+      archives = nil
+    }
     verification = try StoreVerification(
       reactor: reactor, blocking: blocking, address: settings.address, ingress: settings.ingress,
       storesMax: settings.storesMax)
@@ -132,6 +141,43 @@ package final class KubernetesStoreBackend: StoreBackend {
     try await drifts.find(site)
   }
 
+  // MARK: Backups
+
+  package func backUp(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    try await keptArchives().backUp(site, after: previous)
+  }
+
+  package func checkBackup(_ site: StoreSite) async throws(ProvisionFailure) -> BackupContents {
+    try await keptArchives().check(site)
+  }
+
+  package func restore(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    try await keptArchives().restore(site, after: previous)
+  }
+
+  package func start(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    try await keptArchives().start(site, after: previous)
+  }
+
+  package func removeJob(_ site: StoreSite) async throws(ProvisionFailure) {
+    try await keptArchives().removeJob(site)
+  }
+
+  package func removeBackup(_ backup: StoreBackup) async throws(ProvisionFailure) {
+    try await keptArchives().remove(backup)
+  }
+
+  private func keptArchives() throws(ProvisionFailure) -> StoreArchives {
+    if let archives { return archives }
+    throw ProvisionFailure.noObjectStore
+  }
+
   // MARK: Deletion
 
   package func uninstallRelease(_ site: StoreSite) async throws(ProvisionFailure) {
@@ -162,5 +208,6 @@ package final class KubernetesStoreBackend: StoreBackend {
   package func abandon(_ site: StoreSite) async {
     await supervisor.abandon(site.store)
     await setups.abandon(site)
+    await archives?.abandon(site)
   }
 }

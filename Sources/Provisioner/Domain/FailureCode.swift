@@ -37,6 +37,17 @@ package enum FailureCode: String, CaseIterable, Sendable {
   case setupFailed = "SETUP_FAILED"
   case pluginUnavailable = "PLUGIN_UNAVAILABLE"
   case verificationFailed = "VERIFICATION_FAILED"
+  // Backups.
+  case backupStoreUnreachable = "BACKUP_STORE_UNREACHABLE"
+  case backupStoreDenied = "BACKUP_STORE_DENIED"
+  case backupNoRoom = "BACKUP_NO_ROOM"
+  case backupTooLarge = "BACKUP_TOO_LARGE"
+  case backupMissing = "BACKUP_MISSING"
+  case backupDamaged = "BACKUP_DAMAGED"
+  case dumpFailed = "DUMP_FAILED"
+  case loadFailed = "LOAD_FAILED"
+  case jobInterrupted = "JOB_INTERRUPTED"
+  case jobTimedOut = "JOB_TIMED_OUT"
   // The work itself.
   case stepTimedOut = "STEP_TIMED_OUT"
   case operationTimedOut = "OPERATION_TIMED_OUT"
@@ -117,6 +128,9 @@ extension FailureCode {
     case .imageNameInvalid, .imagePullFailed, .containerConfigInvalid, .crashLoop, .outOfMemory,
       .volumePending, .unschedulable, .rolloutTimedOut:
       podTraits
+    case .backupStoreUnreachable, .backupStoreDenied, .backupNoRoom, .backupTooLarge,
+      .backupMissing, .backupDamaged, .dumpFailed, .loadFailed, .jobInterrupted, .jobTimedOut:
+      backupTraits
     default: workTraits
     }
   }
@@ -225,6 +239,41 @@ extension FailureCode {
       Self.passing(
         .answered, "the store's pods were not ready in time",
         "see the reason, then retry")
+    }
+  }
+
+  private var backupTraits: Traits {
+    switch self {
+    case .backupStoreDenied:
+      Self.lasting(
+        "the object store of the backups refused the platform",
+        "an operator must see to the bucket and to what the key may do, then ask again")
+    case .backupNoRoom:
+      Self.lasting(
+        "there is no room for the backup",
+        "an operator must see to the room in the object store and on the nodes, then ask again")
+    case .backupTooLarge:
+      Self.lasting(
+        "the backup is larger than one object may be",
+        "have the store hold less, or have an operator back it up in another way")
+    case .backupMissing:
+      Self.lasting("the backup's file is not there", "choose another backup")
+    case .backupDamaged:
+      Self.lasting("the backup's file is damaged", "choose another backup; tell an operator")
+    case .dumpFailed:
+      Self.passing(.answered, "the store's data cannot be read", "see the reason, then ask again")
+    case .loadFailed:
+      Self.passing(
+        .answered, "the backup's data cannot be loaded",
+        "see the reason, then restore the store again, or from another backup")
+    case .jobInterrupted:
+      Self.passing(.answered, "the store's job was cut off", "ask again")
+    case .jobTimedOut:
+      Self.passing(.inconclusive, "the store's job took too long", "ask again when less goes on")
+    default:
+      Self.outage(
+        .inconclusive, "the object store of the backups cannot be reached",
+        "ask again when it is back; an operator must see that the stores' pods reach it")
     }
   }
 

@@ -2,7 +2,7 @@
 package enum OperationKind: String, CaseIterable, Sendable {
   case provision, delete
   // Of a store that is ready, and stays so.
-  case upgrade, rollback, suspend, resume
+  case upgrade, rollback, suspend, resume, backup, restore
 
   /// As people call it.
   package var noun: String {
@@ -13,6 +13,8 @@ package enum OperationKind: String, CaseIterable, Sendable {
     case .rollback: "rollback"
     case .suspend: "suspension"
     case .resume: "resumption"
+    case .backup: "backup"
+    case .restore: "restore"
     }
   }
 
@@ -21,7 +23,7 @@ package enum OperationKind: String, CaseIterable, Sendable {
 
   /// Whether somebody may have it stopped who does not want the store deleted. What cannot be stopped
   /// is what brings a store back to where it can stay.
-  package var isCancellable: Bool { self == .provision || isUndone }
+  package var isCancellable: Bool { self == .provision || self == .backup || isUndone }
 
   /// Whether the store goes back to its release when the work does not succeed.
   package var isUndone: Bool { self == .upgrade || self == .suspend }

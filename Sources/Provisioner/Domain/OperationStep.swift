@@ -9,25 +9,43 @@ package enum OperationStep: String, CaseIterable, Sendable {
   case credentialsRemoval = "credentials-removal"
   // Of work on a ready store, beside steps of provisioning.
   case rollback, check
+  // Of backups and what is made from them.
+  case backup = "backup-job"
+  case backupCheck = "backup-check"
+  case restore = "restore-job"
+  case start
+  case jobRemoval = "job-removal"
 }
 
 extension OperationKind {
   /// The steps of the work, in order.
-  package var steps: [OperationStep] {
+  package var steps: [OperationStep] { steps(withBackup: false) }
+
+  /// - Parameter withBackup: of a provisioning, from a backup; of a deletion, after a last one.
+  package func steps(withBackup: Bool) -> [OperationStep] {
     switch self {
-    case .provision: [.namespace, .credentials, .release, .rollout, .setup, .verify]
+    case .provision:
+      [.namespace, .credentials, .release, .rollout]
+        + (withBackup ? [.restore, .start, .jobRemoval] : []) + [.setup, .verify]
     // What opens the store's data goes last, when there is nothing left to open.
-    case .delete: [.uninstall, .namespaceRemoval, .gone, .credentialsRemoval]
+    case .delete:
+      (withBackup ? [.backup, .backupCheck] : [])
+        + [.uninstall, .namespaceRemoval, .gone, .credentialsRemoval]
     // The present chart may want credentials that the one before did not.
     case .upgrade: [.credentials, .release, .rollout, .check]
     case .rollback, .resume: [.rollback, .rollout, .check]
     case .suspend: [.release, .rollout]
+    case .backup: [.backup, .backupCheck, .jobRemoval]
+    case .restore: [.restore, .start, .jobRemoval, .check]
     }
   }
 
   /// How much of the work is done, 0 to 100, once the steps before `step` are and `fraction` (0 to 1)
   /// of it.
-  package func progressPercent(at step: OperationStep, fraction: Double) -> Int {
+  package func progressPercent(
+    at step: OperationStep, fraction: Double, withBackup: Bool = false
+  ) -> Int {
+    let steps = steps(withBackup: withBackup)
     let earlier = steps.prefix { $0 != step }.reduce(0) { $0 + $1.weight }
     let done = Double(earlier) + Double(step.weight) * min(max(fraction, 0), 1)
     return Int(done * 100 / Double(steps.reduce(0) { $0 + $1.weight }))
@@ -52,36 +70,46 @@ extension OperationStep {
     case .namespaceRemoval: 10
     case .gone: 55
     case .credentialsRemoval: 5
+    case .backup, .restore: 60
+    case .start: 30
+    case .backupCheck, .jobRemoval: 5
     }
   }
 
   /// The breaker that a call of the step passes first; nil where it calls neither.
   package var dependency: Dependency? {
     switch self {
-    case .namespace, .credentials, .rollout, .setup, .namespaceRemoval, .gone: .kubernetes
+    case .namespace, .credentials, .rollout, .setup, .namespaceRemoval, .gone, .backup, .restore,
+      .start, .jobRemoval:
+      .kubernetes
     case .release, .rollback, .uninstall: .helm
-    case .verify, .check, .credentialsRemoval: nil
+    case .verify, .check, .credentialsRemoval, .backupCheck: nil
     }
   }
 
   /// Whether it makes a revision of the store's Helm release.
   package var makesRevision: Bool { self == .release || self == .rollback }
 
+  /// Whether it has the store's pods started anew.
+  package var startsPods: Bool { makesRevision || self == .start }
+
   /// The longest that one attempt may take.
   package var timeout: Duration {
     switch self {
     case .namespace, .credentials, .credentialsRemoval: .seconds(30)
-    case .namespaceRemoval, .verify, .check: .seconds(60)
+    case .namespaceRemoval, .verify, .check, .backupCheck, .jobRemoval: .seconds(60)
     case .release, .rollback, .uninstall: .seconds(180)
     case .setup: .seconds(300)
-    case .rollout, .gone: .seconds(600)
+    case .rollout, .gone, .start: .seconds(600)
+    case .backup, .restore: .seconds(1_800)
     }
   }
 
   /// The failure that a timeout of the step is.
   package var timeoutCode: FailureCode {
     switch self {
-    case .rollout: .rolloutTimedOut
+    case .rollout, .start: .rolloutTimedOut
+    case .backup, .restore: .jobTimedOut
     case .gone: .removalTimedOut
     default: .stepTimedOut
     }

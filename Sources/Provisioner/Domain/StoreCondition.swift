@@ -7,6 +7,8 @@ package struct StoreCondition: Equatable, Sendable {
     case suspended = "Suspended"
     /// What runs of it is not what its release says.
     case drifted = "Drifted"
+    /// The last backup that was asked for was made.
+    case backedUp = "BackedUp"
   }
 
   package let kind: Kind
@@ -45,6 +47,8 @@ package struct StoreCondition: Equatable, Sendable {
       ]
     case .resume:
       return [.init(.released, true, "Resumed", words), .init(.suspended, false, "Running")]
+    case .backup: return [.init(.backedUp, true, "BackedUp")]
+    case .restore: return [.init(.released, true, "Restored", words)]
     case .delete: return []
     }
   }
@@ -61,6 +65,7 @@ package struct StoreCondition: Equatable, Sendable {
     let name = kind.rawValue.prefix(1).uppercased() + kind.rawValue.dropFirst()
     let reason = name + (problem == nil ? "Cancelled" : "Failed")
     let words = problem.map { "\(kind.noun) failed: \($0.message)" } ?? "\(kind.noun) cancelled"
+    if kind == .backup { return [StoreCondition(.backedUp, false, reason, words)] }
     let back = release.map { "; the store goes back to release \($0)" } ?? ""
     let released = StoreCondition(.released, false, reason, words + back)
     // Its pods were asked for: it is as any store whose pods do not come.

@@ -38,6 +38,9 @@ final class OperationExecution {
   private var releasedAt: Int64?
   /// What the step under way has made of the release.
   private var installed: InstalledRelease?
+  /// What it has seen of the backup.
+  private var contents: BackupContents?
+  private var usesBackup = false
   private var generator = SystemRandomNumberGenerator()
 
   private var claim: Claim { lease.claim }
@@ -75,7 +78,8 @@ final class OperationExecution {
 
   private func work(on task: OperationTask) async throws {
     if task.operation.isCancelRequested { lease.cancel() }
-    let release = task.operation.steps.first { $0.step.makesRevision }
+    usesBackup = task.operation.aim.backup != nil
+    let release = task.operation.steps.first { $0.step.startsPods }
     releasedAt = release?.startedAt.map { $0.microseconds / 1_000_000 }
     if ending == nil, claim.wasInterrupted, settings.recovery == .fail,
       let step = task.operation.nextStep
@@ -137,8 +141,9 @@ final class OperationExecution {
   }
 
   private func attempt(_ step: OperationStep, _ task: OperationTask) async -> SideEffect.Outcome {
-    if step.makesRevision { releasedAt = releasedAt ?? environment.clock.wallNow.seconds }
+    if step.startsPods { releasedAt = releasedAt ?? environment.clock.wallNow.seconds }
     installed = nil
+    contents = nil
     let site = StoreSite(task, claim, releasedAt: releasedAt)
     let backend = environment.backend
     let effect = SideEffect(on: environment.reactor, grace: settings.stopGrace) {
@@ -165,6 +170,20 @@ final class OperationExecution {
       try await follow(step) { previous throws(ProvisionFailure) in
         try await backend.rolloutStatus(of: site, after: previous)
       }
+    case .backup:
+      try await follow(step) { previous throws(ProvisionFailure) in
+        try await backend.backUp(site, after: previous)
+      }
+    case .backupCheck: contents = try await backend.checkBackup(site)
+    case .restore:
+      try await follow(step) { previous throws(ProvisionFailure) in
+        try await backend.restore(site, after: previous)
+      }
+    case .start:
+      try await follow(step) { previous throws(ProvisionFailure) in
+        try await backend.start(site, after: previous)
+      }
+    case .jobRemoval: try await backend.removeJob(site)
     case .setup: try await backend.setUp(site)
     case .verify: try await backend.verify(site)
     case .check: try await backend.check(site)
@@ -195,7 +214,7 @@ final class OperationExecution {
       do {
         try await ledger.report(
           claim, step, detail: progress.detail,
-          progressPercent: claim.kind.progressPercent(at: step, fraction: progress.fraction))
+          progressPercent: percent(at: step, progress.fraction))
       } catch StoreRefusal.leaseLost {
         lease.lose()
         throw ProvisionFailure(.interrupted)
@@ -206,6 +225,10 @@ final class OperationExecution {
       lease.check()
       if Task.isCancelled { throw ProvisionFailure(.cancelled) }
     }
+  }
+
+  private func percent(at step: OperationStep, _ fraction: Double) -> Int {
+    claim.kind.progressPercent(at: step, fraction: fraction, withBackup: usesBackup)
   }
 
   private func verdict(
@@ -224,8 +247,8 @@ final class OperationExecution {
     switch outcome {
     case .done:
       try await ledger.complete(
-        claim, step, installed: installed,
-        progressPercent: claim.kind.progressPercent(at: step, fraction: 1))
+        claim, step, installed: installed, contents: contents,
+        progressPercent: percent(at: step, 1))
       return .next
     case .failed(let failure): try await retryOrFail(failure, record)
     case .timedOut:

@@ -16,17 +16,22 @@ package struct StoreSite: Equatable, Sendable {
   package let helmRevision: Int?
   /// The chart of that release.
   package let chart: String?
+  /// The id of the operation that the call is a part of.
+  package let operation: String
+  /// The backup that it makes, or takes the data from.
+  package let backup: StoreBackup?
   /// The token of the lease under which the call is made.
   package let fence: Int64
-  /// When this operation first asked for the release, whoever held it then, in seconds since 1970; nil
-  /// before it has.
+  /// When this operation first asked for pods, whoever held it then, in seconds since 1970; nil before
+  /// it has.
   package let releasedAt: Int64?
 
   package init(
     store: String, tenant: String, name: String, engine: StoreEngine, cluster: String,
     clusterAccess: ClusterAccess = ClusterAccess(), namespace: String, host: String,
     parameters: StoreParameters, isSuspended: Bool = false, helmRevision: Int? = nil,
-    chart: String? = nil, fence: Int64, releasedAt: Int64? = nil
+    chart: String? = nil, operation: String = "", backup: StoreBackup? = nil, fence: Int64,
+    releasedAt: Int64? = nil
   ) {
     self.store = store
     self.tenant = tenant
@@ -40,6 +45,8 @@ package struct StoreSite: Equatable, Sendable {
     self.isSuspended = isSuspended
     self.helmRevision = helmRevision
     self.chart = chart
+    self.operation = operation
+    self.backup = backup
     self.fence = fence
     self.releasedAt = releasedAt
   }
@@ -58,6 +65,35 @@ package struct InstalledRelease: Equatable, Sendable {
   package init(revision: Int, chart: String) {
     self.revision = revision
     self.chart = chart
+  }
+}
+
+/// A copy of a store's data, as the backend sees it.
+package struct StoreBackup: Equatable, Sendable {
+  /// Names its file, together with the store and the tenant that it is of.
+  package let id: String
+  package let store: String
+  package let tenant: String
+  /// Nil until it is made.
+  package let contents: BackupContents?
+
+  package init(id: String, store: String, tenant: String, contents: BackupContents? = nil) {
+    self.id = id
+    self.store = store
+    self.tenant = tenant
+    self.contents = contents
+  }
+}
+
+/// What the file of a backup is known by.
+package struct BackupContents: Equatable, Sendable {
+  package let bytes: Int64
+  /// In 64 hexadecimal digits.
+  package let sha256: String
+
+  package init(bytes: Int64, sha256: String) {
+    self.bytes = bytes
+    self.sha256 = sha256
   }
 }
 
@@ -119,6 +155,28 @@ package protocol StoreBackend: AnyObject {
   /// What of the store is not as its release says. It changes nothing.
   func drift(of site: StoreSite) async throws(ProvisionFailure) -> [Drift]
 
+  // MARK: Backups
+
+  /// Has the store's data copied to `backup`; how far that is, as `rolloutStatus`.
+  func backUp(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress
+  /// What the copy holds, once the file is seen to be there as it was written.
+  func checkBackup(_ site: StoreSite) async throws(ProvisionFailure) -> BackupContents
+  /// Stops what serves and brings the store's data to what `backup` has; how far that is. Where
+  /// nothing was changed, what served does so again when this throws.
+  func restore(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress
+  /// Starts what `restore` has stopped; how far that is.
+  func start(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress
+  /// Removes what `backUp` and `restore` have left in the cluster.
+  func removeJob(_ site: StoreSite) async throws(ProvisionFailure)
+  /// Removes the file of a backup, if it is there.
+  func removeBackup(_ backup: StoreBackup) async throws(ProvisionFailure)
+
   // MARK: Deletion; what is not there is gone already
 
   func uninstallRelease(_ site: StoreSite) async throws(ProvisionFailure)
@@ -154,6 +212,7 @@ extension StoreSite {
       cluster: store.cluster, clusterAccess: task.clusterAccess, namespace: store.namespace,
       host: store.host, parameters: task.operation.aim.parameters ?? store.parameters,
       isSuspended: claim.kind == .suspend, helmRevision: task.release?.helmRevision,
-      chart: task.release?.chart, fence: claim.fence, releasedAt: releasedAt)
+      chart: task.release?.chart, operation: "\(claim.operation)", backup: task.backup,
+      fence: claim.fence, releasedAt: releasedAt)
   }
 }

@@ -21,6 +21,7 @@ enum StoreBackends {
     _ = try ValuesFile.load(valuesFiles)
     settings.chartValues = { () throws(ValuesFile.Failure) in try ValuesFile.load(valuesFiles) }
     settings.ingress = configuration[PlatformSettings.ingressAddress]
+    settings.objectStore = objectStore(configuration)
     settings.storesMax = configuration[PlatformSettings.provisionerWorkers]
     let own = try cluster(kubeconfig)
     let config = ConfigV1.SecretServiceClient(
@@ -32,7 +33,10 @@ enum StoreBackends {
     let connector = ClusterConnector(
       settings, own: own, secrets: secrets, config: config, supervisor: supervisor,
       reactor: service.reactor, blocking: service.blocking, logger: service.logger)
-    let backends = ClusterBackends { cluster, access throws(ProvisionFailure) in
+    let objects = try settings.objectStore.map {
+      try ObjectStore($0, reactor: service.reactor, blocking: service.blocking)
+    }
+    let backends = ClusterBackends(objects: objects) { cluster, access throws(ProvisionFailure) in
       try await connector.connect(cluster, access)
     }
     service.onStop {
@@ -44,6 +48,17 @@ enum StoreBackends {
       inspector: KubernetesClusterInspector(
         settings, own: own, reactor: service.reactor, blocking: service.blocking),
       secrets: secrets)
+  }
+
+  private static func objectStore(_ configuration: Configuration) -> ObjectStoreAccess? {
+    guard let address = configuration[PlatformSettings.backupURL],
+      let accessKey = configuration[PlatformSettings.backupAccessKey],
+      let secretKey = configuration[PlatformSettings.backupSecretKey]
+    else { return nil }
+    return ObjectStoreAccess(
+      address: address, bucket: configuration[PlatformSettings.backupBucket],
+      region: configuration[PlatformSettings.backupRegion], accessKey: accessKey,
+      secretKey: secretKey)
   }
 
   private static func cluster(_ kubeconfig: String?) throws -> ClusterConfiguration {

@@ -54,6 +54,28 @@ extension ProvisionerV1.Release {
   }
 }
 
+extension ProvisionerV1.Backup {
+  init(_ backup: BackupRecord) {
+    self.init(
+      id: backup.id.description, store: backup.store, storeName: backup.storeName,
+      engine: .init(backup.engine), state: .init(backup.state),
+      sizeBytes: backup.contents?.bytes ?? 0, sha256: backup.contents?.sha256 ?? "",
+      chart: backup.chart ?? "", operation: backup.operation.description,
+      createTime: .init(backup.createdAt), endTime: backup.endedAt.map { .init($0) })
+  }
+}
+
+extension ProvisionerV1.Backup.State {
+  init(_ state: BackupRecord.State) {
+    self =
+      switch state {
+      case .creating: .creating
+      case .available: .available
+      case .deleting: .deleting
+      }
+  }
+}
+
 /// The version of a store as an etag: in quotation marks, as HTTP has them.
 enum EntityTag {
   static func text(_ version: Int64) -> String { "\"\(version)\"" }
@@ -160,7 +182,8 @@ extension ProvisionerV1.Operation {
       startTime: operation.startedAt.map { .init($0) }, updateTime: .init(operation.updatedAt),
       endTime: operation.endedAt.map { .init($0) }, cancelRequested: operation.isCancelRequested,
       release: Int32(clamping: operation.aim.release ?? 0),
-      remedies: operation.aim.remedies?.description ?? "")
+      remedies: operation.aim.remedies?.description ?? "",
+      backup: operation.aim.backup?.description ?? "")
   }
 }
 
@@ -174,6 +197,8 @@ extension ProvisionerV1.Operation.Kind {
       case .rollback: .rollback
       case .suspend: .suspend
       case .resume: .resume
+      case .backup: .backup
+      case .restore: .restore
       }
   }
 }

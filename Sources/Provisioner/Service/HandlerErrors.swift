@@ -61,6 +61,16 @@ extension RPCError {
         .about(
           type, name, .failedPrecondition, reason: "NOT_CANCELLABLE",
           "the \(type) '\(name)' cannot be cancelled: \(reason)")
+      case .noBackups:
+        .about(
+          type, name, .failedPrecondition, reason: "NO_BACKUPS",
+          "the platform keeps no backups; its operator may give it an object store (BACKUP_S3_URL)")
+      case .tooManyBackups:
+        .limitReached(
+          "backupsPerStoreMax",
+          "the store has \(StoreBackups.countMax) backups (backupsPerStoreMax); delete one")
+      case .backupNotUsable(let reason):
+        .about(type, name, .failedPrecondition, reason: "BACKUP_NOT_USABLE", reason)
       case .etagMismatch:
         .about(
           type, name, .aborted, reason: "ETAG_MISMATCH",

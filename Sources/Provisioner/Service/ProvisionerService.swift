@@ -30,12 +30,18 @@ package enum ProvisionerService {
     let feed = try ChangeFeed(listener: service.listener(), on: service.reactor)
     let catalog = StoreCatalog(
       pool: try service.pool(),
-      hostSuffix: service.configuration[PlatformSettings.storeDomainSuffix])
+      hostSuffix: service.configuration[PlatformSettings.storeDomainSuffix],
+      keepsBackups: service.configuration[PlatformSettings.backupURL] != nil)
     let register = ClusterCatalog(pool: try service.pool(), worker: worker)
     let handler = ClusterHandler(
       catalog: register, inspector: clusters.inspector, secrets: clusters.secrets,
       logger: service.logger)
-    try serve(service, catalog, feed, handler)
+    let retention = BackupRetention(
+      ledger: BackupLedger(worker: worker), backend: clusters.backend,
+      age: service.configuration[PlatformSettings.backupRetention],
+      kept: service.configuration[PlatformSettings.backupsKept], on: service.reactor,
+      logger: service.logger, metrics: service.metrics)
+    try serve(service, catalog, feed, handler) { if catalog.keepsBackups { retention.runSoon() } }
     lookAfter(service, register, handler)
     try service.deliverOutbox(by: worker)
     // Of its own: however many calls wait for the others, the work goes on.
@@ -43,29 +49,38 @@ package enum ProvisionerService {
     let checks = DriftChecks(worker: worker, application: try service.pool())
     let runner = run(service, ledger, checks, feed, backend: clusters.backend)
     catalog.isReachable = { runner.breakers.phase(.kubernetes, in: $0) != .open }
+    // Without the object store there is nothing to remove files from.
+    if catalog.keepsBackups {
+      repeating(service, every: BackupRetention.interval) { await retention.run() }
+    }
   }
 
   /// People's calls come through the gateway.
   package static func policy(
-    _ stores: StoreHandler, _ operations: OperationHandler, _ clusters: ClusterHandler
+    _ stores: StoreHandler, _ operations: OperationHandler, _ clusters: ClusterHandler,
+    _ backups: BackupHandler
   ) -> AuthorizationPolicy {
     let policy = AuthorizationPolicy()
     policy.allow(service: clusters.methods, to: .gateway)
     policy.allow(service: stores.methods, to: .gateway)
     policy.allow(service: operations.methods, to: .gateway)
+    policy.allow(service: backups.methods, to: .gateway)
     return policy
   }
 
   private static func serve(
-    _ service: Service, _ catalog: StoreCatalog, _ feed: ChangeFeed, _ clusters: ClusterHandler
+    _ service: Service, _ catalog: StoreCatalog, _ feed: ChangeFeed, _ clusters: ClusterHandler,
+    onBackupDeletion: @escaping () -> Void
   ) throws {
     let stores = StoreHandler(
       catalog: catalog, feed: feed, address: service.configuration[PlatformSettings.storeURL],
       logger: service.logger)
     let operations = OperationHandler(catalog: catalog, feed: feed, logger: service.logger)
+    let backups = BackupHandler(
+      catalog: catalog, logger: service.logger, onDeletion: onBackupDeletion)
     try service.serve(
-      [stores.methods, operations.methods, clusters.methods],
-      policy: policy(stores, operations, clusters))
+      [stores.methods, operations.methods, clusters.methods, backups.methods],
+      policy: policy(stores, operations, clusters, backups))
     // Watches would otherwise last until the grace is over.
     service.onDrain { feed.close() }
   }
@@ -110,21 +125,18 @@ package enum ProvisionerService {
       logger: service.logger)
     let neglected = NeglectedOperations(
       ledger: ledger, metrics: service.metrics, logger: service.logger)
-    for job in [
-      RecurringJob(every: OperationRetention.interval, on: service.reactor) {
-        await retention.forget()
-      },
-      RecurringJob(every: NeglectedOperations.interval, on: service.reactor) {
-        await neglected.look()
-      },
-      RecurringJob(every: DriftReconciliation.questionInterval, on: service.reactor) {
-        drift.look()
-      },
-    ] {
-      job.start()
-      service.onStop { job.stop() }
-    }
+    repeating(service, every: OperationRetention.interval) { await retention.forget() }
+    repeating(service, every: NeglectedOperations.interval) { await neglected.look() }
+    repeating(service, every: DriftReconciliation.questionInterval) { drift.look() }
     return runner
+  }
+
+  private static func repeating(
+    _ service: Service, every interval: Duration, _ body: @escaping () async -> Void
+  ) {
+    let job = RecurringJob(every: interval, on: service.reactor, body)
+    job.start()
+    service.onStop { job.stop() }
   }
 
   package static func settings(_ configuration: Configuration) -> EngineSettings {

@@ -59,6 +59,20 @@ extension StoreHandler {
     }
   }
 
+  package func backupStore(
+    _ request: ProvisionerV1.BackupStoreRequest, context: ServerContext
+  ) async throws -> ProvisionerV1.Operation {
+    try await change(request.store, request.requestID, context) { .backup }
+  }
+
+  package func restoreStore(
+    _ request: ProvisionerV1.RestoreStoreRequest, context: ServerContext
+  ) async throws -> ProvisionerV1.Operation {
+    try await change(request.store, request.requestID, context) {
+      .restore(from: try BackupHandler.id(request.backup, field: "backup"))
+    }
+  }
+
   package func listReleases(
     _ request: ProvisionerV1.ListReleasesRequest, context: ServerContext
   ) async throws -> ProvisionerV1.ListReleasesResponse {

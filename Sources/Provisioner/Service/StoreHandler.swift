@@ -56,9 +56,13 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
     }
     let parameters = try StoreParameters(request.parameters ?? ProvisionerV1.StoreParameters())
     try parameters.check()
+    let backup =
+      request.fromBackup.isEmpty
+      ? nil : try BackupHandler.id(request.fromBackup, field: "from_backup")
     return StoreDraft(
       name: request.name, engine: engine, parameters: parameters,
-      driftPolicy: try request.driftPolicy.domain(), wish: try wish(request))
+      driftPolicy: try request.driftPolicy.domain(), wish: try wish(request),
+      backup: backup)
   }
 
   private static func wish(
@@ -100,7 +104,8 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
       _ = try Self.key(request.requestID)
       let operation = try await self.catalog.delete(
         try Self.reference(request.store), version: try EntityTag.version(request.etag),
-        tenant: tenant, origin: origin, deadline: context.databaseDeadline)
+        finalBackup: request.finalBackup, tenant: tenant, origin: origin,
+        deadline: context.databaseDeadline)
       self.log("store to be deleted", operation)
       return ProvisionerV1.Operation(operation)
     }

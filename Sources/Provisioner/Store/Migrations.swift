@@ -10,6 +10,7 @@ package enum ProvisionerMigrations {
       try Migration(file: "v0003_limits.sql", contents: PackageResources.v0003_limits_sql),
       try Migration(file: "v0004_changes.sql", contents: PackageResources.v0004_changes_sql),
       try Migration(file: "v0005_drift.sql", contents: PackageResources.v0005_drift_sql),
+      try Migration(file: "v0006_backups.sql", contents: PackageResources.v0006_backups_sql),
       try Migration(file: "v0007_clusters.sql", contents: PackageResources.v0007_clusters_sql),
     ]
   }

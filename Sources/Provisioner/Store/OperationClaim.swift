@@ -19,6 +19,8 @@ package struct OperationTask: Sendable {
   /// The release that the store is brought back to, else the one that it runs.
   package let release: StoreReleaseRecord?
   package let clusterAccess: ClusterAccess
+  /// The backup that it makes, or takes the data from.
+  package let backup: StoreBackup?
 }
 
 /// How an operation ends.

@@ -105,18 +105,21 @@ package final class OperationLedger {
         throw StoreRefusal.leaseLost
       }
       let clusterAccess = try await ClusterAccess.find(store.cluster, in: transaction)
+      let backup = try await StoreBackups.find(operation.aim.backup, in: transaction)?.backup
       guard claim.kind == .provision, store.state == .requested else {
         var release: StoreReleaseRecord?
         if let number = operation.aim.release ?? store.release {
           release = try await StoreReleases.find(number, of: store.id, in: transaction)
         }
         return OperationTask(
-          store: store, operation: operation, release: release, clusterAccess: clusterAccess)
+          store: store, operation: operation, release: release, clusterAccess: clusterAccess,
+          backup: backup)
       }
       let started = try await StoreTransitions.apply(
         .start, to: store, origin: .engine(operation.request), in: transaction)
       return OperationTask(
-        store: started, operation: operation, release: nil, clusterAccess: clusterAccess)
+        store: started, operation: operation, release: nil, clusterAccess: clusterAccess,
+        backup: backup)
     }
   }
 
@@ -138,16 +141,19 @@ package final class OperationLedger {
       claim, step, to: .running, "detail = $5", [.text(detail)], progressPercent: progressPercent)
   }
 
-  /// - Parameter installed: what the step has made of the release, where it did.
+  /// - Parameters:
+  ///   - installed: what the step has made of the release, where it did.
+  ///   - contents: what it has seen of the backup that is made, where it did.
   package func complete(
-    _ claim: Claim, _ step: OperationStep, installed: InstalledRelease? = nil, progressPercent: Int
+    _ claim: Claim, _ step: OperationStep, installed: InstalledRelease? = nil,
+    contents: BackupContents? = nil, progressPercent: Int
   ) async throws {
     try await update(
       claim, step, to: .succeeded,
       """
       ended_at = clock_timestamp(), error_code = NULL, error_message = NULL, error_retryable = NULL,
       error_user_fault = NULL
-      """, installed: installed, progressPercent: progressPercent)
+      """, installed: installed, contents: contents, progressPercent: progressPercent)
   }
 
   /// Gives the operation back until the step's next attempt is due, by whoever is free then.
@@ -208,6 +214,7 @@ package final class OperationLedger {
           """, (problem as StoreProblem?).parameters, in: transaction)
       }
       try await self.skipTheRest(claim, in: transaction)
+      try await StoreBackups.abandon(claim.operation, in: transaction)
       guard let operation = try await OperationRows.find(claim.operation, in: transaction) else {
         throw StoreRefusal.leaseLost
       }
@@ -290,7 +297,7 @@ package final class OperationLedger {
   private func update(
     _ claim: Claim, _ step: OperationStep, to state: StepState, _ changes: String,
     _ parameters: [PostgresParameter] = [], installed: InstalledRelease? = nil,
-    progressPercent: Int = 0
+    contents: BackupContents? = nil, progressPercent: Int = 0
   ) async throws {
     try await inTransaction(claim) { transaction in
       try await self.fence(
@@ -304,6 +311,9 @@ package final class OperationLedger {
           .int8(installed.map { Int64($0.revision) }),
         ], in: transaction)
       try await self.change(claim, step, to: state, changes, parameters, in: transaction)
+      if let contents {
+        try await StoreBackups.complete(claim.operation, contents, in: transaction)
+      }
     }
   }
 

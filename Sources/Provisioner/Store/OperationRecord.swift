@@ -27,7 +27,7 @@ package struct OperationRecord: Equatable, Sendable {
     id, tenant, store, kind, state, progress_percent, error_code, error_message, error_retryable,
     error_user_fault, revision, request_id, traceparent, tracestate, principal, created_at,
     started_at, updated_at, ended_at, cancel_requested_at, parameters, release, remedies,
-    helm_revision, chart
+    backup, helm_revision, chart
     """
 
   init(_ row: PostgresRow, steps: [StepRecord]) throws(PostgresError) {
@@ -55,7 +55,7 @@ package struct OperationRecord: Equatable, Sendable {
   }
 }
 
-/// What an operation on a ready store is to make of it.
+/// What an operation is to make of its store.
 package struct OperationAim: Equatable, Sendable {
   /// What the store is to be afterwards; nil: what it is.
   package var parameters: StoreParameters?
@@ -63,13 +63,17 @@ package struct OperationAim: Equatable, Sendable {
   package var release: Int?
   /// The operation whose changes are taken back.
   package var remedies: PostgresUUID?
+  /// The backup that is made, or that the data is taken from.
+  package var backup: PostgresUUID?
 
   package init(
-    parameters: StoreParameters? = nil, release: Int? = nil, remedies: PostgresUUID? = nil
+    parameters: StoreParameters? = nil, release: Int? = nil, remedies: PostgresUUID? = nil,
+    backup: PostgresUUID? = nil
   ) {
     self.parameters = parameters
     self.release = release
     self.remedies = remedies
+    self.backup = backup
   }
 
   init(_ row: PostgresRow) throws(PostgresError) {
@@ -78,6 +82,7 @@ package struct OperationAim: Equatable, Sendable {
     }
     release = try row.decode("release")
     remedies = try row.decode("remedies")
+    backup = try row.decode("backup")
   }
 }
 
@@ -130,15 +135,15 @@ enum OperationRows {
         """
         INSERT INTO operations
           (id, tenant, store, kind, request_id, traceparent, tracestate, principal, request_key,
-           parameters, release, remedies)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+           parameters, release, remedies, backup)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
         RETURNING \(OperationRecord.columns)
         """,
         [
           .uuid(id), .text(tenant), .text(store), .text(kind.rawValue), .text(request.requestID),
           .text(request.traceparent), .text(request.tracestate), .text(request.principal),
           .uuid(key), .jsonb(aim.parameters?.stored), .int8(aim.release.map(Int64.init)),
-          .uuid(aim.remedies),
+          .uuid(aim.remedies), .uuid(aim.backup),
         ])
       pipeline.query(
         """
@@ -146,7 +151,10 @@ enum OperationRows {
         SELECT $1, position, $2, name FROM unnest($3::text[]) WITH ORDINALITY AS s (name, position)
         RETURNING \(StepRecord.columns)
         """,
-        [.uuid(id), .text(tenant), .textArray(kind.steps.map(\.rawValue))])
+        [
+          .uuid(id), .text(tenant),
+          .textArray(kind.steps(withBackup: aim.backup != nil).map(\.rawValue)),
+        ])
     }
     return try OperationRecord(results[0][0], steps: try steps(results[1]))
   }

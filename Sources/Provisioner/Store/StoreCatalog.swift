@@ -10,16 +10,20 @@ package struct StoreDraft: Sendable {
   /// Nil: that of the platform, or, where the store is there already, what it is.
   package var driftPolicy: DriftPolicy?
   package var wish: ClusterWish
+  /// The backup that its data is taken from; nil for an empty store.
+  package var backup: PostgresUUID?
 
   package init(
     name: String, engine: StoreEngine, parameters: StoreParameters,
-    driftPolicy: DriftPolicy? = nil, wish: ClusterWish = ClusterWish()
+    driftPolicy: DriftPolicy? = nil, wish: ClusterWish = ClusterWish(),
+    backup: PostgresUUID? = nil
   ) {
     self.name = name
     self.engine = engine
     self.parameters = parameters
     self.driftPolicy = driftPolicy
     self.wish = wish
+    self.backup = backup
   }
 }
 
@@ -42,13 +46,16 @@ package final class StoreCatalog {
   private let hostSuffix: String
   /// Whether a cluster answers, as far as is known here: new stores go elsewhere while it does not.
   package var isReachable: (String) -> Bool = { _ in true }
+  /// Whether there is an object store for them.
+  let keepsBackups: Bool
 
   /// - Parameters:
   ///   - pool: of the application role.
   ///   - hostSuffix: what follows a store's name in its host, where its cluster has no suffix of its own.
-  package init(pool: PostgresPool, hostSuffix: String) {
+  package init(pool: PostgresPool, hostSuffix: String, keepsBackups: Bool = false) {
     self.pool = pool
     self.hostSuffix = hostSuffix
+    self.keepsBackups = keepsBackups
   }
 
   // MARK: Changes
@@ -57,7 +64,7 @@ package final class StoreCatalog {
   ///
   /// - Parameter key: asking again with the same one gives the operation of the first time.
   /// - Throws: `StoreRefusal.conflict`, `.tooManyStores`, `.noCluster`, `.clusterDraining`,
-  ///   `.noFreeHost`, `.requestKeyReused`.
+  ///   `.noFreeHost`, `.requestKeyReused`, `.noBackups`, `.backupNotUsable`; `InvalidField`.
   package func create(
     _ draft: StoreDraft, key: PostgresUUID? = nil, tenant: String, origin: ChangeOrigin,
     deadline: Instant
@@ -72,6 +79,9 @@ package final class StoreCatalog {
         under: key, of: existing?.store.id, in: transaction)
       {
         return before
+      }
+      if let backup = draft.backup {
+        try await self.checkBackup(backup, for: draft.engine, "from_backup", in: transaction)
       }
       let creation = StoreCreation.decide(
         engine: draft.engine, parameters: draft.parameters,
@@ -92,7 +102,7 @@ package final class StoreCatalog {
             "UPDATE stores SET drift_policy = $2 WHERE id = $1",
             [.text(store.id), .text(policy.rawValue)])
         }
-        return try await self.retry(store, key, origin: origin, in: transaction)
+        return try await self.retry(store, draft.backup, key, origin: origin, in: transaction)
       default:
         return try await self.insert(draft, key, tenant: tenant, origin: origin, in: transaction)
       }
@@ -121,7 +131,9 @@ package final class StoreCatalog {
         throw StoreRefusal.wrongState(
           store.state, "its deletion failed, and its data may be gone: it can only be deleted")
       }
-      return try await self.retry(store, key, origin: origin, in: transaction)
+      return try await self.retry(
+        store, try await self.source(of: store, in: transaction), key, origin: origin,
+        in: transaction)
     }
   }
 
@@ -130,11 +142,14 @@ package final class StoreCatalog {
   /// While other work on the store goes on, that is cancelled: the deletion is there at once, as an
   /// operation that waits for the one before it to end.
   ///
-  /// - Parameter etag: the version the caller knows; nil for any.
-  /// - Throws: `StoreRefusal.notFound`, `.etagMismatch`.
+  /// - Parameters:
+  ///   - etag: the version the caller knows; nil for any.
+  ///   - finalBackup: whether it is backed up first.
+  /// - Throws: `StoreRefusal.notFound`, `.etagMismatch`; with a final backup `.wrongState`, `.busy`,
+  ///   `.noBackups`, `.tooManyBackups`.
   package func delete(
-    _ reference: StoreReference, version: Int64?, tenant: String, origin: ChangeOrigin,
-    deadline: Instant
+    _ reference: StoreReference, version: Int64?, finalBackup: Bool = false, tenant: String,
+    origin: ChangeOrigin, deadline: Instant
   ) async throws -> OperationRecord {
     try await pool.withTransaction(scope: .tenant(tenant), deadline: deadline) { transaction in
       guard let (store, _) = try await self.lock(reference, in: transaction) else {
@@ -142,8 +157,14 @@ package final class StoreCatalog {
       }
       if let alive = try await self.deletion(of: store, in: transaction) { return alive }
       if let version, version != store.version { throw StoreRefusal.etagMismatch }
+      var aim = OperationAim()
+      if finalBackup {
+        try await self.checkFinalBackup(of: store, in: transaction)
+        aim.backup = .random()
+      }
       let operation = try await OperationRows.insert(
-        .delete, of: store.id, tenant: tenant, for: origin.request, in: transaction)
+        .delete, of: store.id, tenant: tenant, for: origin.request, aim, in: transaction)
+      if finalBackup { try await StoreBackups.begin(operation, of: store, in: transaction) }
       if try await self.isWorkedOn(store, in: transaction) {
         try await self.requestCancellation(of: store, in: transaction)
       } else {
@@ -211,8 +232,8 @@ package final class StoreCatalog {
       guard let row = rows.first else { continue }
       try await StoreTransitions.begin(StoreRecord(row), origin: origin, in: transaction)
       return try await OperationRows.insert(
-        .provision, of: id, tenant: tenant, for: origin.request, key: key, id: operation,
-        in: transaction)
+        .provision, of: id, tenant: tenant, for: origin.request,
+        OperationAim(backup: draft.backup), key: key, id: operation, in: transaction)
     }
     throw StoreRefusal.noFreeHost
   }
@@ -248,13 +269,13 @@ package final class StoreCatalog {
   }
 
   private func retry(
-    _ store: StoreRecord, _ key: PostgresUUID?, origin: ChangeOrigin,
+    _ store: StoreRecord, _ backup: PostgresUUID?, _ key: PostgresUUID?, origin: ChangeOrigin,
     in transaction: PostgresTransaction
   ) async throws -> OperationRecord {
     try await requireNoDrain(of: store, in: transaction)
     let operation = try await OperationRows.insert(
-      .provision, of: store.id, tenant: store.tenant, for: origin.request, key: key,
-      in: transaction)
+      .provision, of: store.id, tenant: store.tenant, for: origin.request,
+      OperationAim(backup: backup), key: key, in: transaction)
     try await StoreTransitions.apply(
       .retry, to: store, operation: operation.id, origin: origin, in: transaction)
     return operation
@@ -277,7 +298,7 @@ package final class StoreCatalog {
   }
 
   /// Whether an operation acts on the store, or may at any time.
-  private func isWorkedOn(
+  func isWorkedOn(
     _ store: StoreRecord, in transaction: PostgresTransaction
   ) async throws(PostgresError) -> Bool {
     if store.state == .provisioning { return true }

@@ -9,7 +9,9 @@ package enum StoreChange: Sendable {
   case upgrade(patch: JSONObject)
   /// - Parameter release: its number; nil for the one before the current.
   case rollback(release: Int?)
-  case suspend, resume
+  case suspend, resume, backup
+  /// - Parameter from: the id of a backup.
+  case restore(from: PostgresUUID)
 
   package var kind: OperationKind {
     switch self {
@@ -17,6 +19,8 @@ package enum StoreChange: Sendable {
     case .rollback: .rollback
     case .suspend: .suspend
     case .resume: .resume
+    case .backup: .backup
+    case .restore: .restore
     }
   }
 
@@ -35,7 +39,8 @@ package enum StoreChange: Sendable {
       let values = operation.aim.parameters?.values ?? JSONObject()
       return JSON.object(values.merging(patch: patch)) == .object(values)
     case .rollback(let release): return release == nil || release == operation.aim.release
-    case .suspend, .resume: return true
+    case .suspend, .resume, .backup: return true
+    case .restore(let backup): return backup == operation.aim.backup
     }
   }
 }
@@ -48,7 +53,7 @@ extension StoreCatalog {
   ///   - version: the one that the caller knows; nil for any.
   ///   - key: asking again with the same one gives the operation of the first time.
   /// - Throws: `StoreRefusal.notFound`, `.etagMismatch`, `.wrongState`, `.clusterDraining`, `.busy`,
-  ///   `.requestKeyReused`; `InvalidField`.
+  ///   `.requestKeyReused`, `.noBackups`, `.tooManyBackups`, `.backupNotUsable`; `InvalidField`.
   package func change(
     _ reference: StoreReference, _ change: StoreChange, version: Int64? = nil,
     key: PostgresUUID? = nil, tenant: String, origin: ChangeOrigin, deadline: Instant
@@ -70,7 +75,7 @@ extension StoreCatalog {
         !alive.state.isDone
       {
         guard alive.kind == change.kind, key == nil, !alive.isCancelRequested,
-          try await Self.aim(of: change, on: store, in: transaction) == alive.aim
+          try await self.isAim(alive.aim, of: change, on: store, in: transaction)
         else { throw StoreRefusal.busy(alive.kind, alive.id) }
         return alive
       }
@@ -79,7 +84,10 @@ extension StoreCatalog {
       if change.isRefusedByDrain { try await self.requireNoDrain(of: store, in: transaction) }
       let operation = try await OperationRows.insert(
         change.kind, of: store.id, tenant: tenant, for: origin.request,
-        try await Self.aim(of: change, on: store, in: transaction), key: key, in: transaction)
+        try await self.aim(of: change, on: store, in: transaction), key: key, in: transaction)
+      if change.kind == .backup {
+        try await StoreBackups.begin(operation, of: store, in: transaction)
+      }
       try await transaction.query(
         """
         UPDATE stores SET operation = $2, version = version + 1, updated_at = clock_timestamp()
@@ -95,7 +103,7 @@ extension StoreCatalog {
     _ change: StoreChange, on store: StoreRecord
   ) throws(StoreRefusal) {
     switch change {
-    case .upgrade, .rollback:
+    case .upgrade, .rollback, .backup, .restore:
       if store.isSuspended {
         throw .wrongState(store.state, "it is suspended; resume it first")
       }
@@ -113,7 +121,16 @@ extension StoreCatalog {
     }
   }
 
-  private static func aim(
+  private func isAim(
+    _ aim: OperationAim, of change: StoreChange, on store: StoreRecord,
+    in transaction: PostgresTransaction
+  ) async throws -> Bool {
+    // Each has a name of its own.
+    if change.kind == .backup { return true }
+    return try await self.aim(of: change, on: store, in: transaction) == aim
+  }
+
+  private func aim(
     of change: StoreChange, on store: StoreRecord, in transaction: PostgresTransaction
   ) async throws -> OperationAim {
     switch change {
@@ -133,6 +150,12 @@ extension StoreCatalog {
       return OperationAim(release: target)
     case .suspend: return OperationAim()
     case .resume: return OperationAim(release: store.release)
+    case .backup:
+      try await checkRoom(forBackupOf: store, in: transaction)
+      return OperationAim(backup: .random())
+    case .restore(let backup):
+      try await checkBackup(backup, for: store.engine, "backup", in: transaction)
+      return OperationAim(backup: backup)
     }
   }
 

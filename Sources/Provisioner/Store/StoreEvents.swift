@@ -11,6 +11,7 @@ enum StoreEventMessage {
   static let end = "operation.end"
   static let drift = "store.drift"
   static let update = "store.update"
+  static let backupDeletion = "backup.delete"
   private static let source = AuditEventSource(service: .provisioner)
 
   static func event(
@@ -91,6 +92,15 @@ enum StoreEventMessage {
     return message
   }
 
+  /// Somebody does not want a backup any more.
+  static func deletion(
+    of backup: BackupRecord, _ store: StoreRecord, _ origin: ChangeOrigin
+  ) -> AuditV1.Event {
+    var message = base(backupDeletion, store, backup.operation, origin, occurred: nil)
+    message.details = ["backup": GoogleProtobuf.Value(backup.id.description)]
+    return message
+  }
+
   private static func details(_ operation: OperationRecord) -> GoogleProtobuf.Struct {
     var details: GoogleProtobuf.Struct = ["kind": GoogleProtobuf.Value(operation.kind.rawValue)]
     if let release = operation.aim.release {
@@ -98,6 +108,9 @@ enum StoreEventMessage {
     }
     if let remedied = operation.aim.remedies {
       details["remedies"] = GoogleProtobuf.Value(remedied.description)
+    }
+    if let backup = operation.aim.backup {
+      details["backup"] = GoogleProtobuf.Value(backup.description)
     }
     return details
   }

@@ -99,14 +99,7 @@ extension StoreCatalog {
     try await pool.withTransaction(
       scope: .tenant(tenant), isolation: .repeatableRead, deadline: deadline
     ) { transaction in
-      var storeID: String?
-      if let store {
-        let (condition, text) = store.condition
-        let rows = try await transaction.query(
-          "SELECT id FROM stores WHERE \(condition)", [.text(text)])
-        guard let row = rows.first else { throw StoreRefusal.notFound }
-        storeID = try row.decode("id")
-      }
+      let storeID = try await self.id(of: store, in: transaction)
       let rows = try await transaction.query(
         """
         SELECT \(OperationRecord.columns) FROM operations
@@ -120,6 +113,17 @@ extension StoreCatalog {
         ])
       return try await self.page(rows, count, in: transaction)
     }
+  }
+
+  /// - Throws: `StoreRefusal.notFound`.
+  func id(
+    of store: StoreReference?, in transaction: PostgresTransaction
+  ) async throws -> String? {
+    guard let (condition, text) = store?.condition else { return nil }
+    let rows = try await transaction.query(
+      "SELECT id FROM stores WHERE \(condition)", [.text(text)])
+    guard let row = rows.first else { throw StoreRefusal.notFound }
+    return try row.decode("id")
   }
 
   private func page(

@@ -14,6 +14,12 @@ package enum StoreRefusal: Error, Equatable, Sendable {
   case busy(OperationKind, PostgresUUID)
   /// The operation cannot be stopped, and why.
   case notCancellable(String)
+  /// The platform keeps no backups.
+  case noBackups
+  /// The store has as many backups as it may (`StoreBackups.countMax`).
+  case tooManyBackups
+  /// The backup is not in a state in which that can happen, and why.
+  case backupNotUsable(String)
   /// The store has changed since the caller read it.
   case etagMismatch
   /// The change was made from a state that is not the store's any more.

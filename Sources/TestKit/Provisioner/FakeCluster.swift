@@ -54,6 +54,12 @@ package final class FakeCluster: Sendable {
     var parts: [String: Set<Part>] = [:]
     var revisions: [String: [Revision]] = [:]
     var drift: [String: [Drift]] = [:]
+    /// What each store holds for its customers, and what the backups of the object store do, by id.
+    var data: [String: String] = [:]
+    var archives: [String: String] = [:]
+    /// Why files are not removed; nil: they are.
+    var removalFailure: ProvisionFailure?
+    var jobs: Set<String> = []
     var scripts: [ScriptKey: [Behaviour]] = [:]
     var calls: [Call] = []
     var begun: [ScriptKey: Int] = [:]
@@ -115,6 +121,24 @@ package final class FakeCluster: Sendable {
 
   /// What a store has, by its id.
   package func parts(of store: String) -> Set<Part> { state.withLock { $0.parts[store] ?? [] } }
+
+  /// What a store holds for its customers.
+  package func data(of store: String) -> String { state.withLock { $0.data[store] ?? "" } }
+  package func setData(of store: String, to text: String) {
+    state.withLock { $0.data[store] = text }
+  }
+
+  /// What a backup holds; nil where there is no file.
+  package func archive(_ id: String) -> String? { state.withLock { $0.archives[id] } }
+  package var archives: Set<String> { state.withLock { Set($0.archives.keys) } }
+
+  /// Whether a job was left in a store's namespace.
+  package func hasJob(_ store: String) -> Bool { state.withLock { $0.jobs.contains(store) } }
+
+  /// Has the object store refuse to remove files; nil: it does so again.
+  package func refuseRemovals(_ failure: ProvisionFailure?) {
+    state.withLock { $0.removalFailure = failure }
+  }
 
   /// The revisions of a store's release, from the first.
   package func revisions(of store: String) -> [Revision] {
@@ -229,6 +253,33 @@ package final class FakeCluster: Sendable {
       state.drift[store] = nil
       return InstalledRelease(revision: state.revisions[store]?.count ?? 0, chart: "fake-1.0.0")
     }
+  }
+
+  func backUp(_ site: StoreSite) {
+    guard let backup = site.backup else { return }
+    state.withLock { state in
+      state.jobs.insert(site.store)
+      // What a store holds is never nothing.
+      state.archives[backup.id] = "data: " + (state.data[site.store] ?? "")
+    }
+  }
+
+  func restore(_ site: StoreSite) {
+    guard let backup = site.backup else { return }
+    state.withLock { state in
+      state.jobs.insert(site.store)
+      state.data[site.store] = state.archives[backup.id].map { String($0.dropFirst(6)) }
+    }
+  }
+
+  func removeJob(of store: String) { state.withLock { _ = $0.jobs.remove(store) } }
+
+  func removeArchive(_ id: String) throws(ProvisionFailure) {
+    let failure: ProvisionFailure? = state.withLock { state in
+      if state.removalFailure == nil { state.archives[id] = nil }
+      return state.removalFailure
+    }
+    if let failure { throw failure }
   }
 
   func forgetRevisions(of store: String) { state.withLock { $0.revisions[store] = nil } }

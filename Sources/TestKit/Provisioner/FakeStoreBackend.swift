@@ -95,6 +95,60 @@ package final class FakeStoreBackend: StoreBackend {
     return cluster.drift(of: site.store)
   }
 
+  // MARK: Backups
+
+  package func backUp(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    if previous == nil {
+      try await act(.backup, site, needs: .pods, { _ in }, and: { self.cluster.backUp(site) })
+      return BackendProgress(isDone: false, fraction: 0.5, detail: "the database is read")
+    }
+    return BackendProgress(isDone: true, fraction: 1, detail: "the archive is written")
+  }
+
+  package func checkBackup(_ site: StoreSite) async throws(ProvisionFailure) -> BackupContents {
+    try await act(.backupCheck, site) { _ in }
+    guard let archive = site.backup.flatMap({ cluster.archive($0.id) }) else {
+      throw ProvisionFailure(.backupMissing)
+    }
+    return BackupContents(
+      bytes: Int64(archive.utf8.count), sha256: String(repeating: "0", count: 64))
+  }
+
+  package func restore(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    if previous == nil {
+      guard let backup = site.backup, cluster.archive(backup.id) != nil else {
+        throw ProvisionFailure(.backupMissing)
+      }
+      try await act(
+        .restore, site, needs: .release, { _ = $0.remove(.pods) },
+        and: { self.cluster.restore(site) })
+      return BackendProgress(isDone: false, fraction: 0.5, detail: "the data is loaded")
+    }
+    return BackendProgress(isDone: true, fraction: 1, detail: "the data is there")
+  }
+
+  package func start(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    if previous == nil {
+      try await act(.start, site, needs: .release) { _ = $0.insert(.pods) }
+      return BackendProgress(isDone: false, fraction: 0.5, detail: "1 of 2 pods ready")
+    }
+    return BackendProgress(isDone: true, fraction: 1, detail: "2 of 2 pods ready")
+  }
+
+  package func removeJob(_ site: StoreSite) async throws(ProvisionFailure) {
+    try await act(.jobRemoval, site, { _ in }, and: { self.cluster.removeJob(of: site.store) })
+  }
+
+  package func removeBackup(_ backup: StoreBackup) async throws(ProvisionFailure) {
+    try cluster.removeArchive(backup.id)
+  }
+
   // MARK: Deletion
 
   package func uninstallRelease(_ site: StoreSite) async throws(ProvisionFailure) {
@@ -103,7 +157,9 @@ package final class FakeStoreBackend: StoreBackend {
   }
 
   package func deleteNamespace(_ site: StoreSite) async throws(ProvisionFailure) {
-    try await act(.namespaceRemoval, site) { $0.formIntersection([.credentials]) }
+    try await act(
+      .namespaceRemoval, site, { $0.formIntersection([.credentials]) },
+      and: { self.cluster.removeJob(of: site.store) })
   }
 
   package func removalStatus(
@@ -136,7 +192,7 @@ package final class FakeStoreBackend: StoreBackend {
 
   private func act(
     _ step: OperationStep, _ site: StoreSite, needs part: FakeCluster.Part? = nil,
-    _ effect: (inout Set<FakeCluster.Part>) -> Void
+    _ effect: (inout Set<FakeCluster.Part>) -> Void, and another: () -> Void = {}
   ) async throws(ProvisionFailure) {
     let behaviour = cluster.begin(step, site, backend: number)
     defer { cluster.end(step, site, backend: number) }
@@ -152,6 +208,7 @@ package final class FakeStoreBackend: StoreBackend {
       throw ProvisionFailure(.unexpected, "\(step.rawValue) came before the \(part.rawValue)")
     }
     cluster.update(site.store) { effect(&$0) }
+    another()
     if case .failAfterwards(let failure) = behaviour { throw failure }
     if case .hangAfterwards = behaviour { try await hold(site, isStubborn: false) }
   }

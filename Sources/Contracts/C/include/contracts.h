@@ -21,6 +21,7 @@
 #include "storeplane/provisioner/v1/problem.pb-c.h"
 #include "storeplane/provisioner/v1/operation.pb-c.h"
 #include "storeplane/provisioner/v1/store.pb-c.h"
+#include "storeplane/provisioner/v1/backup.pb-c.h"
 #include "storeplane/provisioner/v1/cluster.pb-c.h"
 #include "storeplane/testing/v1/echo.pb-c.h"
 #include "google/protobuf/field_mask.pb-c.h"
@@ -387,6 +388,12 @@ static inline const ProtobufCMessageDescriptor *contracts__storeplane__helmworke
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__helmworker__v1__worker(void) {
   return &storeplane__helmworker__v1__worker__descriptor;
 }
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__backup(void) {
+  return &storeplane__provisioner__v1__backup__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__backup_store_request(void) {
+  return &storeplane__provisioner__v1__backup_store_request__descriptor;
+}
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__cancel_operation_request(void) {
   return &storeplane__provisioner__v1__cancel_operation_request__descriptor;
 }
@@ -411,11 +418,17 @@ static inline const ProtobufCMessageDescriptor *contracts__storeplane__provision
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__create_store_request__cluster_labels_entry(void) {
   return &storeplane__provisioner__v1__create_store_request__cluster_labels_entry__descriptor;
 }
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__delete_backup_request(void) {
+  return &storeplane__provisioner__v1__delete_backup_request__descriptor;
+}
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__delete_store_request(void) {
   return &storeplane__provisioner__v1__delete_store_request__descriptor;
 }
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__finding(void) {
   return &storeplane__provisioner__v1__finding__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__get_backup_request(void) {
+  return &storeplane__provisioner__v1__get_backup_request__descriptor;
 }
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__get_cluster_request(void) {
   return &storeplane__provisioner__v1__get_cluster_request__descriptor;
@@ -425,6 +438,12 @@ static inline const ProtobufCMessageDescriptor *contracts__storeplane__provision
 }
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__get_store_request(void) {
   return &storeplane__provisioner__v1__get_store_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__list_backups_request(void) {
+  return &storeplane__provisioner__v1__list_backups_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__list_backups_response(void) {
+  return &storeplane__provisioner__v1__list_backups_response__descriptor;
 }
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__list_cluster_stores_request(void) {
   return &storeplane__provisioner__v1__list_cluster_stores_request__descriptor;
@@ -470,6 +489,9 @@ static inline const ProtobufCMessageDescriptor *contracts__storeplane__provision
 }
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__release(void) {
   return &storeplane__provisioner__v1__release__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__restore_store_request(void) {
+  return &storeplane__provisioner__v1__restore_store_request__descriptor;
 }
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__resume_store_request(void) {
   return &storeplane__provisioner__v1__resume_store_request__descriptor;

@@ -40,12 +40,17 @@ package final class ClusterBackends: StoreBackend {
   }
 
   private let connect: Connect
+  private let objects: ObjectStore?
   private let openMax: Int
   private var entries: [Entry] = []
   private var isClosed = false
 
-  package init(openMax: Int = ClusterBackends.openMax, connect: @escaping Connect) {
+  /// - Parameter objects: has the backups of all clusters' stores.
+  package init(
+    openMax: Int = ClusterBackends.openMax, objects: ObjectStore? = nil, connect: @escaping Connect
+  ) {
     self.openMax = openMax
+    self.objects = objects
     self.connect = connect
   }
 
@@ -114,6 +119,43 @@ package final class ClusterBackends: StoreBackend {
 
   package func drift(of site: StoreSite) async throws(ProvisionFailure) -> [Drift] {
     try await on(site) { backend throws(ProvisionFailure) in try await backend.drift(of: site) }
+  }
+
+  package func backUp(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    try await on(site) { backend throws(ProvisionFailure) in
+      try await backend.backUp(site, after: previous)
+    }
+  }
+
+  package func checkBackup(_ site: StoreSite) async throws(ProvisionFailure) -> BackupContents {
+    try await on(site) { backend throws(ProvisionFailure) in try await backend.checkBackup(site) }
+  }
+
+  package func restore(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    try await on(site) { backend throws(ProvisionFailure) in
+      try await backend.restore(site, after: previous)
+    }
+  }
+
+  package func start(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    try await on(site) { backend throws(ProvisionFailure) in
+      try await backend.start(site, after: previous)
+    }
+  }
+
+  package func removeJob(_ site: StoreSite) async throws(ProvisionFailure) {
+    try await on(site) { backend throws(ProvisionFailure) in try await backend.removeJob(site) }
+  }
+
+  package func removeBackup(_ backup: StoreBackup) async throws(ProvisionFailure) {
+    guard let objects else { throw ProvisionFailure.noObjectStore }
+    try await objects.remove(backup)
   }
 
   package func uninstallRelease(_ site: StoreSite) async throws(ProvisionFailure) {

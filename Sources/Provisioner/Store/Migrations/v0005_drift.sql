@@ -28,6 +28,8 @@ AS $$
     SELECT s.id FROM stores s
     WHERE s.state = 'ready' AND s.release IS NOT NULL AND NOT s.suspended
       AND s.drift_check_at <= statement_timestamp()
+      -- It may not serve what it holds until its tenant has said what is to be done about it.
+      AND NOT s.conditions @> '[{"type": "Released", "reason": "RestoreFailed"}]'
       AND NOT EXISTS (
         SELECT FROM operations o WHERE o.store = s.id AND o.state IN ('pending', 'running'))
     ORDER BY s.drift_check_at LIMIT wanted FOR NO KEY UPDATE SKIP LOCKED)

@@ -49,7 +49,7 @@ void   storeplane__provisioner__v1__cancel_operation_request__init
   static const Storeplane__Provisioner__V1__CancelOperationRequest init_value = STOREPLANE__PROVISIONER__V1__CANCEL_OPERATION_REQUEST__INIT;
   *message = init_value;
 }
-static const ProtobufCEnumValue storeplane__provisioner__v1__operation__kind__enum_values_by_number[7] =
+static const ProtobufCEnumValue storeplane__provisioner__v1__operation__kind__enum_values_by_number[9] =
 {
   { "KIND_UNSPECIFIED", "STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_UNSPECIFIED", 0 },
   { "KIND_PROVISION", "STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_PROVISION", 1 },
@@ -58,14 +58,18 @@ static const ProtobufCEnumValue storeplane__provisioner__v1__operation__kind__en
   { "KIND_ROLLBACK", "STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_ROLLBACK", 4 },
   { "KIND_SUSPEND", "STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_SUSPEND", 5 },
   { "KIND_RESUME", "STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_RESUME", 6 },
+  { "KIND_BACKUP", "STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_BACKUP", 7 },
+  { "KIND_RESTORE", "STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_RESTORE", 8 },
 };
 static const ProtobufCIntRange storeplane__provisioner__v1__operation__kind__value_ranges[] = {
-{0, 0},{0, 7}
+{0, 0},{0, 9}
 };
-static const ProtobufCEnumValueIndex storeplane__provisioner__v1__operation__kind__enum_values_by_name[7] =
+static const ProtobufCEnumValueIndex storeplane__provisioner__v1__operation__kind__enum_values_by_name[9] =
 {
+  { "KIND_BACKUP", 7 },
   { "KIND_DELETE", 2 },
   { "KIND_PROVISION", 1 },
+  { "KIND_RESTORE", 8 },
   { "KIND_RESUME", 6 },
   { "KIND_ROLLBACK", 4 },
   { "KIND_SUSPEND", 5 },
@@ -79,9 +83,9 @@ const ProtobufCEnumDescriptor storeplane__provisioner__v1__operation__kind__desc
   "Kind",
   "Storeplane__Provisioner__V1__Operation__Kind",
   "storeplane.provisioner.v1",
-  7,
+  9,
   storeplane__provisioner__v1__operation__kind__enum_values_by_number,
-  7,
+  9,
   storeplane__provisioner__v1__operation__kind__enum_values_by_name,
   1,
   storeplane__provisioner__v1__operation__kind__value_ranges,
@@ -123,7 +127,7 @@ const ProtobufCEnumDescriptor storeplane__provisioner__v1__operation__state__des
   storeplane__provisioner__v1__operation__state__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCFieldDescriptor storeplane__provisioner__v1__operation__field_descriptors[17] =
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__operation__field_descriptors[18] =
 {
   {
     "id",
@@ -329,8 +333,21 @@ static const ProtobufCFieldDescriptor storeplane__provisioner__v1__operation__fi
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "backup",
+    18,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__Operation, backup),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned storeplane__provisioner__v1__operation__field_indices_by_name[] = {
+  17,   /* field[17] = backup */
   14,   /* field[14] = cancel_requested */
   10,   /* field[10] = create_time */
   4,   /* field[4] = done */
@@ -352,7 +369,7 @@ static const unsigned storeplane__provisioner__v1__operation__field_indices_by_n
 static const ProtobufCIntRange storeplane__provisioner__v1__operation__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 17 }
+  { 0, 18 }
 };
 const ProtobufCMessageDescriptor storeplane__provisioner__v1__operation__descriptor =
 {
@@ -362,7 +379,7 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__operation__descrip
   "Storeplane__Provisioner__V1__Operation",
   "storeplane.provisioner.v1",
   sizeof(Storeplane__Provisioner__V1__Operation),
-  17,
+  18,
   storeplane__provisioner__v1__operation__field_descriptors,
   storeplane__provisioner__v1__operation__field_indices_by_name,
   1,  storeplane__provisioner__v1__operation__number_ranges,

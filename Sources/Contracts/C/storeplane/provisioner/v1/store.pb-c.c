@@ -103,6 +103,18 @@ void   storeplane__provisioner__v1__resume_store_request__init
   static const Storeplane__Provisioner__V1__ResumeStoreRequest init_value = STOREPLANE__PROVISIONER__V1__RESUME_STORE_REQUEST__INIT;
   *message = init_value;
 }
+void   storeplane__provisioner__v1__backup_store_request__init
+                     (Storeplane__Provisioner__V1__BackupStoreRequest         *message)
+{
+  static const Storeplane__Provisioner__V1__BackupStoreRequest init_value = STOREPLANE__PROVISIONER__V1__BACKUP_STORE_REQUEST__INIT;
+  *message = init_value;
+}
+void   storeplane__provisioner__v1__restore_store_request__init
+                     (Storeplane__Provisioner__V1__RestoreStoreRequest         *message)
+{
+  static const Storeplane__Provisioner__V1__RestoreStoreRequest init_value = STOREPLANE__PROVISIONER__V1__RESTORE_STORE_REQUEST__INIT;
+  *message = init_value;
+}
 void   storeplane__provisioner__v1__list_releases_request__init
                      (Storeplane__Provisioner__V1__ListReleasesRequest         *message)
 {
@@ -823,7 +835,7 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__create_store_reque
   (ProtobufCMessageInit) storeplane__provisioner__v1__create_store_request__cluster_labels_entry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor storeplane__provisioner__v1__create_store_request__field_descriptors[8] =
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__create_store_request__field_descriptors[9] =
 {
   {
     "name",
@@ -898,6 +910,18 @@ static const ProtobufCFieldDescriptor storeplane__provisioner__v1__create_store_
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "from_backup",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__CreateStoreRequest, from_backup),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "cluster",
     8,
     PROTOBUF_C_LABEL_NONE,
@@ -923,20 +947,20 @@ static const ProtobufCFieldDescriptor storeplane__provisioner__v1__create_store_
   },
 };
 static const unsigned storeplane__provisioner__v1__create_store_request__field_indices_by_name[] = {
-  6,   /* field[6] = cluster */
-  7,   /* field[7] = cluster_labels */
+  7,   /* field[7] = cluster */
+  8,   /* field[8] = cluster_labels */
   5,   /* field[5] = drift_policy */
   1,   /* field[1] = engine */
+  6,   /* field[6] = from_backup */
   0,   /* field[0] = name */
   2,   /* field[2] = parameters */
   3,   /* field[3] = request_id */
   4,   /* field[4] = validate_only */
 };
-static const ProtobufCIntRange storeplane__provisioner__v1__create_store_request__number_ranges[2 + 1] =
+static const ProtobufCIntRange storeplane__provisioner__v1__create_store_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 8, 6 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor storeplane__provisioner__v1__create_store_request__descriptor =
 {
@@ -946,10 +970,10 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__create_store_reque
   "Storeplane__Provisioner__V1__CreateStoreRequest",
   "storeplane.provisioner.v1",
   sizeof(Storeplane__Provisioner__V1__CreateStoreRequest),
-  8,
+  9,
   storeplane__provisioner__v1__create_store_request__field_descriptors,
   storeplane__provisioner__v1__create_store_request__field_indices_by_name,
-  2,  storeplane__provisioner__v1__create_store_request__number_ranges,
+  1,  storeplane__provisioner__v1__create_store_request__number_ranges,
   (ProtobufCMessageInit) storeplane__provisioner__v1__create_store_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -1502,6 +1526,121 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__resume_store_reque
   (ProtobufCMessageInit) storeplane__provisioner__v1__resume_store_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__backup_store_request__field_descriptors[2] =
+{
+  {
+    "store",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__BackupStoreRequest, store),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "request_id",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__BackupStoreRequest, request_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned storeplane__provisioner__v1__backup_store_request__field_indices_by_name[] = {
+  1,   /* field[1] = request_id */
+  0,   /* field[0] = store */
+};
+static const ProtobufCIntRange storeplane__provisioner__v1__backup_store_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor storeplane__provisioner__v1__backup_store_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "storeplane.provisioner.v1.BackupStoreRequest",
+  "BackupStoreRequest",
+  "Storeplane__Provisioner__V1__BackupStoreRequest",
+  "storeplane.provisioner.v1",
+  sizeof(Storeplane__Provisioner__V1__BackupStoreRequest),
+  2,
+  storeplane__provisioner__v1__backup_store_request__field_descriptors,
+  storeplane__provisioner__v1__backup_store_request__field_indices_by_name,
+  1,  storeplane__provisioner__v1__backup_store_request__number_ranges,
+  (ProtobufCMessageInit) storeplane__provisioner__v1__backup_store_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__restore_store_request__field_descriptors[3] =
+{
+  {
+    "store",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__RestoreStoreRequest, store),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "backup",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__RestoreStoreRequest, backup),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "request_id",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__RestoreStoreRequest, request_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned storeplane__provisioner__v1__restore_store_request__field_indices_by_name[] = {
+  1,   /* field[1] = backup */
+  2,   /* field[2] = request_id */
+  0,   /* field[0] = store */
+};
+static const ProtobufCIntRange storeplane__provisioner__v1__restore_store_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor storeplane__provisioner__v1__restore_store_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "storeplane.provisioner.v1.RestoreStoreRequest",
+  "RestoreStoreRequest",
+  "Storeplane__Provisioner__V1__RestoreStoreRequest",
+  "storeplane.provisioner.v1",
+  sizeof(Storeplane__Provisioner__V1__RestoreStoreRequest),
+  3,
+  storeplane__provisioner__v1__restore_store_request__field_descriptors,
+  storeplane__provisioner__v1__restore_store_request__field_indices_by_name,
+  1,  storeplane__provisioner__v1__restore_store_request__number_ranges,
+  (ProtobufCMessageInit) storeplane__provisioner__v1__restore_store_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCFieldDescriptor storeplane__provisioner__v1__list_releases_request__field_descriptors[1] =
 {
   {
@@ -1578,7 +1717,7 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__list_releases_resp
   (ProtobufCMessageInit) storeplane__provisioner__v1__list_releases_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor storeplane__provisioner__v1__delete_store_request__field_descriptors[3] =
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__delete_store_request__field_descriptors[4] =
 {
   {
     "store",
@@ -1616,16 +1755,29 @@ static const ProtobufCFieldDescriptor storeplane__provisioner__v1__delete_store_
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "final_backup",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__DeleteStoreRequest, final_backup),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned storeplane__provisioner__v1__delete_store_request__field_indices_by_name[] = {
   2,   /* field[2] = etag */
+  3,   /* field[3] = final_backup */
   1,   /* field[1] = request_id */
   0,   /* field[0] = store */
 };
 static const ProtobufCIntRange storeplane__provisioner__v1__delete_store_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor storeplane__provisioner__v1__delete_store_request__descriptor =
 {
@@ -1635,7 +1787,7 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__delete_store_reque
   "Storeplane__Provisioner__V1__DeleteStoreRequest",
   "storeplane.provisioner.v1",
   sizeof(Storeplane__Provisioner__V1__DeleteStoreRequest),
-  3,
+  4,
   storeplane__provisioner__v1__delete_store_request__field_descriptors,
   storeplane__provisioner__v1__delete_store_request__field_indices_by_name,
   1,  storeplane__provisioner__v1__delete_store_request__number_ranges,

@@ -35,6 +35,8 @@ typedef struct Storeplane__Provisioner__V1__UpgradeStoreRequest Storeplane__Prov
 typedef struct Storeplane__Provisioner__V1__RollbackStoreRequest Storeplane__Provisioner__V1__RollbackStoreRequest;
 typedef struct Storeplane__Provisioner__V1__SuspendStoreRequest Storeplane__Provisioner__V1__SuspendStoreRequest;
 typedef struct Storeplane__Provisioner__V1__ResumeStoreRequest Storeplane__Provisioner__V1__ResumeStoreRequest;
+typedef struct Storeplane__Provisioner__V1__BackupStoreRequest Storeplane__Provisioner__V1__BackupStoreRequest;
+typedef struct Storeplane__Provisioner__V1__RestoreStoreRequest Storeplane__Provisioner__V1__RestoreStoreRequest;
 typedef struct Storeplane__Provisioner__V1__ListReleasesRequest Storeplane__Provisioner__V1__ListReleasesRequest;
 typedef struct Storeplane__Provisioner__V1__ListReleasesResponse Storeplane__Provisioner__V1__ListReleasesResponse;
 typedef struct Storeplane__Provisioner__V1__DeleteStoreRequest Storeplane__Provisioner__V1__DeleteStoreRequest;
@@ -168,13 +170,14 @@ struct  Storeplane__Provisioner__V1__CreateStoreRequest
   char *request_id;
   protobuf_c_boolean validate_only;
   Storeplane__Provisioner__V1__DriftPolicy drift_policy;
+  char *from_backup;
   char *cluster;
   size_t n_cluster_labels;
   Storeplane__Provisioner__V1__CreateStoreRequest__ClusterLabelsEntry **cluster_labels;
 };
 #define STOREPLANE__PROVISIONER__V1__CREATE_STORE_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__create_store_request__descriptor) \
-    , (char *)protobuf_c_empty_string, STOREPLANE__PROVISIONER__V1__ENGINE__ENGINE_UNSPECIFIED, NULL, (char *)protobuf_c_empty_string, 0, STOREPLANE__PROVISIONER__V1__DRIFT_POLICY__DRIFT_POLICY_UNSPECIFIED, (char *)protobuf_c_empty_string, 0,NULL }
+    , (char *)protobuf_c_empty_string, STOREPLANE__PROVISIONER__V1__ENGINE__ENGINE_UNSPECIFIED, NULL, (char *)protobuf_c_empty_string, 0, STOREPLANE__PROVISIONER__V1__DRIFT_POLICY__DRIFT_POLICY_UNSPECIFIED, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL }
 
 
 struct  Storeplane__Provisioner__V1__GetStoreRequest
@@ -292,6 +295,29 @@ struct  Storeplane__Provisioner__V1__ResumeStoreRequest
     , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
 
 
+struct  Storeplane__Provisioner__V1__BackupStoreRequest
+{
+  ProtobufCMessage base;
+  char *store;
+  char *request_id;
+};
+#define STOREPLANE__PROVISIONER__V1__BACKUP_STORE_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__backup_store_request__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+
+
+struct  Storeplane__Provisioner__V1__RestoreStoreRequest
+{
+  ProtobufCMessage base;
+  char *store;
+  char *backup;
+  char *request_id;
+};
+#define STOREPLANE__PROVISIONER__V1__RESTORE_STORE_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__restore_store_request__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+
+
 struct  Storeplane__Provisioner__V1__ListReleasesRequest
 {
   ProtobufCMessage base;
@@ -319,10 +345,11 @@ struct  Storeplane__Provisioner__V1__DeleteStoreRequest
   char *store;
   char *request_id;
   char *etag;
+  protobuf_c_boolean final_backup;
 };
 #define STOREPLANE__PROVISIONER__V1__DELETE_STORE_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__delete_store_request__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0 }
 
 
 /* Storeplane__Provisioner__V1__Store methods */
@@ -373,6 +400,12 @@ void   storeplane__provisioner__v1__suspend_store_request__init
 /* Storeplane__Provisioner__V1__ResumeStoreRequest methods */
 void   storeplane__provisioner__v1__resume_store_request__init
                      (Storeplane__Provisioner__V1__ResumeStoreRequest         *message);
+/* Storeplane__Provisioner__V1__BackupStoreRequest methods */
+void   storeplane__provisioner__v1__backup_store_request__init
+                     (Storeplane__Provisioner__V1__BackupStoreRequest         *message);
+/* Storeplane__Provisioner__V1__RestoreStoreRequest methods */
+void   storeplane__provisioner__v1__restore_store_request__init
+                     (Storeplane__Provisioner__V1__RestoreStoreRequest         *message);
 /* Storeplane__Provisioner__V1__ListReleasesRequest methods */
 void   storeplane__provisioner__v1__list_releases_request__init
                      (Storeplane__Provisioner__V1__ListReleasesRequest         *message);
@@ -432,6 +465,12 @@ typedef void (*Storeplane__Provisioner__V1__SuspendStoreRequest_Closure)
 typedef void (*Storeplane__Provisioner__V1__ResumeStoreRequest_Closure)
                  (const Storeplane__Provisioner__V1__ResumeStoreRequest *message,
                   void *closure_data);
+typedef void (*Storeplane__Provisioner__V1__BackupStoreRequest_Closure)
+                 (const Storeplane__Provisioner__V1__BackupStoreRequest *message,
+                  void *closure_data);
+typedef void (*Storeplane__Provisioner__V1__RestoreStoreRequest_Closure)
+                 (const Storeplane__Provisioner__V1__RestoreStoreRequest *message,
+                  void *closure_data);
 typedef void (*Storeplane__Provisioner__V1__ListReleasesRequest_Closure)
                  (const Storeplane__Provisioner__V1__ListReleasesRequest *message,
                   void *closure_data);
@@ -467,6 +506,8 @@ extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__upgrade_sto
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__rollback_store_request__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__suspend_store_request__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__resume_store_request__descriptor;
+extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__backup_store_request__descriptor;
+extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__restore_store_request__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__list_releases_request__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__list_releases_response__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__delete_store_request__descriptor;

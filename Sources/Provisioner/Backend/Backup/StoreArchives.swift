@@ -1,0 +1,199 @@
+import JSON
+import Kubernetes
+import ProvisionerService
+import Reactor
+
+/// Backups of stores and what is made from them: the jobs, and the stop of what serves meanwhile.
+/// Confined to its reactor.
+final class StoreArchives {
+  private static let requestTimeout = Duration.seconds(25)
+  private static let lookInterval = Duration.seconds(1)
+  /// How many pods a Deployment had before it was stopped.
+  private static let replicasAnnotation = "storeplane.dev/replicas-before-restore"
+
+  private let kubernetes: KubernetesClient
+  private let objects: ObjectStore
+  private let jobs: StoreJobs
+  private let rollouts: StoreRollout
+
+  init(
+    _ kubernetes: KubernetesClient, objects: ObjectStore, credentials: StoreCredentials,
+    rollouts: StoreRollout
+  ) {
+    self.kubernetes = kubernetes
+    self.objects = objects
+    self.rollouts = rollouts
+    jobs = StoreJobs(kubernetes, objects: objects, credentials: credentials)
+  }
+
+  private var deadline: Instant { Instant.now() + Self.requestTimeout }
+
+  // MARK: Backups
+
+  func backUp(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    switch try await jobs.follow(.backup, site, after: previous) {
+    case .running(let progress): return progress
+    case .done:
+      return BackendProgress(isDone: true, fraction: 1, detail: "the archive is written")
+    case .failed(let failure, _): throw failure
+    }
+  }
+
+  /// The job has read the file back and compared it; that it is there as long is asked here.
+  func check(_ site: StoreSite) async throws(ProvisionFailure) -> BackupContents {
+    let contents = try await jobs.contents(site)
+    guard let backup = site.backup else { throw ProvisionFailure(.backupMissing) }
+    try await requireSize(contents.bytes, of: backup)
+    return contents
+  }
+
+  private func requireSize(
+    _ bytes: Int64, of backup: StoreBackup
+  ) async throws(ProvisionFailure) {
+    let found = try await objects.size(of: backup)
+    guard found == bytes else {
+      throw ProvisionFailure(.backupDamaged, "the file has \(found) bytes, not \(bytes)")
+    }
+  }
+
+  func remove(_ backup: StoreBackup) async throws(ProvisionFailure) {
+    try await objects.remove(backup)
+  }
+
+  func removeJob(_ site: StoreSite) async throws(ProvisionFailure) {
+    do throws(KubernetesError) {
+      try await jobs.remove(site)
+    } catch {
+      throw ProvisionFailure(error)
+    }
+  }
+
+  func abandon(_ site: StoreSite) async { await jobs.abandon(site) }
+
+  // MARK: Restores
+
+  func restore(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    if previous == nil { try await prepare(site) }
+    switch try await jobs.follow(.restore, site, after: previous) {
+    case .running(let progress): return progress
+    case .done: return BackendProgress(isDone: true, fraction: 1, detail: "the data is there")
+    case .failed(let failure, let hasChanged):
+      if !hasChanged {
+        try await asKubernetes { () throws(KubernetesError) in try await self.scaleBack(site) }
+      }
+      let consequence =
+        hasChanged
+        ? "the store may have lost data, and serves nothing"
+        : "the store's data is as it was, and is served again"
+      throw ProvisionFailure(
+        failure.code,
+        failure.detail.isEmpty ? consequence : "\(failure.detail); \(consequence)",
+        retryAfter: failure.retryAfter)
+    }
+  }
+
+  /// What can be known to fail is known before the store stops serving.
+  private func prepare(_ site: StoreSite) async throws(ProvisionFailure) {
+    guard let backup = site.backup, let contents = backup.contents else {
+      throw ProvisionFailure(.backupMissing)
+    }
+    try await requireSize(contents.bytes, of: backup)
+    try await asKubernetes { () throws(KubernetesError) in try await self.scaleDown(site) }
+  }
+
+  func start(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    if previous == nil {
+      try await asKubernetes { () throws(KubernetesError) in try await self.scaleBack(site) }
+    }
+    return try await rollouts.status(of: site, after: previous)
+  }
+
+  private func asKubernetes(
+    _ body: () async throws(KubernetesError) -> Void
+  ) async throws(ProvisionFailure) {
+    do throws(KubernetesError) {
+      try await body()
+    } catch {
+      throw ProvisionFailure(error)
+    }
+  }
+
+  // MARK: Pods
+
+  /// Stops what uses the database, and returns when none of it runs.
+  private func scaleDown(_ site: StoreSite) async throws(KubernetesError) {
+    let deployments = try await deployments(site)
+    for deployment in deployments {
+      let replicas = deployment["spec", "replicas"]?.int64 ?? 1
+      if replicas > 0 { try await scale(deployment, to: 0, remembering: replicas) }
+    }
+    let limit = deadline
+    while try await hasPods(deployments, site) {
+      if Instant.now() > limit { throw KubernetesError(.timeout, "the store's pods do not end") }
+      let watch = try kubernetes.watch(.pods, labelSelector: StoreRollout.labelSelector)
+      let changes = try AnyChange(of: [watch], in: site.namespace, on: kubernetes.reactor)
+      defer { changes.cancel() }
+      await changes.next(until: Instant.now() + Self.lookInterval)
+      if Task.isCancelled { throw KubernetesError(.cancelled, "") }
+    }
+  }
+
+  private func hasPods(
+    _ deployments: [KubernetesObject], _ site: StoreSite
+  ) async throws(KubernetesError) -> Bool {
+    for deployment in deployments {
+      let labels = deployment.matchLabels
+      let selection = ObjectSelection(namespace: site.namespace, labelSelector: labels)
+      if try await !kubernetes.listAll(.pods, selection, deadline: deadline).objects.isEmpty {
+        return true
+      }
+    }
+    return false
+  }
+
+  /// Starts again what `scaleDown` has stopped.
+  private func scaleBack(_ site: StoreSite) async throws(KubernetesError) {
+    for deployment in try await deployments(site) {
+      guard let text = deployment.annotations[Self.replicasAnnotation], let replicas = Int64(text)
+      else { continue }
+      try await scale(deployment, to: replicas, remembering: nil)
+    }
+  }
+
+  private func deployments(
+    _ site: StoreSite
+  ) async throws(KubernetesError) -> [KubernetesObject] {
+    try await kubernetes.listAll(
+      .deployments,
+      ObjectSelection(namespace: site.namespace, labelSelector: StoreRollout.labelSelector),
+      deadline: deadline
+    ).objects
+  }
+
+  private func scale(
+    _ deployment: KubernetesObject, to replicas: Int64, remembering before: Int64?
+  ) async throws(KubernetesError) {
+    var annotations = JSONObject()
+    annotations[Self.replicasAnnotation] = before.map { .string(String($0)) } ?? .null
+    try await kubernetes.merge(
+      .deployments, namespace: deployment.namespace, name: deployment.name,
+      [
+        "metadata": ["annotations": .object(annotations)],
+        "spec": ["replicas": .number(JSONNumber(replicas))],
+      ], deadline: deadline)
+  }
+}
+
+extension KubernetesObject {
+  /// `spec.selector.matchLabels`, as a label selector.
+  var matchLabels: String {
+    let labels = self["spec", "selector", "matchLabels"]?.object?.members ?? []
+    return labels.map { "\($0.key)=\($0.value.string ?? "")" }.joined(separator: ",")
+  }
+}
