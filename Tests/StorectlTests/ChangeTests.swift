@@ -44,6 +44,48 @@ extension StorectlTests {
       #expect(resumed.output.hasPrefix("\(name) runs release 4: "), "\(resumed.errors)")
     }
 
+    @Test func aStoreIsBackedUpRestoredAndDeletedAfterALastBackup() async throws {
+      let platform = try await TestPlatform.shared()
+      let user = try await StorectlUser.signedIn(platform)
+      let name = "shop-\(UInt32.random(in: 0 ... .max))"
+      let made = try user.run(
+        "stores", "create", "--name", name, "--engine", "woocommerce", "--wait", "-o", "json")
+      let store = try #require(made.json?.object?["id"]?.string, "\(made.errors)")
+      platform.cluster.setData(of: store, to: "then")
+      let done = try user.run("stores", "backup", name, "--wait")
+      #expect(done.output.hasPrefix("\(name) is backed up as "), "\(done.errors)")
+      let listed = try user.run("backups", "list", "--store", name)
+      #expect(listed.lines.count == 2 && listed.lines[1].contains("  available  "))
+      let backup = String(listed.lines[1].prefix(36))
+      #expect(done.output.contains(backup))
+      let shown = try user.run("backups", "describe", backup).output
+      #expect(shown.contains("sha-256    0000") && shown.contains("(\(store))"), "\(shown)")
+      platform.cluster.setData(of: store, to: "now")
+      // Nobody is there to be asked.
+      #expect(try user.run("stores", "restore", name, "--backup", backup).status == 2)
+      platform.cluster.script(
+        .restore, of: name, [.fail(ProvisionFailure(.backupDamaged, "it has 3 bytes"))])
+      let failed = try user.run("stores", "restore", name, "--backup", backup, "--yes", "--wait")
+      #expect(failed.status == 1)
+      #expect(
+        failed.errors.contains("BACKUP_DAMAGED: the backup's file is damaged: it has 3 bytes"))
+      #expect(failed.errors.contains("storectl stores restore \(name) --backup \(backup) --wait"))
+      let back = try user.run("stores", "restore", name, "--backup", backup, "--yes", "--wait")
+      #expect(back.output == "\(name) has the data of \(backup)\n", "\(back.errors)")
+      #expect(platform.cluster.data(of: store) == "then")
+      let copy = try user.run(
+        "stores", "create", "--name", name + "-2", "--engine", "woocommerce", "--from-backup",
+        backup,
+        "--wait", "-o", "json")
+      #expect(copy.json?.object?["id"]?.string.map { platform.cluster.data(of: $0) } == "then")
+      let gone = try user.run("stores", "delete", name, "--final-backup", "--yes", "--wait")
+      #expect(gone.output == "\(name) is deleted\n", "\(gone.errors)")
+      #expect(try user.run("backups", "list", "--store", store).lines.count == 3)
+      let given = try user.run("backups", "delete", backup, "--yes")
+      #expect(given.output.contains("state      deleting"), "\(given.errors)")
+      #expect(try user.run("stores", "restore", name + "-2", "--backup", "x", "--yes").status == 6)
+    }
+
     @Test func whatIsWrongIsSaid() async throws {
       let platform = try await TestPlatform.shared()
       let user = try await StorectlUser.signedIn(platform)

@@ -221,6 +221,9 @@ private final class PlatformSetup: Sendable {
         "TLS_CA_FILE": try certificates.get().value.authorityFile,
         "CALLER_KEYS_FILE": keysFile.path,
         "PLATFORM_ENCRYPTION_KEY": String(repeating: "5a0f", count: 16),
+        // Said to be there: the backend is a fake.
+        "BACKUP_S3_URL": "http://127.0.0.1:1", "BACKUP_S3_ACCESS_KEY": "key",
+        "BACKUP_S3_SECRET_KEY": "secret",
       ]
     }
     for service in PlatformService.allCases {

@@ -150,7 +150,7 @@ struct ListReleases: GatewayCommand {
 }
 
 extension Output {
-  fileprivate func change(
+  func change(
     _ store: String, _ verb: String, _ body: JSONObject, _ waiting: WaitOptions,
     _ gateway: GatewayClient
   ) async throws {

@@ -8,9 +8,12 @@ struct DeleteStore: GatewayCommand {
     discussion: """
       Asks first on a terminal; elsewhere --yes is needed:
         storectl stores delete demo --yes --wait
+        storectl stores delete demo --final-backup --yes --wait
       """)
 
   @Argument(help: "The store's name or id.") var store: String
+  @Flag(help: "Back the store up first; it is not deleted where that fails.") var finalBackup =
+    false
   @Flag(name: [.short, .long], help: "Do not ask.") var yes = false
   @OptionGroup var waiting: WaitOptions
   @OptionGroup var connection: ConnectionOptions
@@ -18,8 +21,9 @@ struct DeleteStore: GatewayCommand {
 
   func run(_ gateway: GatewayClient, _ output: Output) async throws {
     if !yes { try await confirm(gateway, output) }
-    var request = GatewayRequest.get(
-      "/v1/stores/\(store)", [("requestId", UUID().uuidString.lowercased())])
+    var query = [("requestId", UUID().uuidString.lowercased())]
+    if finalBackup { query.append(("finalBackup", "true")) }
+    var request = GatewayRequest.get("/v1/stores/\(store)", query)
     request.method = "DELETE"
     let operation = try await gateway.call(request)
     try await output.follow(operation, of: store, waiting, gateway)

@@ -7,7 +7,7 @@ struct StoresCommand: AsyncParsableCommand {
     subcommands: [
       CreateStore.self, ListStores.self, GetStore.self, WatchStore.self, RetryStore.self,
       UpdateStore.self, UpgradeStore.self, RollbackStore.self, ListReleases.self, SuspendStore.self,
-      ResumeStore.self, DeleteStore.self,
+      ResumeStore.self, BackupStore.self, RestoreStore.self, DeleteStore.self,
     ])
 }
 
@@ -45,6 +45,8 @@ struct CreateStore: GatewayCommand {
     help: ArgumentHelp(
       "A label that the cluster must have; can be repeated.", valueName: "key=value"))
   var clusterLabel: [ClusterLabel] = []
+  @Option(help: "The id of a backup that the data is taken from; the engine is the same.")
+  var fromBackup: String?
   @Flag(help: "Only check what is asked for.") var validateOnly = false
   @OptionGroup var waiting: WaitOptions
   @OptionGroup var connection: ConnectionOptions
@@ -64,6 +66,7 @@ struct CreateStore: GatewayCommand {
     body["driftPolicy"] = drift.map { .string(EnumName.long($0.rawValue, "DRIFT_POLICY")) }
     body["cluster"] = cluster.map { .string($0) }
     body["clusterLabels"] = clusterLabel.document
+    body["fromBackup"] = fromBackup.map { .string($0) }
     if validateOnly { body["validateOnly"] = true }
     let operation = try await gateway.call(.post("/v1/stores", once: body))
     if validateOnly {

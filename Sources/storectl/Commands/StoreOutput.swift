@@ -69,6 +69,9 @@ extension Output {
     try show(found) {
       switch progress.kind {
       case "provision": ["\(name) is ready: \(found["url"].text.printable)"]
+      case "backup":
+        ["\(name) is backed up as \(progress.backup.printable)"]
+      case "restore": ["\(name) has the data of \(progress.backup.printable)"]
       case "suspend": ["\(name) is suspended; storectl stores resume \(name) starts it again"]
       default: ["\(name) runs release \(found["release"].integer): \(found["url"].text.printable)"]
       }
@@ -102,6 +105,7 @@ extension OperationProgress {
     case "provision": "retry \(store)"
     case "rollback": "rollback \(store) --to \(release)"
     case "upgrade": "upgrade \(store) [--set as before]"
+    case "restore": "restore \(store) --backup \(backup)"
     // A store whose deletion failed can only be deleted.
     default: "\(kind) \(store)"
     }

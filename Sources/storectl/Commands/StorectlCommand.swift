@@ -26,8 +26,9 @@ package struct StorectlCommand: AsyncParsableCommand {
     version: "storectl \(version)",
     subcommands: [
       LoginCommand.self, LogoutCommand.self, WhoamiCommand.self, TokenCommand.self,
-      TenantsCommand.self, StoresCommand.self, OperationsCommand.self, SettingsCommand.self,
-      ClustersCommand.self, SecretsCommand.self, EventsCommand.self, VersionCommand.self,
+      TenantsCommand.self, StoresCommand.self, BackupsCommand.self, OperationsCommand.self,
+      SettingsCommand.self, ClustersCommand.self, SecretsCommand.self, EventsCommand.self,
+      VersionCommand.self,
     ])
 
   package init() {}

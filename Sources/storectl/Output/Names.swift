@@ -24,10 +24,10 @@ enum EnumName {
 
   static func style(ofState state: String) -> TextStyle? {
     switch state {
-    case "ready", "succeeded": .green
+    case "ready", "succeeded", "available": .green
     case "failed": .red
     case "waiting", "deleting", "cancelled": .yellow
-    case "provisioning", "running", "requested", "pending": .cyan
+    case "provisioning", "running", "requested", "pending", "creating": .cyan
     case "deleted", "skipped": .dim
     default: nil
     }

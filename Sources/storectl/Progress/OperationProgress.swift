@@ -52,6 +52,8 @@ struct OperationProgress: Equatable, Sendable {
   let percent: Int64
   /// Of a rollback: what it goes back to.
   let release: Int64
+  /// Of a backup: the one that it makes; of a restore: the one that it is from.
+  let backup: String
 
   init(_ document: JSON) {
     id = document["id"].text
@@ -63,6 +65,7 @@ struct OperationProgress: Equatable, Sendable {
     error = OperationError(document["error"])
     percent = document["progressPercent"].integer
     release = document["release"].integer
+    backup = document["backup"].text
   }
 
   /// The step that is under way, or that waits for its next attempt.
