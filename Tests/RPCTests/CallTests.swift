@@ -122,6 +122,31 @@ import Testing
     }
   }
 
+  /// Its headers wait for the end of the loop's turn: the server never hears of the stream.
+  @Test func aCallThatIsCancelledBeforeItIsSentHarmsNoOther() async throws {
+    try await withReactor { reactor in
+      let echo = try EchoServer(reactor)
+      _ = try await echo.client.echo(EchoServer.request("connect"))
+      var outcome: RPCError?
+      var answer: String?
+      let record = CallRecord()
+      let other = reactor.loop.spawn(on: reactor) {
+        answer = try? await echo.client.echo(
+          EchoServer.request("other"), options: CallOptions(record: record)
+        ).text
+      }
+      let task = reactor.loop.spawn(on: reactor) {
+        outcome = await rpcError { _ = try await echo.client.echo(EchoServer.request("unsent")) }
+      }
+      task.cancel()
+      await task.value
+      await other.value
+      #expect(outcome?.code == .cancelled)
+      // By another connection it would have been sent again.
+      #expect(answer == "other" && record.attempts == 1)
+    }
+  }
+
   @Test func cancellingTheCallersTaskReachesTheHandler() async throws {
     try await withReactor { reactor in
       let echo = try EchoServer(reactor)

@@ -192,7 +192,10 @@ extension HTTP2Session {
   /// nghttp2 gives up a header block that is larger than it sends, and says no more: without a reset
   /// the peer would wait.
   private func frameNotSent(_ frame: nghttp2_frame) {
+    // Of a request that was not sent nghttp2 closes the stream itself; the peer has never heard of it, and
+    // would end the connection for a reset of it.
     guard UInt32(frame.hd.type) == NGHTTP2_HEADERS.rawValue,
+      frame.headers.cat != NGHTTP2_HCAT_REQUEST,
       let stream = stream(frame.hd.stream_id), stream.session != nil
     else { return }
     reset(stream, .internalError)
