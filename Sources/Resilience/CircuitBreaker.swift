@@ -101,6 +101,11 @@ package struct CircuitBreaker: Sendable {
     }
   }
 
+  /// Whether `admit` would refuse for as long as an open breaker does; asks for nothing.
+  package func isOpen(at now: MonotonicInstant) -> Bool {
+    if case .open(let until) = state { now < until } else { false }
+  }
+
   /// Asks for leave to call the peer. The transition, if any, is open -> halfOpen.
   package mutating func admit(
     at now: MonotonicInstant

@@ -41,6 +41,26 @@ private final class CountingBackend: StoreBackend {
   }
   func forgetCredentials(_ site: StoreSite) async throws(ProvisionFailure) {}
   func drift(of site: StoreSite) async throws(ProvisionFailure) -> [Drift] { [] }
+  func backUp(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    BackendProgress(isDone: true, fraction: 1, detail: "")
+  }
+  func checkBackup(_ site: StoreSite) async throws(ProvisionFailure) -> BackupContents {
+    BackupContents(bytes: 1, sha256: "")
+  }
+  func restore(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    BackendProgress(isDone: true, fraction: 1, detail: "")
+  }
+  func start(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    BackendProgress(isDone: true, fraction: 1, detail: "")
+  }
+  func removeJob(_ site: StoreSite) async throws(ProvisionFailure) {}
+  func removeBackup(_ backup: StoreBackup) async throws(ProvisionFailure) {}
   func abandon(_ site: StoreSite) async { abandoned += 1 }
 }
 

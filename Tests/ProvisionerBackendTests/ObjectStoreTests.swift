@@ -219,7 +219,7 @@ struct ObjectStorePeer {
       }
     }
     #expect(mounts(try pod(.backup)) == ["archive reads"])
-    #expect(mounts(try pod(.restore)) == ["files writes"])
+    #expect(Set(mounts(try pod(.restore))) == ["fetch writes", "files writes"])
     #expect(try pod(.backup)["affinity", "podAffinity"] != nil)
     #expect(try pod(.restore)["affinity"] == nil)
   }

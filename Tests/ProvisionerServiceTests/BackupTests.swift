@@ -58,10 +58,11 @@ import Testing
       cluster.setData(of: demo, to: "nothing")
       try await done(desk.change("demo", .restore(from: backup.id)), desk)
       #expect(cluster.data(of: demo) == "ten orders")
-      // Another of the same tenant, and one that is made of it after the first is gone.
+      // Another has an administrator and a title of its own; one can be made of it, after the first is
+      // gone too.
       try await desk.ready("second")
-      try await done(desk.change("second", .restore(from: backup.id)), desk)
-      #expect(cluster.data(of: try await desk.store("second").id) == "ten orders")
+      let foreign = await invalid { try await desk.change("second", .restore(from: backup.id)) }
+      #expect(foreign?.path == "backup")
       try await done(desk.delete(demo), desk)
       try await done(desk.create("third", from: backup.id), desk)
       #expect(cluster.data(of: try await desk.store("third").id) == "ten orders")
@@ -171,7 +172,7 @@ import Testing
       let given = await refusal { try await desk.change("demo", .restore(from: backup.id)) }
       if case .backupNotUsable = given {} else { Issue.record("\(given as Any)") }
       let without = StoreCatalog(
-        pool: desk.application, cluster: "default", hostSuffix: ".localhost")
+        pool: desk.application, hostSuffix: ".localhost")
       let none = await refusal {
         try await without.change(
           .name("demo"), .backup, tenant: Desk.tenant, origin: Desk.origin(), deadline: .soon)
@@ -326,13 +327,13 @@ import Testing
       }
       #expect(nonsense == "backup")
       let restore = try await stores.restoreStore(
-        .init(store: "demo", backup: all[1].id), options: user)
-      #expect(restore.kind == .restore && restore.backup == all[1].id)
+        .init(store: "demo", backup: all[0].id), options: user)
+      #expect(restore.kind == .restore && restore.backup == all[0].id)
       try await desk.wait(for: try #require(PostgresUUID(restore.id)))
-      let gone = try await backups.deleteBackup(.init(backup: all[1].id), options: user)
+      let gone = try await backups.deleteBackup(.init(backup: all[0].id), options: user)
       #expect(gone.state == .deleting)
       let unusable = await rpcError {
-        try await stores.restoreStore(.init(store: "demo", backup: all[1].id), options: user)
+        try await stores.restoreStore(.init(store: "demo", backup: all[0].id), options: user)
       }
       #expect(unusable?.code == .failedPrecondition)
       #expect(unusable?.errorInfo?.reason == "BACKUP_NOT_USABLE")

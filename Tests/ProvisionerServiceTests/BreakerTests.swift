@@ -128,7 +128,8 @@ import Testing
       return
     }
     breakers.record(.failed, for: permit)
-    #expect(breakers.phase(.helm, in: "a") == .open)
+    #expect(breakers.phase(.helm, in: "a") == .open && breakers.isOpen(.helm, in: "a"))
+    #expect(!breakers.isOpen(.kubernetes, in: "a") && !breakers.isOpen(.helm, in: "b"))
     guard case .rejected = breakers.admit(.helm, in: "a") else {
       Issue.record("an open breaker admits nothing")
       return

@@ -77,12 +77,41 @@ private func clusterRefusal<R>(_ body: () async throws -> R) async -> ClusterRef
   }
 
   @Test func storesOfEarlierVersionsAreCounted() async throws {
+    let all = try ProvisionerMigrations.all()
+    let before = all.filter { $0.version < 7 }
+    #expect(before.count < all.count)
+    let database = try await TestDatabase.make(on: ThrowawayPostgres.shared(), before)
+    let reactor = try Reactor.start(name: "desk")
+    defer { reactor.loop.stop() }
+    try await reactor.run { reactor in
+      let desk = try Desk(database, on: reactor)
+      defer { desk.close() }
+      try await desk.owner.query(
+        scope: .none,
+        """
+        INSERT INTO stores (id, tenant, name, engine, cluster, namespace, host, parameters, state,
+          operation, deleted_at)
+        SELECT '0000000000000' || n, 'acme', 's' || n, 'medusa', 'default', 'n' || n, 'h' || n, '{}',
+          CASE WHEN n < 103 THEN 'requested' ELSE 'deleted' END, gen_random_uuid(),
+          CASE WHEN n < 103 THEN NULL ELSE now() END
+        FROM generate_series(100, 104) n
+        """, deadline: .soon)
+      try await database.migrate(all)
+      #expect(try await desk.counts() == ["default": 3])
+    }
+  }
+
+  /// A replica of a version that knows one cluster would take all stores for stores of that.
+  @Test func formerReplicasClaimWhatIsOnTheirCluster() async throws {
     try await atDesk { desk, _ in
-      for name in ["a", "b", "c"] { try await desk.create(name) }
-      let counted: Int = try await desk.owner.query(
-        scope: .none, "SELECT count(*) FROM stores WHERE state <> 'deleted'", deadline: .soon)[0]
-        .decode(0)
-      #expect(try await desk.counts() == ["default": counted])
+      try await desk.register("eu")
+      try await desk.create("there", wish: ClusterWish(cluster: "eu"))
+      let here = try await desk.create("here", wish: ClusterWish(cluster: "default"))
+      let rows = try await desk.worker.query(
+        scope: .worker,
+        "SELECT claimed FROM claim_operations('former', 10, '10 seconds', 9, 9, 9)",
+        deadline: .soon)
+      #expect(try rows.map { try $0.decode(0, as: PostgresUUID.self) } == [here.id])
     }
   }
 

@@ -26,7 +26,10 @@ struct TestDatabase: Sendable {
   let admin: DatabaseURL
   private static let services = Mutex(0)
 
-  static func make(on server: ThrowawayPostgres) async throws -> TestDatabase {
+  /// - Parameter migrations: nil for all.
+  static func make(
+    on server: ThrowawayPostgres, _ migrations: [Migration]? = nil
+  ) async throws -> TestDatabase {
     let number = services.withLock { number in
       number += 1
       return number
@@ -40,11 +43,21 @@ struct TestDatabase: Sendable {
       setup.timeout = .seconds(60)
       let urls = try await setup.prepare(
         service: "provisioner\(number)", admin: admin, on: reactor, blocking: blocking)
-      try await Migrator(logger: quiet).run(
-        ProvisionerMigrations.all(), owner: urls.owner, on: reactor, blocking: blocking)
       return urls
     }
-    return TestDatabase(urls: urls, admin: admin)
+    let database = TestDatabase(urls: urls, admin: admin)
+    try await database.migrate(migrations ?? ProvisionerMigrations.all())
+    return database
+  }
+
+  func migrate(_ migrations: [Migration]) async throws {
+    let reactor = try Reactor.start(name: "migration")
+    defer { reactor.loop.stop() }
+    let urls = self.urls
+    _ = try await reactor.run { reactor in
+      try await Migrator(logger: quiet).run(
+        migrations, owner: urls.owner, on: reactor, blocking: BlockingPool())
+    }
   }
 
   func pool(_ role: PostgresPool.Role, on reactor: Reactor) throws -> PostgresPool {

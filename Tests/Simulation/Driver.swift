@@ -32,7 +32,8 @@ final class Driver {
   private func work(
     _ seed: UInt64, _ runs: Int, mutation: Mutation?, isVerbose: Bool = false, failuresMax: Int = 5
   ) async -> Results {
-    let shared = SharedResults(seed, runs, failuresMax: failuresMax, tells: mutation == request.mutation)
+    let shared = SharedResults(
+      seed, runs, failuresMax: failuresMax, tells: mutation == request.mutation)
     await withTaskGroup(of: Void.self) { group in
       for slot in slots {
         group.addTask {

@@ -154,7 +154,7 @@ final class SimulatedBackend: StoreBackend {
   }
 
   func removeBackup(_ backup: StoreBackup) async throws(ProvisionFailure) {
-    world[backup.store].backups.remove(backup.id)
+    world.forget(backup)
   }
 
   private func answer(_ step: OperationStep, _ site: StoreSite) async throws(ProvisionFailure) {
@@ -296,7 +296,9 @@ final class SimulatedBackend: StoreBackend {
     case .namespace, .namespaceRemoval, .gone: .clusterUnreachable
     case .credentials, .credentialsRemoval: .credentialsUnavailable
     case .release, .rollback, .uninstall: .helmFailed
-    case .rollout: .unschedulable
+    case .rollout, .start: .unschedulable
+    case .backup, .backupCheck, .restore: .backupStoreUnreachable
+    case .jobRemoval: .clusterUnreachable
     case .setup: .setupInterrupted
     case .verify, .check: .verificationFailed
     }

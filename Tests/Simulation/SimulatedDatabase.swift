@@ -17,8 +17,6 @@ final class SimulatedDatabase {
   /// The names of statements in them, by text and types.
   var statementNames: [[UInt8]: String] = [:]
   private var labels: [String: String] = [:]
-  /// The definitions of the functions that mutations change.
-  private var original: [String: String] = [:]
 
   init(schema: String, urls: [String: String], adminURL: String) throws {
     self.schema = schema
@@ -107,6 +105,10 @@ final class SimulatedDatabase {
       to.map { "('\(from.rawValue)', '\($0.rawValue)')" }
     }.joined().sorted().joined(separator: ", ")
     return """
+      CREATE TABLE original_functions AS
+        SELECT proname::text AS name, pg_get_functiondef(oid) AS definition FROM pg_proc
+        WHERE pronamespace = '\(schema)'::regnamespace
+          AND proname IN ('is_claimable', 'claim_outbox');
       CREATE UNLOGGED TABLE violations (number bigserial, what text NOT NULL);
 
       CREATE FUNCTION watch_operation() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
@@ -154,28 +156,25 @@ final class SimulatedDatabase {
 
   /// Leaves nothing of an earlier run.
   func clear(_ mutation: Mutation?) throws {
-    for session in sessions.values { try session.query("ROLLBACK; DISCARD PLANS") }
+    for session in sessions.values {
+      try session.query("ROLLBACK; DISCARD PLANS; SELECT setseed(0)")
+    }
     try admin.query(
       """
-      TRUNCATE stores, store_transitions, operations, operation_steps, store_releases, outbox,
+      TRUNCATE stores, store_transitions, operations, operation_steps, store_releases, outbox, backups,
         violations RESTART IDENTITY;
+      UPDATE clusters SET stores = 0;
       ALTER SEQUENCE fencing_tokens RESTART
       """)
-    for (_, definition) in original { try admin.query(definition) }
-    if let (name, text, replacement) = mutation?.function {
-      let rows = try admin.query(
-        """
-        SELECT pg_get_functiondef(p.oid) FROM pg_proc p
-        WHERE pronamespace = '\(schema)'::regnamespace AND proname = '\(name)'
-        """)
-      for case let definition?? in rows.map(\.first) {
-        original[name] = definition
-        let changed = definition.replacing(text, with: replacement)
-        guard changed != definition else {
+    for row in try admin.query("SELECT name, definition FROM original_functions ORDER BY name") {
+      guard var definition = row[1] else { continue }
+      if let (name, text, replacement) = mutation?.function, name == row[0] {
+        guard definition.contains(text) else {
           throw ServerSession.Failure(description: "the mutation no longer fits \(name)")
         }
-        try admin.query(changed)
+        definition = definition.replacing(text, with: replacement)
       }
+      try admin.query(definition)
     }
   }
 

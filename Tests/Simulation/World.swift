@@ -59,6 +59,8 @@ final class World {
 
   subscript(store: String) -> Store { stores[store] ?? Store() }
 
+  func forget(_ backup: StoreBackup) { stores[backup.store]?.backups.remove(backup.id) }
+
   // MARK: Calls
 
   func begin(_ step: OperationStep, _ site: StoreSite, _ machine: Machine) throws -> Call {

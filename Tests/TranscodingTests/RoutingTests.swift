@@ -28,7 +28,7 @@ import Transcoding
     ("GET", "/v1/stores/a:b:watch", "WatchStore store=a:b"),
     ("GET", "/v1/stores/shoes:nothing", "GetStore store=shoes:nothing"),
     ("GET", "/v1/stores/shoes:retry", "allow POST"),
-    ("PUT", "/v1/stores/shoes", "allow DELETE,GET"),
+    ("PUT", "/v1/stores/shoes", "allow DELETE,GET,PATCH"),
     ("PATCH", "/v1/stores", "allow GET,POST"),
     ("GET", "/v1/stores/", "not found"),
     ("GET", "/v1/stores/:watch", "GetStore store=:watch"),

@@ -74,7 +74,8 @@ extension ProvisionerV1 {
       case open
       /// It takes no new stores; those that are there are worked on as ever.
       case cordoned
-      /// As SCHEDULE_CORDONED, and of the stores that are there none is retried, upgraded or resumed.
+      /// As SCHEDULE_CORDONED, and of the stores that are there none is retried, upgraded, resumed or
+      /// restored.
       case draining
       /// A value that is not in these contracts.
       case unrecognized(Int32)

@@ -103,7 +103,7 @@ extension ProvisionerV1 {
       case resume
       /// Copies a ready store's data to the platform's object store.
       case backup
-      /// Brings a ready store's data to what a backup of it, or of another store, has.
+      /// Brings a ready store's data to what a backup of it has.
       case restore
       /// A value that is not in these contracts.
       case unrecognized(Int32)

@@ -135,8 +135,8 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.BackupStoreRequest, context: ServerContext
     ) async throws -> ProvisionerV1.Operation
 
-    /// Brings the store's data to what a backup has: one of its own, or of another store of the tenant
-    /// with the same engine. The store does not serve meanwhile; what it has now is gone.
+    /// Brings the store's data to what one of its backups has. The store does not serve meanwhile; what
+    /// it has now is gone.
     func restoreStore(
       _ request: ProvisionerV1.RestoreStoreRequest, context: ServerContext
     ) async throws -> ProvisionerV1.Operation
@@ -292,8 +292,8 @@ extension ProvisionerV1 {
       return response
     }
 
-    /// Brings the store's data to what a backup has: one of its own, or of another store of the tenant
-    /// with the same engine. The store does not serve meanwhile; what it has now is gone.
+    /// Brings the store's data to what one of its backups has. The store does not serve meanwhile; what
+    /// it has now is gone.
     package func restoreStore(
       _ request: ProvisionerV1.RestoreStoreRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Operation {

@@ -75,6 +75,8 @@ package final class KubernetesStoreBackend: StoreBackend {
     _ site: StoreSite
   ) async throws(ProvisionFailure) -> InstalledRelease {
     if site.isSuspended { try await requireChart(site.chart) }
+    // Of work that ended without it: what it does would go on in the pods' place.
+    try await archives?.removeJob(site)
     let values = ReleaseValues.make(
       for: site, operatorValues: try await operatorValues(), address: settings.address,
       secret: StoreCredentials.secretName)
@@ -129,8 +131,11 @@ package final class KubernetesStoreBackend: StoreBackend {
     _ site: StoreSite
   ) async throws(ProvisionFailure) -> InstalledRelease {
     guard let revision = site.helmRevision else { throw ProvisionFailure(.releaseGone) }
+    try await archives?.removeJob(site)
     try await RefusedWorkloads.remove(of: site, kubernetes)
-    return try await releases.rollBack(site, to: revision)
+    let made = try await releases.rollBack(site, to: revision)
+    try await archives?.restart(site)
+    return made
   }
 
   package func check(_ site: StoreSite) async throws(ProvisionFailure) {

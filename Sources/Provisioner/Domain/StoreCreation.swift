@@ -23,26 +23,30 @@ package enum StoreCreation: Equatable, Sendable {
     package let parameters: StoreParameters
     /// What the last work on it was.
     package let lastOperation: OperationKind
+    /// The id of the backup that its data was to be taken from.
+    package let backup: String?
 
     package init(
       state: StoreState, engine: StoreEngine, parameters: StoreParameters,
-      lastOperation: OperationKind
+      lastOperation: OperationKind, backup: String? = nil
     ) {
       self.state = state
       self.engine = engine
       self.parameters = parameters
       self.lastOperation = lastOperation
+      self.backup = backup
     }
   }
 
   /// - Parameter existing: the tenant's store of that name that is not deleted.
   package static func decide(
-    engine: StoreEngine, parameters: StoreParameters, existing: Existing?
+    engine: StoreEngine, parameters: StoreParameters, backup: String? = nil, existing: Existing?
   ) -> StoreCreation {
     guard let existing, existing.state != .deleted else { return .create }
     guard existing.state == .failed else { return .conflict(.alive(existing.state)) }
     if existing.lastOperation == .delete { return .conflict(.deletionFailed) }
-    guard existing.engine == engine, existing.parameters == parameters else {
+    guard existing.engine == engine, existing.parameters == parameters, existing.backup == backup
+    else {
       return .conflict(.otherParameters)
     }
     return .retry

@@ -68,6 +68,11 @@ package final class DependencyBreakers {
     breakers[Key(cluster: bounded(cluster), dependency: dependency)]?.phase ?? .closed
   }
 
+  /// Whether a call would be refused now, without asking for leave to make one.
+  package func isOpen(_ dependency: Dependency, in cluster: String) -> Bool {
+    breakers[Key(cluster: bounded(cluster), dependency: dependency)]?.isOpen(at: clock.now) ?? false
+  }
+
   private func bounded(_ cluster: String) -> String {
     let known = Set(breakers.keys.map(\.cluster))
     return known.contains(cluster) || known.count < Self.clustersMax ? cluster : "other"

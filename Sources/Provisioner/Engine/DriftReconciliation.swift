@@ -1,7 +1,6 @@
 package import Logging
 package import Observability
 package import Reactor
-import Resilience
 
 /// Looks at ready stores now and then, each at times of its own: what runs of them is to be what their
 /// releases say. Replicas share the looks. Confined to a reactor.
@@ -71,7 +70,7 @@ package final class DriftReconciliation {
 
   private func look(at due: DriftChecks.Due) async throws {
     guard let (store, release, access) = try await checks.subject(due),
-      breakers.phase(.helm, in: store.cluster) != .open,
+      !breakers.isOpen(.helm, in: store.cluster),
       case .admitted(let permit) = breakers.admit(.kubernetes, in: store.cluster)
     else { return count("skipped") }
     let drift: [Drift]

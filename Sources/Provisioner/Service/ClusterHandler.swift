@@ -187,7 +187,8 @@ package final class ClusterHandler: ProvisionerV1.ClusterServiceHandler {
     do {
       return try await body()
     } catch {
-      await forget(secret)
+      // The row may name it by now, and then nobody could connect any more.
+      if (error as? PostgresError)?.kind != .outcomeUnknown { await forget(secret) }
       throw error
     }
   }

@@ -48,7 +48,7 @@ package enum ProvisionerService {
     let ledger = OperationLedger(worker: worker, application: try service.pool())
     let checks = DriftChecks(worker: worker, application: try service.pool())
     let runner = run(service, ledger, checks, feed, backend: clusters.backend)
-    catalog.isReachable = { runner.breakers.phase(.kubernetes, in: $0) != .open }
+    catalog.isReachable = { !runner.breakers.isOpen(.kubernetes, in: $0) }
     // Without the object store there is nothing to remove files from.
     if catalog.keepsBackups {
       repeating(service, every: BackupRetention.interval) { await retention.run() }

@@ -31,7 +31,7 @@ package final class OperationLedger {
     _ count: Int, for holder: String, lease: Duration, within limits: OperationLimits = .init()
   ) async throws(PostgresError) -> [Claim] {
     let rows = try await worker.query(
-      scope: .worker, "SELECT * FROM claim_operations($1, $2, $3, $4, $5, $6, $7)",
+      scope: .worker, "SELECT * FROM claim_operations($1, $2, $3, $4, $5, $6, $7, NULL)",
       [
         .text(holder), .text(String(min(count, OperationLedger.claimsMax))), .text(lease.interval),
         .text(String(limits.perTenant)), .text(String(limits.perCluster)),

@@ -89,14 +89,14 @@ package enum StoreBackups {
     guard result.affectedRows == 1 else { throw StoreRefusal.stale }
   }
 
-  /// Has what `operation` leaves of a backup that it did not finish removed, if it made one; not at
-  /// once: its job may take a moment to end.
+  /// Has what `operation` leaves of a backup that it did not finish removed, if it made one; not before
+  /// its job can write no more: the address that it was given is good for an hour.
   static func abandon(
     _ operation: PostgresUUID, in transaction: PostgresTransaction
   ) async throws(PostgresError) {
     try await transaction.query(
       """
-      UPDATE backups SET state = 'deleting', tried_at = clock_timestamp()
+      UPDATE backups SET state = 'deleting', tried_at = clock_timestamp() + interval '1 hour'
       WHERE operation = $1 AND state = 'creating'
       """, [.uuid(operation)])
   }
@@ -120,7 +120,7 @@ extension StoreCatalog {
   ///
   /// - Throws: `InvalidField`, `StoreRefusal.noBackups`, `.backupNotUsable`.
   func checkBackup(
-    _ id: PostgresUUID, for engine: StoreEngine, _ field: String,
+    _ id: PostgresUUID, for engine: StoreEngine, of store: String? = nil, _ field: String,
     in transaction: PostgresTransaction
   ) async throws {
     guard keepsBackups else { throw StoreRefusal.noBackups }
@@ -130,6 +130,10 @@ extension StoreCatalog {
     guard backup.state == .available else {
       throw StoreRefusal.backupNotUsable(
         "the backup \(id) is \(backup.state.rawValue): choose one that is available")
+    }
+    // It has the administrator and the title of the store that it is of: a new one is set up again.
+    if let store, backup.store != store {
+      throw InvalidField(field, "is of another store: make a new store from it (from_backup)")
     }
     guard backup.engine == engine else {
       throw InvalidField(
@@ -157,11 +161,16 @@ extension StoreCatalog {
   func source(
     of store: StoreRecord, in transaction: PostgresTransaction
   ) async throws -> PostgresUUID? {
-    guard
-      let backup = try await OperationRows.find(store.operation, in: transaction)?.aim.backup
-    else { return nil }
+    guard let backup = try await wantedSource(of: store, in: transaction) else { return nil }
     try await checkBackup(backup, for: store.engine, "from_backup", in: transaction)
     return backup
+  }
+
+  /// As `source`, whether or not the backup is still there.
+  func wantedSource(
+    of store: StoreRecord, in transaction: PostgresTransaction
+  ) async throws(PostgresError) -> PostgresUUID? {
+    try await OperationRows.find(store.operation, in: transaction)?.aim.backup
   }
 
   // MARK: Calls

@@ -83,13 +83,16 @@ package final class StoreCatalog {
       if let backup = draft.backup {
         try await self.checkBackup(backup, for: draft.engine, "from_backup", in: transaction)
       }
+      var found: StoreCreation.Existing?
+      if let (store, last) = existing {
+        found = StoreCreation.Existing(
+          state: store.state, engine: store.engine, parameters: store.parameters,
+          lastOperation: last,
+          backup: try await self.wantedSource(of: store, in: transaction)?.description)
+      }
       let creation = StoreCreation.decide(
         engine: draft.engine, parameters: draft.parameters,
-        existing: existing.map { store, last in
-          StoreCreation.Existing(
-            state: store.state, engine: store.engine, parameters: store.parameters,
-            lastOperation: last)
-        })
+        backup: draft.backup?.description, existing: found)
       switch (creation, existing?.store) {
       case (.conflict(let conflict), _): throw StoreRefusal.conflict(conflict)
       case (.retry, let store?):
@@ -227,7 +230,8 @@ package final class StoreCatalog {
         [
           .text(id), .text(tenant), .text(draft.name), .text(draft.engine.rawValue),
           .text(cluster.name), .text(StorePlace.namespace(id: id)), .text(host),
-          .jsonb(draft.parameters.stored), .uuid(operation), .text((draft.driftPolicy ?? .correct).rawValue),
+          .jsonb(draft.parameters.stored), .uuid(operation),
+          .text((draft.driftPolicy ?? .correct).rawValue),
         ])
       guard let row = rows.first else { continue }
       try await StoreTransitions.begin(StoreRecord(row), origin: origin, in: transaction)

@@ -27,8 +27,8 @@ package enum StoreChange: Sendable {
   /// Whether it would bring more onto a cluster that is being emptied.
   var isRefusedByDrain: Bool {
     switch self {
-    case .upgrade, .resume: true
-    case .rollback, .suspend: false
+    case .upgrade, .resume, .restore: true
+    case .rollback, .suspend, .backup: false
     }
   }
 
@@ -154,7 +154,8 @@ extension StoreCatalog {
       try await checkRoom(forBackupOf: store, in: transaction)
       return OperationAim(backup: .random())
     case .restore(let backup):
-      try await checkBackup(backup, for: store.engine, "backup", in: transaction)
+      try await checkBackup(
+        backup, for: store.engine, of: store.id, "backup", in: transaction)
       return OperationAim(backup: backup)
     }
   }

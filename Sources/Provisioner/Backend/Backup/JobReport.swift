@@ -22,7 +22,8 @@ package enum JobReport: Equatable, Sendable {
     case "Failed": self = Self.failure(pod, ended)
     default:
       if let failure = Self.obstacle(view, now) {
-        self = .failed(failure, hasChanged: Self.hasChanged(ended))
+        // It waits for a container to begin: those before it have ended.
+        self = .failed(failure, hasChanged: ended.contains { $0.name == "load" })
         return
       }
       let all = view.containers
@@ -103,7 +104,7 @@ package enum JobReport: Equatable, Sendable {
       let code: FailureCode? =
         switch container.waitingReason {
         case "InvalidImageName": .imageNameInvalid
-        case "ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull": .imagePullFailed
+        case "ImagePullBackOff", "ErrImageNeverPull": .imagePullFailed
         case "CreateContainerConfigError": .containerConfigInvalid
         default: nil
         }

@@ -11,6 +11,12 @@ final class StoreArchives {
   /// How many pods a Deployment had before it was stopped.
   private static let replicasAnnotation = "storeplane.dev/replicas-before-restore"
 
+  /// The operation that may have changed data since.
+  private static let restoreAnnotation = "storeplane.dev/restored-by"
+  private static let touchedMax = 256
+
+  /// Operations of which an earlier attempt may have changed data.
+  private var touched: Set<String> = []
   private let kubernetes: KubernetesClient
   private let objects: ObjectStore
   private let jobs: StoreJobs
@@ -78,17 +84,25 @@ final class StoreArchives {
     _ site: StoreSite, after previous: BackendProgress?
   ) async throws(ProvisionFailure) -> BackendProgress {
     if previous == nil { try await prepare(site) }
-    switch try await jobs.follow(.restore, site, after: previous) {
+    let report: JobReport
+    do {
+      report = try await jobs.follow(.restore, site, after: previous)
+    } catch {
+      if previous == nil { await startAgain(site, after: error) }
+      throw error
+    }
+    switch report {
     case .running(let progress): return progress
     case .done: return BackendProgress(isDone: true, fraction: 1, detail: "the data is there")
     case .failed(let failure, let hasChanged):
-      if !hasChanged {
+      let isIntact = !hasChanged && !touched.contains(site.operation)
+      if isIntact {
         try await asKubernetes { () throws(KubernetesError) in try await self.scaleBack(site) }
       }
       let consequence =
-        hasChanged
-        ? "the store may have lost data, and serves nothing"
-        : "the store's data is as it was, and is served again"
+        isIntact
+        ? "the store's data is as it was, and is served again"
+        : "the store may have lost data, and serves nothing"
       throw ProvisionFailure(
         failure.code,
         failure.detail.isEmpty ? consequence : "\(failure.detail); \(consequence)",
@@ -102,7 +116,38 @@ final class StoreArchives {
       throw ProvisionFailure(.backupMissing)
     }
     try await requireSize(contents.bytes, of: backup)
-    try await asKubernetes { () throws(KubernetesError) in try await self.scaleDown(site) }
+    do throws(KubernetesError) {
+      // Of a job that is gone nobody knows what it did.
+      let wasBegun = try await deployments(site).contains {
+        $0.annotations[Self.restoreAnnotation] == site.operation
+      }
+      if wasBegun, try await !jobs.isThere(.restore, site) {
+        if touched.count >= Self.touchedMax { touched = [] }
+        touched.insert(site.operation)
+      }
+      try await scaleDown(site)
+    } catch {
+      let failure = ProvisionFailure(error)
+      await startAgain(site, after: failure)
+      throw failure
+    }
+  }
+
+  /// After a failure before there was a job: nothing has been changed. Best effort; where Kubernetes is
+  /// away the next attempt goes on.
+  private func startAgain(_ site: StoreSite, after failure: ProvisionFailure) async {
+    guard failure.code != .cancelled, !touched.contains(site.operation) else { return }
+    do throws(KubernetesError) {
+      if try await !jobs.isThere(.restore, site) { try await scaleBack(site) }
+    } catch {
+      // Told by the failure before it.
+    }
+  }
+
+  /// Starts what a restore has stopped that did not come to its end, and that Helm leaves as it is, for an
+  /// autoscaler.
+  func restart(_ site: StoreSite) async throws(ProvisionFailure) {
+    try await asKubernetes { () throws(KubernetesError) in try await self.scaleBack(site) }
   }
 
   func start(
@@ -131,11 +176,14 @@ final class StoreArchives {
     let deployments = try await deployments(site)
     for deployment in deployments {
       let replicas = deployment["spec", "replicas"]?.int64 ?? 1
-      if replicas > 0 { try await scale(deployment, to: 0, remembering: replicas) }
+      let before = Int64(deployment.annotations[Self.replicasAnnotation] ?? "") ?? replicas
+      try await scale(deployment, to: 0, remembering: (before, site.operation))
     }
-    let limit = deadline
+    let limit = Instant.now() + StoreJobs.endingWait
     while try await hasPods(deployments, site) {
-      if Instant.now() > limit { throw KubernetesError(.timeout, "the store's pods do not end") }
+      if Instant.now() > limit {
+        throw KubernetesError(.limitReached, "the store's pods do not end")
+      }
       let watch = try kubernetes.watch(.pods, labelSelector: StoreRollout.labelSelector)
       let changes = try AnyChange(of: [watch], in: site.namespace, on: kubernetes.reactor)
       defer { changes.cancel() }
@@ -162,7 +210,9 @@ final class StoreArchives {
     for deployment in try await deployments(site) {
       guard let text = deployment.annotations[Self.replicasAnnotation], let replicas = Int64(text)
       else { continue }
-      try await scale(deployment, to: replicas, remembering: nil)
+      // Somebody has started it since, with as many as there are to be.
+      let present = deployment["spec", "replicas"]?.int64 ?? 1
+      try await scale(deployment, to: present > 0 ? present : replicas, remembering: nil)
     }
   }
 
@@ -177,10 +227,12 @@ final class StoreArchives {
   }
 
   private func scale(
-    _ deployment: KubernetesObject, to replicas: Int64, remembering before: Int64?
+    _ deployment: KubernetesObject, to replicas: Int64,
+    remembering before: (replicas: Int64, operation: String)?
   ) async throws(KubernetesError) {
     var annotations = JSONObject()
-    annotations[Self.replicasAnnotation] = before.map { .string(String($0)) } ?? .null
+    annotations[Self.replicasAnnotation] = before.map { .string(String($0.replicas)) } ?? .null
+    annotations[Self.restoreAnnotation] = before.map { .string($0.operation) } ?? .null
     try await kubernetes.merge(
       .deployments, namespace: deployment.namespace, name: deployment.name,
       [

@@ -139,7 +139,7 @@ package struct StoreJob: Sendable {
       }
     case .restore:
       pod["initContainers"] = [
-        programContainer("fetch", readsFiles: false), databaseContainer("load"),
+        programContainer("fetch", readsFiles: true, writesFiles: true), databaseContainer("load"),
       ]
       pod["containers"] = [programContainer("files", readsFiles: false, writesFiles: true)]
     }

@@ -10,6 +10,8 @@ import Reactor
 /// operation: whoever holds that follows the one there is. Confined to its reactor.
 final class StoreJobs {
   private static let requestTimeout = Duration.seconds(25)
+  /// For pods to end: longer than any container of the chart is given.
+  static let endingWait = Duration.seconds(65)
   /// Between looks at what no watch tells.
   private static let lookInterval = Duration.seconds(2)
   /// Made by the chart where it closes the network of the namespace.
@@ -51,6 +53,14 @@ final class StoreJobs {
     }
   }
 
+  /// Whether the job of the operation is there, at work or done.
+  func isThere(
+    _ purpose: StoreJob.Purpose, _ site: StoreSite
+  ) async throws(KubernetesError) -> Bool {
+    guard let job = try await find(StoreJob.name(purpose, of: site), site) else { return false }
+    return !job.isBeingDeleted && job.condition("Failed")?.isTrue != true
+  }
+
   /// What the job of the operation has written.
   func contents(_ site: StoreSite) async throws(ProvisionFailure) -> BackupContents {
     do throws(KubernetesError) {
@@ -74,9 +84,9 @@ final class StoreJobs {
       }
     }
     followed[site.store] = nil
-    let limit = deadline
+    let limit = Instant.now() + Self.endingWait
     while try await !kubernetes.listAll(.pods, selection, deadline: deadline).objects.isEmpty {
-      if Instant.now() > limit { throw KubernetesError(.timeout, "a job's pod does not end") }
+      if Instant.now() > limit { throw KubernetesError(.limitReached, "a job's pod does not end") }
       try await nextLook(site)
     }
   }

@@ -1,3 +1,6 @@
+-- No store comes or goes between the count below and the trigger that goes on with it.
+LOCK TABLE stores IN SHARE ROW EXCLUSIVE MODE;
+
 -- The clusters that stores are placed on. They belong to no tenant.
 CREATE TABLE clusters (
   name text COLLATE "C" PRIMARY KEY CHECK (name ~ '^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$'),
@@ -56,10 +59,14 @@ AS $$
   ORDER BY s.id LIMIT wanted
 $$;
 
--- As before, but what waits for a cluster that is busy does not take its tenant's turns elsewhere.
-CREATE OR REPLACE FUNCTION claim_operations(
+-- As before, but what waits for a cluster that is busy does not take its tenant's turns elsewhere. Of the
+-- stores on `clusters` alone, where they are named: the versions before know one cluster only, and would
+-- make and remove all stores there.
+DROP FUNCTION claim_operations(text, int, interval);
+DROP FUNCTION claim_operations(text, int, interval, int, int, int, text[]);
+CREATE FUNCTION claim_operations(
     claimer text, wanted int, lease interval, tenant_max int, cluster_max int, overall_max int,
-    kinds text[])
+    kinds text[], clusters text[])
   RETURNS TABLE (
     claimed uuid, claimed_tenant text, claimed_store text, claimed_kind text, token bigint,
     was_interrupted boolean)
@@ -81,6 +88,7 @@ AS $$
         PARTITION BY o.tenant, s.cluster ORDER BY o.available_at, o.created_at, o.id) AS turn
     FROM operations o JOIN stores s ON s.id = o.store LEFT JOIN busy_tenants b ON b.tenant = o.tenant
     WHERE o.state IN ('pending', 'running') AND o.kind = ANY (kinds) AND is_claimable(o)
+      AND (clusters IS NULL OR s.cluster = ANY (clusters))
   ), placed AS (
     SELECT w.*, coalesce(b.running, 0) + row_number() OVER (
         PARTITION BY w.cluster ORDER BY w.turn, w.available_at, w.id) AS place
@@ -107,8 +115,23 @@ AS $$
   RETURNING o.id, o.tenant, o.store, o.kind, o.fence, chosen.was_interrupted
 $$;
 
+CREATE OR REPLACE FUNCTION claim_operations(
+    claimer text, wanted int, lease interval, tenant_max int, cluster_max int, overall_max int)
+  RETURNS TABLE (
+    claimed uuid, claimed_tenant text, claimed_store text, claimed_kind text, token bigint,
+    was_interrupted boolean)
+  LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT
+AS $$
+  SELECT * FROM claim_operations(
+    claimer, wanted, lease, tenant_max, cluster_max, overall_max, ARRAY['provision', 'delete'],
+    ARRAY['default'])
+$$;
+
 DO $do$
 BEGIN
+  EXECUTE format(
+    'GRANT EXECUTE ON FUNCTION claim_operations(text, int, interval, int, int, int, text[], text[]) '
+    'TO %I', current_schema() || '_worker');
   EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON clusters TO %I', current_schema() || '_app');
   EXECUTE format(

@@ -1,5 +1,6 @@
 # shellcheck shell=sh disable=SC1091,SC2086
-# Gets the archive and takes the dump out of it. Nothing of the store is changed by this.
+# Gets the archive and unpacks it, its files beside those of the store: whether there is room for them is
+# known before anything is changed.
 set -eu
 umask 007
 . /backup/job/report.sh
@@ -7,3 +8,13 @@ cd /backup
 $TRANSFER get work/archive.tar.gz
 tar -xzf work/archive.tar.gz work/database.sql 2>work/tar.log ||
   refuse BACKUP_DAMAGED unchanged work/tar.log
+if [ ! -d files ] || ! tar -tzf work/archive.tar.gz | grep -q '^files/'; then
+  exit 0
+fi
+new=files/.storeplane-restore
+rm -rf "$new"
+mkdir "$new"
+if ! (umask 022 && tar -xzf work/archive.tar.gz -C "$new" files) 2>work/tar.log; then
+  rm -rf "$new"
+  refuse LOAD_FAILED unchanged work/tar.log
+fi
