@@ -64,4 +64,24 @@ import Testing
       #expect(error?.code == .internal)
     }
   }
+
+  /// Neither does it say so of requests: they would be tried again and again.
+  @Test func requestsThatCannotBeSentAreNotTried() async throws {
+    try await withReactor { reactor in
+      let echo = try EchoServer(reactor)
+      var options = CallOptions()
+      options.metadata.append("x-large-bin", bytes: [UInt8](repeating: 7, count: 30_000))
+      // Less than the limit: it is the server that does not take it.
+      let refused = await rpcError {
+        _ = try await echo.client.echo(EchoServer.request("x"), options: options)
+      }
+      #expect(refused?.code == .internal)
+      options.metadata.append("x-more", String(repeating: "a", count: 3_000))
+      let error = await rpcError {
+        _ = try await echo.client.echo(EchoServer.request("x"), options: options)
+      }
+      #expect(error?.code == .resourceExhausted)
+      #expect(error?.message.contains("bytes of metadata, more than 32768") == true)
+    }
+  }
 }

@@ -45,6 +45,9 @@ package struct Metadata: @unchecked Sendable, Equatable {
   /// How many fields there are.
   package var count: Int { storage?.header.count ?? 0 }
 
+  /// What the names and values take, and eight bytes for each field.
+  package var byteCount: Int { storage?.header.usedBytes ?? 0 }
+
   package var entries: [(name: String, value: Value)] {
     var entries: [(name: String, value: Value)] = []
     readAll { name, value in

@@ -6,6 +6,9 @@ import Reactor
 /// One call on the client's side, over as many attempts as it takes. What depends on the messages'
 /// types is in the subclasses.
 class ClientCall: HTTP2StreamHandler, TimerHandler {
+  /// Of the request. nghttp2 drops header blocks of more than 64 KiB without a word.
+  static let metadataBytesMax = 32 * 1024
+
   let channel: Channel
   let method: ClientMethod
   let waitsForReady: Bool
@@ -75,7 +78,7 @@ class ClientCall: HTTP2StreamHandler, TimerHandler {
     if isFinished { return }
     hasBegun = true
     for interceptor in channel.interceptors { interceptor.began(&outgoing) }
-    if let refusal { return end(.failure(refusal)) }
+    if let refusal = refusal ?? metadataRefusal { return end(.failure(refusal)) }
     timer = channel.loop.schedule(at: deadline, for: self)
     if let policy = method.config.hedging {
       let hedging = Hedging(self, policy)
@@ -166,6 +169,13 @@ class ClientCall: HTTP2StreamHandler, TimerHandler {
 
   /// More than is kept for further attempts.
   var requestIsTooLarge: Bool { request.bytes > channel.configuration.replayBytes }
+
+  private var metadataRefusal: RPCError? {
+    let (bytes, most) = (outgoing.metadata.byteCount, ClientCall.metadataBytesMax)
+    if bytes <= most { return nil }
+    return RPCError(
+      .resourceExhausted, "the request has \(bytes) bytes of metadata, more than \(most)")
+  }
 
   /// Ends the call because of its request; one that has not begun as soon as it has.
   private func refuse(_ error: RPCError) {
