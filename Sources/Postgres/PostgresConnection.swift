@@ -156,7 +156,10 @@ package final class PostgresConnection: ReadinessHandler {
   private func checkUsable(_ deadline: Instant) throws(PostgresError) {
     loop.checkIsolated()
     if let closeReason {
-      throw PostgresError(.closed, "the database connection is closed: \(closeReason.message)")
+      // Nothing is sent; of a transaction between two statements all is undone.
+      throw PostgresError(
+        closeReason.kind == .connectionLost ? .connectionLost : .closed,
+        "the database connection is closed: \(closeReason.message)")
     }
     if inFlight.count >= configuration.callsInFlightMax {
       throw .exhausted(

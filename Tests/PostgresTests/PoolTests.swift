@@ -302,6 +302,25 @@ import Testing
     }
   }
 
+  /// Nothing of it was made to last: it may be done again.
+  @Test func aTransactionWhoseSessionHasEndedIsLost() async throws {
+    try await withPool { pool in
+      let lost = await failure {
+        try await pool.withTransaction(scope: .none, deadline: .soon) { transaction in
+          let process = try await transaction.query("SELECT pg_backend_pid()::int8")[0]
+            .decode(0, as: Int64.self)
+          _ = try await pool.query(
+            scope: .none, "SELECT pg_terminate_backend($1::int4, 10000)", [.int8(process)],
+            deadline: .soon)
+          // Here it is found out at the latest.
+          _ = try? await transaction.query("SELECT 1")
+          try await transaction.query("SELECT 1")
+        }
+      }
+      #expect(lost?.kind == .connectionLost && lost?.isRetryable == true)
+    }
+  }
+
   /// What the server says as it ends the session comes before the end, and is read alone.
   @Test func aSessionThatTheServerEndedIsNotLent() async throws {
     let server = try ThrowawayPostgres()
