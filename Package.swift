@@ -164,6 +164,7 @@ let targets: [Target] = [
       .embedInCode("Store/Migrations/v0005_drift.sql"),
       .embedInCode("Store/Migrations/v0006_backups.sql"),
       .embedInCode("Store/Migrations/v0007_clusters.sql"),
+      .embedInCode("Store/Migrations/v0008_lost_clusters.sql"),
     ],
     [
       "ServiceRuntime", "Configuration", "Contracts", "Cryptography", "JSON", "Observability",
@@ -254,7 +255,8 @@ let targets: [Target] = [
     ],
     path: "Tests/Simulation",
     // Runs by the thousand are worth it in any build.
-    swiftSettings: settings + [.unsafeFlags(["-O"], .when(configuration: .debug))]),
+    swiftSettings: settings + staticRuntime + [.unsafeFlags(["-O"], .when(configuration: .debug))],
+    linkerSettings: linking),
 
   tests("ReactorTests", ["Reactor", "TestKit"]),
   tests(

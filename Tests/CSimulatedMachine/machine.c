@@ -2,6 +2,7 @@
 #include "CSimulatedMachine.h"
 
 #include <dlfcn.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -19,6 +20,24 @@ void simulated_machine_set_clocks(int64_t boot, int64_t now) {
 }
 
 void simulated_machine_seed(uint64_t seed) { state = seed; }
+
+void simulated_machine_keep_to_processor(int number) {
+  static cpu_set_t all;
+  if (CPU_COUNT(&all) == 0) sched_getaffinity(0, sizeof all, &all);
+  if (number < 0) {
+    sched_setaffinity(0, sizeof all, &all);
+    return;
+  }
+  int left = number % CPU_COUNT(&all);
+  for (int processor = 0; processor < CPU_SETSIZE; processor++) {
+    if (!CPU_ISSET(processor, &all) || left-- > 0) continue;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(processor, &one);
+    sched_setaffinity(0, sizeof one, &one);
+    return;
+  }
+}
 
 // The functions below that are not static stand in front of those of the same name in the shared
 // libraries.

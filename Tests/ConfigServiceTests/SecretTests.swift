@@ -56,6 +56,8 @@ import Testing
           .init(tenant: PlatformTenant.id, name: name))
       }
       #expect(exported.fieldViolations.map(\.field) == ["tenant"])
+      let page = try await provisioner.listSecrets(.init(pageSize: 500))
+      #expect(page.secrets.map(\.name).contains(name))
       _ = try await provisioner.deleteSecret(.init(name: name))
       let gone = await refusal {
         try await provisioner.accessSecret(.init(tenant: PlatformTenant.id, name: name))
@@ -231,7 +233,7 @@ import Testing
       }
       // Public methods are the gateway's alone: a caller token is of no use to another service.
       let stolen = await refusal {
-        try await peers.secrets(as: "provisioner").listSecrets(.init(), options: member)
+        try await peers.secrets(as: "audit").listSecrets(.init(), options: member)
       }
       #expect(stolen.code == .permissionDenied)
     }

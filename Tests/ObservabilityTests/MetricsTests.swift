@@ -16,6 +16,18 @@ import Testing
 
     """
 
+  @Test func aSeriesGoesAndComesBackEmpty() {
+    let registry = MetricsRegistry()
+    let stores = registry.gauges("stores", help: "Stores.", labels: ["cluster"])
+    stores.with("eu").set(3)
+    stores.with("us").set(4)
+    stores.remove(["eu"])
+    stores.remove(["nowhere"])
+    let text = String(decoding: registry.exposition(), as: UTF8.self)
+    #expect(!text.contains("eu") && text.contains(#"stores{cluster="us"} 4"#))
+    #expect(stores.with("eu").value == 0)
+  }
+
   @Test func theWholeFormat() {
     let registry = MetricsRegistry()
     let calls = registry.counters("rpc_calls_total", help: "Calls.", labels: ["method", "code"])

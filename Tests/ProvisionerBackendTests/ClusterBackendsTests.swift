@@ -41,6 +41,7 @@ private final class CountingBackend: StoreBackend {
   }
   func forgetCredentials(_ site: StoreSite) async throws(ProvisionFailure) {}
   func drift(of site: StoreSite) async throws(ProvisionFailure) -> [Drift] { [] }
+  func certificate(of site: StoreSite) async throws(ProvisionFailure) -> StoreCondition? { nil }
   func backUp(
     _ site: StoreSite, after previous: BackendProgress?
   ) async throws(ProvisionFailure) -> BackendProgress {
@@ -159,6 +160,22 @@ private func site(on cluster: String, _ access: ClusterAccess = ClusterAccess())
     }
   }
 
+  /// Operations that were taken up before it was known which cluster it is go on beside later ones.
+  @Test func aConnectionServesThoseWhoDoNotKnowWhichClusterItIs() async throws {
+    try await withBackends { _, backends, connections in
+      var known = Self.one
+      known.uid = "a"
+      for access in [Self.one, known, Self.one, known] {
+        try await backends.ensureNamespace(site(on: "eu", access))
+      }
+      #expect(connections.made.map(\.access) == [Self.one, known])
+      try await backends.ensureNamespace(site(on: "eu", Self.two))
+      known.uid = "b"
+      try await backends.ensureNamespace(site(on: "eu", known))
+      #expect(connections.made.count == 4)
+    }
+  }
+
   @Test func aConnectionLastsUntilItsLastCallEnds() async throws {
     try await withBackends { reactor, backends, connections in
       try await backends.ensureNamespace(site(on: "eu", Self.one))
@@ -226,6 +243,27 @@ private func site(on cluster: String, _ access: ClusterAccess = ClusterAccess())
       for end in ends { await end.pass() }
       try await backends.ensureNamespace(site(on: "d"))
       #expect(backends.openCount == 2)
+    }
+  }
+
+  @Test func aClusterThatIsGoneIsLeft() async throws {
+    try await withBackends { reactor, backends, connections in
+      for name in ["default", "eu", "us"] { try await backends.ensureNamespace(site(on: name)) }
+      let gate = Gate(on: reactor)
+      let end = Gate(on: reactor)
+      connections.made[2].backend.waiter = { await gate.pass() }
+      reactor.loop.spawn(on: reactor) {
+        try? await backends.ensureNamespace(site(on: "us"))
+        end.open()
+      }
+      let began = Gate(on: reactor)
+      reactor.loop.schedule(after: .zero) { began.open() }
+      await began.pass()
+      await backends.retain(["default"])
+      #expect(connections.closed == [1] && backends.openCount == 2)
+      gate.open()
+      await end.pass()
+      #expect(connections.closed == [1, 2] && backends.openCount == 1)
     }
   }
 

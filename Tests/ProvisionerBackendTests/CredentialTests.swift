@@ -29,6 +29,28 @@ import Testing
     }
   }
 
+  /// Of a cluster that is lost nothing else can be removed any more.
+  @Test func goWithoutTheCluster() async throws {
+    let database = try await ConfigPeer.database.value
+    try await onReactor { reactor in
+      let peer = try ConfigPeer(reactor, database)
+      let site = site(tenant: try await peer.newTenant(on: reactor))
+      let kubernetes = KubernetesClient(
+        reactor: reactor, configuration: .nowhere, blocking: BlockingPool())
+      let credentials = StoreCredentials(config: peer.secrets, kubernetes: kubernetes)
+      let first = try await credentials.ensure(site)
+      let backends = ClusterBackends(config: peer.secrets) { _, _ throws(ProvisionFailure) in
+        throw ProvisionFailure(.clusterUnreachable)
+      }
+      for _ in 0..<2 { try await backends.forgetCredentials(site) }
+      // What is asked for now is made anew.
+      #expect(try await credentials.ensure(site).secrets != first.secrets)
+      await backends.close()
+      await peer.close()
+      kubernetes.close()
+    }
+  }
+
   @Test func doNotWaitLongerThanTheyMay() async throws {
     let database = try await ConfigPeer.database.value
     try await onReactor { reactor in

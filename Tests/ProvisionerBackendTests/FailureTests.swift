@@ -31,6 +31,15 @@ import Testing
     #expect(failure.code == code && failure.verdict == verdict)
   }
 
+  @Test(arguments: [KubernetesError.Kind.transport, .timeout, .unavailable, .configuration])
+  func whereAClusterIsIsToldToNobody(kind: KubernetesError.Kind) {
+    let error = KubernetesError(kind, "GET https://192.0.2.7:6443/version: refused", code: 503)
+    let failure = ProvisionFailure(error)
+    #expect(failure.code == .clusterUnreachable && !failure.problem.message.contains("192.0.2.7"))
+    // But in the log.
+    #expect("\(failure)".contains("https://192.0.2.7:6443/version: refused"))
+  }
+
   @Test func aBusyClusterSaysWhenToComeAgain() {
     let failure = ProvisionFailure(
       KubernetesError(.throttled, "too many", code: 429, retryAfter: .seconds(7)))
@@ -60,6 +69,10 @@ import Testing
     ("secrets is forbidden: User \"x\" cannot list", .clusterForbidden),
     ("Kubernetes cluster unreachable: dial tcp: connection refused", .clusterUnreachable),
     ("the server is currently unable to handle the request", .clusterUnreachable),
+    ("Get \"https://192.0.2.7:6443/version\": EOF", .clusterUnreachable),
+    ("dial tcp 192.0.2.7:6443: connect: network is unreachable", .clusterUnreachable),
+    ("x509: certificate signed by unknown authority", .clusterUnreachable),
+    ("http: server gave HTTP response to HTTPS client", .clusterUnreachable),
     ("values don't meet the specifications of the schema(s) in the chart(s)", .chartInvalid),
     ("execution error at (store/templates/x.yaml:1:1): store.host is required", .chartInvalid),
     ("something else", .helmFailed),
@@ -67,7 +80,22 @@ import Testing
   func ofHelmInItsWords(message: String, code: FailureCode) {
     // With details: Helm has said it, not the way to it.
     let failure = ProvisionFailure(helm: RPCError(.unavailable, message, details: [1]))
-    #expect(failure.code == code && failure.detail == message)
+    #expect(failure.code == code)
+    if code == .clusterUnreachable {
+      #expect(failure.detail.isEmpty && failure.diagnosis == message)
+    } else {
+      #expect(failure.detail == message && failure.diagnosis.isEmpty)
+    }
+  }
+
+  @Test(arguments: [
+    RPCError(.internal, "Get \"https://192.0.2.7:6443/api\": odd", details: [1]),
+    RPCError(.unavailable, "dial tcp 192.0.2.7:6443: odd", details: [1]),
+    RPCError(.aborted, "Get \"http://192.0.2.7/api\": odd"),
+  ])
+  func whereAClusterIsIsToldToNobodyByHelm(error: RPCError) {
+    let failure = ProvisionFailure(helm: error)
+    #expect(!failure.problem.message.contains("192.0.2.7") && failure.diagnosis == error.message)
   }
 
   @Test(arguments: [

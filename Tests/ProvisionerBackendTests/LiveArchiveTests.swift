@@ -75,6 +75,7 @@ extension LiveBackendTests {
       for (status, reason, code) in [
         (403, "AccessDenied", FailureCode.backupStoreDenied),
         (503, "SlowDown", .backupStoreUnreachable), (507, "InsufficientStorage", .backupNoRoom),
+        (413, "EntityTooLarge", .backupTooLarge),
       ] {
         _ = try objects.server.ask("answer \(status) \(reason) PUT")
         let failure = await failure(ProvisionFailure.self) { try await parts.backUp() }

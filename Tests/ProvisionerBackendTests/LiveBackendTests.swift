@@ -321,6 +321,6 @@ import Testing
   }
 }
 
-private final class Found: Sendable {
+final class Found: Sendable {
   let failure = Mutex<ProvisionFailure?>(nil)
 }

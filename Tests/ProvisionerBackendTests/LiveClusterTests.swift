@@ -1,9 +1,11 @@
+import Contracts
 import Foundation
 import HTTP
 import JSON
 import Kubernetes
 import ProvisionerService
 import ProvisionerTestKit
+import RPC
 import Reactor
 import Testing
 
@@ -115,7 +117,8 @@ struct LiveClusterTests {
           "little",
           [["apiGroups": [""], "resources": ["pods", "namespaces"], "verbs": ["get", "list"]]]),
         field: "kubeconfig")
-      let refused = await inspector.inspect(little, timeout: .seconds(20))
+      let refused = try await inspector.inspect(little, timeout: .seconds(20))
+        .findings(expecting: nil)
       #expect(refused.map(\.check) == ClusterFinding.Check.allCases)
       #expect(refused.failures.map(\.check) == [.permissions])
       let missing = try #require(refused.failures.first)
@@ -128,19 +131,21 @@ struct LiveClusterTests {
       let full = try inspector.read(
         try await accounts.make("full", Self.chartRules()), field: "kubeconfig")
       for kubeconfig in [full, nil] {
-        let found = await inspector.inspect(kubeconfig, timeout: .seconds(20))
+        let found = try await inspector.inspect(kubeconfig, timeout: .seconds(20))
+          .findings(expecting: nil)
         #expect(found.failures.isEmpty, "\(found)")
         let outcomes = Dictionary(uniqueKeysWithValues: found.map { ($0.check, $0.outcome) })
         #expect(outcomes[.permissions] == .passed && outcomes[.version] == .passed)
+        #expect(outcomes[.identity] == .passed)
         #expect(outcomes[.storage] == .passed && outcomes[.ingress] == .passed)
         // The node's bridge enforces nothing, and says nothing.
         #expect(outcomes[.networkPolicy] == .warning)
       }
       let stranger = try accounts.kubeconfig("no-such-token", server: "\(own.server)")
-      let unknown = await inspector.inspect(
+      let unknown = try await inspector.inspect(
         try inspector.read(stranger, field: "kubeconfig"), timeout: .seconds(20))
-      #expect(unknown.map(\.check) == [.connection])
-      #expect(unknown.first?.remedy.contains("token or certificate") == true)
+      #expect(unknown.uid == nil && unknown.findings.map(\.check) == [.connection])
+      #expect(unknown.findings.first?.remedy.contains("token or certificate") == true)
     }
   }
 
@@ -155,17 +160,65 @@ struct LiveClusterTests {
       settings.chartValues = { values.object ?? JSONObject() }
       let inspector = KubernetesClusterInspector(
         settings, own: accounts.kubernetes.configuration, reactor: reactor, blocking: blocking)
-      let found = await inspector.inspect(nil, timeout: .seconds(20))
+      let found = try await inspector.inspect(nil, timeout: .seconds(20)).findings
       #expect(found.failures.map(\.check) == [.storage, .ingress])
       #expect(found.failures.allSatisfy { $0.message.contains("no-such-class") })
       settings.chartValues = {
         let route: JSON = ["httpRoute": ["enabled": true]]
         return route.object ?? JSONObject()
       }
-      let routes = await KubernetesClusterInspector(
+      let routes = try await KubernetesClusterInspector(
         settings, own: accounts.kubernetes.configuration, reactor: reactor, blocking: blocking
-      ).inspect(nil, timeout: .seconds(20))
+      ).inspect(nil, timeout: .seconds(20)).findings
       #expect(routes.failures.map(\.check) == [.ingress])
+    }
+  }
+
+  /// Nothing of any store is found on it, which must not pass for the end of a deletion.
+  @Test func anotherClusterInTheStoresPlaceIsRefused() async throws {
+    try await withAccounts { reactor, accounts in
+      let own = accounts.kubernetes.configuration
+      let uid = try #require(
+        try await KubernetesClusterInspector(
+          .forInspection, own: own, reactor: reactor, blocking: BlockingPool()
+        ).inspect(nil, timeout: .seconds(20)).uid)
+      let supervisor = HelmWorkerSupervisor(
+        BackendSettings.forInspection.helm, reactor: reactor, logger: quiet)
+      // Nobody answers: nothing here is asked of the config service.
+      let channel = Channel(
+        reactor: reactor, configuration: .init(), address: .ipv4(address: 0x7F00_0001, port: 9))
+      let connector = ClusterConnector(
+        .forInspection, own: own, secrets: FakeClusterRegister(),
+        config: ConfigV1.SecretServiceClient(channel: channel), supervisor: supervisor,
+        reactor: reactor, blocking: BlockingPool(), logger: quiet)
+      let backends = ClusterBackends { cluster, access throws(ProvisionFailure) in
+        try await connector.connect(cluster, access)
+      }
+      func site(_ uid: String?) -> StoreSite {
+        StoreSite(
+          store: "0123456789abcdef", tenant: "acme", name: "tea", engine: .woocommerce,
+          cluster: ClusterName.own, clusterAccess: ClusterAccess(uid: uid),
+          namespace: "\(accounts.name)-store", host: "tea.localhost",
+          parameters: StoreParameters(), fence: 1)
+      }
+      let refused = await failure(ProvisionFailure.self) {
+        try await backends.ensureNamespace(site("another"))
+      }
+      #expect(refused?.code == .clusterReplaced && refused?.verdict == .failed)
+      #expect(refused?.problem.message.contains(uid) == false)
+      #expect(refused?.diagnosis.contains(uid) == true && backends.openCount == 0)
+      // A connection that was made before, and leads elsewhere by now.
+      let misled = await failure(ProvisionFailure.self) {
+        try await StoreNamespace(accounts.kubernetes, clusterUID: "another")
+          .removal(of: site(nil), after: nil)
+      }
+      #expect(misled?.code == .clusterReplaced)
+      for expected in [nil, uid] {
+        #expect(try await backends.removalStatus(of: site(expected), after: nil).isDone)
+      }
+      await backends.close()
+      await supervisor.close()
+      channel.close()
     }
   }
 

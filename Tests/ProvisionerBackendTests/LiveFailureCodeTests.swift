@@ -83,20 +83,21 @@ import Testing
       ], words: "wordpress"),
   ]
 
-  /// Passing faults are waited out for seconds, not minutes.
-  private static var impatient: RolloutPatience {
+  /// What may pass is waited out for seconds, not minutes. What passes in every rollout, a pod without a
+  /// node and a claim without a volume, is not, where something else is to be seen.
+  private static func patience(for code: FailureCode) -> RolloutPatience {
     var patience = RolloutPatience()
     patience.restartsMax = 1
     patience.containerConfigurationSeconds = 3
-    patience.unschedulableSeconds = 3
-    patience.claimPendingSeconds = 3
     patience.imagePullSeconds = 3
+    if code == .unschedulable { patience.unschedulableSeconds = 3 }
+    if code == .volumePending { patience.claimPendingSeconds = 3 }
     return patience
   }
 
   @Test(arguments: brokenPods) func podsThatDoNotComeUp(broken: BrokenPods) async throws {
     try await LiveStores.withBackend(
-      values: try #require(broken.values.object), patience: Self.impatient
+      values: try #require(broken.values.object), patience: Self.patience(for: broken.code)
     ) { _, parts in
       let (backend, site) = (parts.backend, parts.site)
       try await backend.ensureNamespace(site)
@@ -154,7 +155,8 @@ import Testing
   /// Makes a store up to its credentials, and fails to install what `change` gives.
   private func installing(
     _ change: @Sendable (LiveStores.Parts) async throws -> StoreSite,
-    fails code: () -> FailureCode
+    fails code: () -> FailureCode,
+    then afterwards: @Sendable (LiveStores.Parts) async throws -> Void = { _ in }
   ) async throws {
     let code = code()
     try await LiveStores.withBackend { _, parts in
@@ -165,6 +167,7 @@ import Testing
         try await parts.backend.installRelease(site)
       }
       #expect(failure?.code == code, "\(failure?.detail ?? "it was installed")")
+      try await afterwards(parts)
     }
   }
 
@@ -177,10 +180,45 @@ import Testing
   ]) func anAdmissionWebhookThatDoesNotLetItPass(words: String, code: FailureCode) async throws {
     try await installing { parts in
       // Asked about the last thing that is made: all else is there already.
-      try await Webhook.use(words, on: .ingresses, of: parts)
+      try await LiveWebhook.use(words, on: .ingresses, of: parts)
       return parts.site
     } fails: {
       code
+    } then: { parts in
+      // The name is taken by what failed. The API server hears of the change after a while.
+      try await LiveWebhook.remove(of: parts)
+      var last: ProvisionFailure?
+      let deadline = Instant.soon
+      repeat {
+        last = await failure(ProvisionFailure.self) {
+          try await parts.backend.installRelease(parts.site)
+        }
+      } while last?.code == code && Instant.now() < deadline
+      #expect(last == nil)
+    }
+  }
+
+  // MARK: In the pod
+
+  @Test func aDatabaseOfSomebodyElses() async throws {
+    try await LiveStores.withBackend { _, parts in
+      try await parts.rollOut()
+      try await parts.sql("CREATE TABLE wp_orders (x int); INSERT INTO wp_orders VALUES (1)")
+      let failure = await failure(ProvisionFailure.self) {
+        try await parts.backend.setUp(parts.site)
+      }
+      #expect(failure?.code == .setupFailed)
+      #expect(failure?.detail.contains("rows in table wp_orders") == true, "\(failure as Any)")
+    }
+  }
+
+  @Test func aShopThatIsNotSetUp() async throws {
+    try await LiveStores.withBackend { _, parts in
+      try await parts.rollOut()
+      let failure = await failure(ProvisionFailure.self) {
+        try await parts.backend.verify(parts.site)
+      }
+      #expect(failure?.code == .verificationFailed, "\(failure as Any)")
     }
   }
 
@@ -200,77 +238,9 @@ import Testing
   }
 }
 
-/// An admission webhook that every request of its kind in one namespace is asked of.
-private enum Webhook {
-  private static let kind = ResourceKind(
-    group: "admissionregistration.k8s.io", plural: "validatingwebhookconfigurations",
-    kind: "ValidatingWebhookConfiguration", isNamespaced: false)
-
-  private struct Server {
-    let server: PythonServer
-    let address: String
-    let authority: String
-  }
-
-  /// One for all tests.
-  private static let server = Result { () throws -> Server in
-    let address = try LiveStores.ownAddress()
-    let certificates = try TestCertificates()
-    let (certificate, key) = try certificates.files(for: "webhook", at: [address])
-    let server = try PythonServer(
-      "Tests/ProvisionerBackendTests/Peers/webhook_server.py", [address, certificate, key])
-    let authority = try Data(contentsOf: URL(fileURLWithPath: certificates.authorityFile))
-    return Server(
-      server: server, address: "\(address):\(server.port)",
-      authority: authority.base64EncodedString())
-  }
-
-  /// It goes with the store's namespace.
-  static func use(
-    _ words: String, on resource: ResourceKind, of parts: LiveStores.Parts
-  ) async throws {
-    let server = try server.get()
-    let namespace = try await parts.kubernetes.get(
-      .namespaces, name: parts.site.namespace, deadline: .soon)
-    let path = words.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? ""
-    let webhook: JSON = [
-      "name": "webhook.tests.storeplane.dev",
-      "clientConfig": [
-        "url": .string("https://\(server.address)/\(path)"),
-        "caBundle": .string(server.authority),
-      ],
-      "namespaceSelector": [
-        "matchLabels": [StoreNamespace.storeLabel: .string(parts.site.store)]
-      ],
-      "rules": [
-        [
-          "operations": ["CREATE"], "apiGroups": [.string(resource.group)],
-          "apiVersions": ["*"], "resources": [.string(resource.plural)],
-        ]
-      ],
-      "failurePolicy": "Fail", "sideEffects": "None", "admissionReviewVersions": ["v1"],
-      "timeoutSeconds": 1,
-    ]
-    try await parts.kubernetes.create(
-      kind,
-      [
-        "metadata": [
-          "name": .string("webhook-test-\(parts.site.store)"),
-          "ownerReferences": [
-            [
-              "apiVersion": "v1", "kind": "Namespace", "name": .string(namespace.name),
-              "uid": .string(namespace.uid),
-            ]
-          ],
-        ],
-        "webhooks": [webhook],
-      ], deadline: .soon)
-  }
-}
-
 extension LiveStores.Parts {
-  /// A client of an account without any permission.
-  fileprivate func stranger(on reactor: Reactor) async throws -> KubernetesClient {
+  /// A client of an account of its own, without any permission.
+  func stranger(on reactor: Reactor) async throws -> KubernetesClient {
     try await kubernetes.create(
       .serviceAccounts, namespace: site.namespace, ["metadata": ["name": "stranger"]],
       deadline: .soon)

@@ -20,6 +20,8 @@ struct LiveLoadTests {
   private static let stores = number("STOREPLANE_LOAD_STORES") ?? 50
   private static let tenants = number("STOREPLANE_LOAD_TENANTS") ?? 2
   private static let workers = 5
+  /// Of a helm-worker that installs for all of them at once.
+  private static let workerMegabytesMax = 250.0
   private static let nowhere: JSON = [
     "nodeSelector": StandInKubelet.nowhere, "persistence": ["enabled": false],
   ]
@@ -35,7 +37,8 @@ struct LiveLoadTests {
       while tenants.count < Self.tenants {
         tenants.append(try await parts.config.newTenant(on: reactor))
       }
-      let crew = try await Crew(parts, tenants: tenants, workers: Self.workers, on: reactor)
+      let crew = try await Crew(parts, tenants: tenants, on: reactor)
+      await crew.work { $0.workers = Self.workers }
       let kubelet = StandInKubelet(parts.kubernetes)
       let reports = reactor.loop.spawn(on: reactor) { try? await kubelet.run() }
       var thrown: (any Error)?
@@ -49,6 +52,7 @@ struct LiveLoadTests {
     let used = Usage(RUSAGE_CHILDREN.rawValue)
     tell("helm_worker_cpu_ms_a_store", (used.cpu - workersBefore.cpu) * 1_000 / Double(Self.stores))
     tell("helm_worker_peak_mb", used.peakMegabytes)
+    #expect(used.peakMegabytes < Self.workerMegabytesMax)
   }
 
   private func makeAndDelete(_ crew: Crew, _ kubernetes: KubernetesClient) async throws {

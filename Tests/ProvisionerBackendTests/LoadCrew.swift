@@ -18,12 +18,16 @@ final class Crew {
   private let reactor: Reactor
   private let catalog: StoreCatalog
   private let feed: ChangeFeed
-  private let runner: OperationRunner
+  private let ledger: OperationLedger
+  private var runner: OperationRunner?
   private let pools: [PostgresPool]
 
-  /// - Parameter tenants: of the config service, whose turn it is one after the other.
+  /// - Parameters:
+  ///   - real: nil for that of `parts`.
+  ///   - tenants: of the config service, whose turn it is one after the other.
   init(
-    _ parts: LiveStores.Parts, tenants: [String], workers: Int, on reactor: isolated Reactor
+    _ parts: LiveStores.Parts, backend real: KubernetesStoreBackend? = nil, tenants: [String],
+    on reactor: isolated Reactor
   ) async throws {
     let blocking = BlockingPool()
     let urls = try await Self.database(blocking, on: reactor)
@@ -44,16 +48,24 @@ final class Crew {
     self.tenants = tenants
     self.reactor = reactor
     catalog = StoreCatalog(pool: application, hostSuffix: ".localhost")
-    backend = PodlessBackend(parts.backend)
+    backend = PodlessBackend(real ?? parts.backend)
+    ledger = OperationLedger(worker: worker, application: application)
+  }
+
+  /// Begins to work, in place of whoever did until now.
+  func work(_ change: (inout EngineSettings) -> Void = { _ in }) async {
+    await runner?.stop()
     var settings = EngineSettings()
-    settings.workers = workers
+    change(&settings)
     let runner = OperationRunner(
-      ledger: OperationLedger(worker: worker, application: application), backend: backend,
-      settings: settings, holder: "crew", on: reactor, logger: quiet, metrics: MetricsRegistry())
+      ledger: ledger, backend: backend, settings: settings, holder: "crew", on: reactor,
+      logger: quiet, metrics: MetricsRegistry())
     feed.onWork = { runner.lookForWork() }
     self.runner = runner
     runner.start()
   }
+
+  var breakers: DependencyBreakers? { runner?.breakers }
 
   private static func database(
     _ blocking: BlockingPool, on reactor: Reactor
@@ -108,6 +120,52 @@ final class Crew {
     return try rows.map { try $0.decode(0) }
   }
 
+  /// The failure of a store, once it has one; nil where it has come to `state` instead.
+  func failure(of store: String, insteadOf state: StoreState) async throws -> (
+    code: String, message: String
+  )? {
+    try await wait { try await self.state(of: store).isOneOf(state.rawValue, "failed") }
+    let found = try await self.state(of: store)
+    return found.state == "failed" ? (found.code, found.message) : nil
+  }
+
+  struct State {
+    let state: String
+    let code: String
+    let message: String
+
+    func isOneOf(_ states: String...) -> Bool { states.contains(state) }
+  }
+
+  private func state(of store: String) async throws -> State {
+    let row = try await pools[2].query(
+      scope: .none,
+      "SELECT state, coalesce(error_code, ''), coalesce(error_message, '') FROM stores WHERE id = $1",
+      [.text(store)], deadline: .soon)[0]
+    return State(state: try row.decode(0), code: try row.decode(1), message: try row.decode(2))
+  }
+
+  /// Waits until a step is in a state, has failed with a code or waits for something, as `words` say.
+  func waitForStep(of store: String, saying words: String) async throws {
+    try await wait {
+      try await self.figure(
+        "SELECT count(*) FROM operation_steps s JOIN operations o ON o.id = s.operation "
+          + "WHERE o.store = '\(store)' AND position('\(words)' IN "
+          + "concat_ws(' ', s.name, s.state, s.error_code, s.detail)) > 0") > 0
+    }
+  }
+
+  private func wait(until isSo: () async throws -> Bool) async throws {
+    let deadline = Instant.now() + .seconds(240)
+    let pause = WakeUp(on: reactor)
+    while try await !isSo() {
+      guard Instant.now() < deadline else { throw Overdue() }
+      await pause.wait(atMost: .milliseconds(300))
+    }
+  }
+
+  struct Overdue: Error {}
+
   /// The states that each store went through, by the events.
   func histories() async throws -> [String: [String]] {
     let rows = try await pools[2].query(
@@ -126,7 +184,7 @@ final class Crew {
   }
 
   func stop() async {
-    await runner.stop()
+    await runner?.stop()
     feed.close()
     for pool in pools { pool.close() }
   }
@@ -177,6 +235,10 @@ final class PodlessBackend: StoreBackend {
   func verify(_ site: StoreSite) async throws(ProvisionFailure) {}
   func check(_ site: StoreSite) async throws(ProvisionFailure) {}
   func drift(of site: StoreSite) async throws(ProvisionFailure) -> [Drift] { [] }
+
+  func certificate(of site: StoreSite) async throws(ProvisionFailure) -> StoreCondition? {
+    try await real.certificate(of: site)
+  }
 
   func backUp(
     _ site: StoreSite, after previous: BackendProgress?

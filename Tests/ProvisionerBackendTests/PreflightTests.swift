@@ -31,11 +31,15 @@ import Testing
     let needs = try Self.needs([
       "wordpress": named, "mariadb": named, "postgres": named,
       "redis": ["persistence": ["enabled": false]],
-      "ingress": ["className": "nginx"], "httpRoute": ["enabled": true],
+      "ingress": [
+        "className": "nginx", "annotations": ["cert-manager.io/issuer": "ours"],
+        "tls": ["enabled": true],
+      ], "httpRoute": ["enabled": true],
       "networkPolicy": ["enabled": false],
     ])
     #expect(needs.storageClasses == ["fast"] && !needs.needsDefaultStorageClass)
     #expect(needs.ingressClass == "nginx" && needs.needsGatewayAPI && !needs.needsNetworkPolicies)
+    #expect(try needs.needsCertificates && !Self.needs().needsCertificates)
   }
 
   @Test func versionsAreCompared() throws {
@@ -82,6 +86,7 @@ import Testing
     let rules = try #require(role["rules"]?.array)
     var needs = try Self.needs()
     needs.needsGatewayAPI = true
+    needs.needsCertificates = true
     needs.needsMonitors = true
     let missing = ClusterRight.needed(for: needs).filter { right in
       !rules.contains { right.isGranted(by: $0) }
@@ -152,11 +157,75 @@ import Testing
     let findings = try await onReactor { reactor in
       let inspector = KubernetesClusterInspector(
         .forInspection, own: .nowhere, reactor: reactor, blocking: BlockingPool())
-      return await inspector.inspect(
-        ClusterKubeconfig(text: kubeconfig, server: ""), timeout: .seconds(10))
+      return try await inspector.inspect(
+        ClusterKubeconfig(text: kubeconfig, server: ""), timeout: .seconds(10)
+      ).findings(expecting: "any")
     }
     #expect(findings.map(\.check) == [.connection])
     #expect(findings.map(\.outcome) == [.failed] && findings.first?.remedy.isEmpty == false)
+  }
+
+  @Test func whichClusterItIsIsFoundOut() {
+    let others = [
+      ClusterFinding(.connection, .passed, "answers"), ClusterFinding(.version, .passed, "v1"),
+    ]
+    func identity(_ found: String?, _ expected: String?) -> ClusterFinding? {
+      let findings = ClusterInspection(others, uid: found).findings(expecting: expected)
+      #expect(findings.map(\.check) == [.connection, .identity, .version])
+      return findings.first { $0.check == .identity }
+    }
+    #expect(identity("a", nil)?.outcome == .passed)
+    #expect(identity("a", "a")?.outcome == .passed)
+    #expect(identity("b", "a")?.outcome == .failed)
+    #expect(identity("b", "a")?.message.contains("is b, and was a") == true)
+    // What cannot be told is worse where it was known.
+    #expect(identity(nil, nil)?.outcome == .warning)
+    #expect(identity(nil, "a")?.outcome == .failed)
+    // Unless it may be told the next time.
+    let passing = ClusterInspection(others, passing: "no answer").findings(expecting: "a")
+    #expect(passing[1].outcome == .warning && passing[1].message.contains("no answer"))
+  }
+
+  @Test(arguments: [
+    (#"{"metadata": {"name": "kube-system", "uid": "a-1"}}"#, "a-1"),
+    (#"{"metadata": {"name": "kube-system"}}"#, nil),
+    (#"{"metadata": {"name": "kube-system", "uid": "<html>"}}"#, nil),
+    (#"{"metadata": {"name": "login", "uid": "a-1"}}"#, nil), ("{}", nil),
+  ])
+  func whatIsNoKubeSystemTellsNothing(text: String, uid: String?) throws {
+    let namespace = KubernetesObject(try JSON(parsing: text))
+    do throws(KubernetesError) {
+      #expect(try ClusterIdentity.uid(of: namespace) == uid)
+    } catch {
+      #expect(uid == nil && error.kind == .badAnswer && ClusterIdentity.isHidden(error))
+    }
+  }
+
+  @Test(arguments: [
+    KubernetesError.Kind.forbidden, .notFound, .badAnswer, .transport, .timeout, .unavailable,
+  ])
+  func aClusterThatDoesNotTellWhichItIsIsAway(kind: KubernetesError.Kind) {
+    let failure = ClusterIdentity.failure(KubernetesError(kind, "at https://192.0.2.7"))
+    #expect(failure.code == .clusterUnreachable && failure.code.isOutage)
+    #expect(failure.verdict == .failed && failure.diagnosis.contains("192.0.2.7"))
+    #expect(!failure.problem.message.contains("192.0.2.7"))
+  }
+
+  @Test func aReplicasOwnTroubleIsThrown() async throws {
+    let refusal = try await onReactor { reactor in
+      var settings = BackendSettings.forInspection
+      settings.chart = "/no/such/chart"
+      let inspector = KubernetesClusterInspector(
+        settings, own: .nowhere, reactor: reactor, blocking: BlockingPool())
+      return await failure(ClusterRefusal.self) {
+        try await inspector.inspect(nil, timeout: .seconds(10))
+      }
+    }
+    guard case .cannotCheck(let reason) = refusal else {
+      Issue.record("\(String(describing: refusal))")
+      return
+    }
+    #expect(reason.contains("/no/such/chart"))
   }
 
   @Test func kubeconfigsAreKeptByTheConfigService() async throws {
@@ -173,6 +242,8 @@ import Testing
         try await secrets.keep(kubeconfig, as: name, timeout: .seconds(20))
       }
       #expect(twice?.code == .aborted)
+      let kept = try await secrets.list(timeout: .seconds(20))
+      #expect(kept.first { $0.name == name }?.time ?? 0 > 1_000_000_000)
       for _ in 0..<2 { try await secrets.forget(name, timeout: .seconds(20)) }
       let gone = await failure(RPCError.self) {
         try await secrets.kubeconfig(name, timeout: .seconds(20))

@@ -162,9 +162,9 @@ import Testing
   @Test func isPatientThenNot() throws {
     let start = try #require(KubernetesTime.seconds("2026-01-01T00:00:00Z"))
     let held = try namespace(Self.finalizers)
-    #expect(!held.isStuck(at: start + NamespaceRemoval.patienceSeconds))
-    #expect(held.isStuck(at: start + NamespaceRemoval.patienceSeconds + 1))
+    #expect(!held.isStuck(at: start + 240, patience: 240))
+    #expect(held.isStuck(at: start + 241, patience: 240))
     let pods = #"{"type":"NamespaceContentRemaining","status":"True","message":"pods. has 1"}"#
-    #expect(!(try namespace(pods).isStuck(at: start + 10_000)))
+    #expect(!(try namespace(pods).isStuck(at: start + 10_000, patience: 240)))
   }
 }

@@ -1,8 +1,6 @@
 import Contracts
 import Postgres
 import ProvisionerTestKit
-import RPC
-import RPCCore
 import Reactor
 import Resilience
 import ServiceRuntime
@@ -50,7 +48,7 @@ extension Desk {
   }
 }
 
-private func clusterRefusal<R>(_ body: () async throws -> R) async -> ClusterRefusal? {
+func clusterRefusal<R>(_ body: () async throws -> R) async -> ClusterRefusal? {
   do {
     _ = try await body()
     return nil
@@ -102,14 +100,15 @@ private func clusterRefusal<R>(_ body: () async throws -> R) async -> ClusterRef
   }
 
   /// A replica of a version that knows one cluster would take all stores for stores of that.
-  @Test func formerReplicasClaimWhatIsOnTheirCluster() async throws {
+  @Test(arguments: ["", ", ARRAY['provision']"])
+  func formerReplicasClaimWhatIsOnTheirCluster(kinds: String) async throws {
     try await atDesk { desk, _ in
       try await desk.register("eu")
       try await desk.create("there", wish: ClusterWish(cluster: "eu"))
       let here = try await desk.create("here", wish: ClusterWish(cluster: "default"))
       let rows = try await desk.worker.query(
         scope: .worker,
-        "SELECT claimed FROM claim_operations('former', 10, '10 seconds', 9, 9, 9)",
+        "SELECT claimed FROM claim_operations('former', 10, '10 seconds', 9, 9, 9\(kinds))",
         deadline: .soon)
       #expect(try rows.map { try $0.decode(0, as: PostgresUUID.self) } == [here.id])
     }
@@ -370,7 +369,7 @@ private func clusterRefusal<R>(_ body: () async throws -> R) async -> ClusterRef
         await clusterRefusal {
           try await desk.clusters.recordCheck(
             of: before, failed, isReady: false, deadline: .soon)
-        } == .notFound)
+        } == .changedMeanwhile)
       let now = try await desk.clusters.find("eu", deadline: .soon)
       #expect(now.isReady && now.findings.isEmpty && now.server == "https://new")
       let checked = try await desk.clusters.recordCheck(
@@ -388,182 +387,6 @@ private func clusterRefusal<R>(_ body: () async throws -> R) async -> ClusterRef
       desk.catalog.isReachable = { $0 != "default" }
       try await desk.create("demo")
       #expect(try await desk.places("demo") == ["eu"])
-    }
-  }
-}
-
-/// The register as a service.
-@Suite(.timeLimit(.minutes(2))) struct ClusterServiceTests {
-  private static let failed = ClusterFinding(
-    .permissions, .failed, "rights are missing: secrets: create", remedy: "grant them")
-
-  @Test func aClusterIsRegisteredUsedAndRemoved() async throws {
-    try await withService { peers, desk, database in
-      let clusters = try peers.clusters()
-      let admin = try peers.administrator()
-      let made = try await clusters.registerCluster(
-        .init(
-          name: "eu", kubeconfig: "https://eu.example.com", labels: ["region": "eu"],
-          storesMax: 5, domainSuffix: "eu.example.com", ingressAddress: "192.0.2.1:80"),
-        options: admin)
-      #expect(made.ready && made.schedule == .open && made.server == "https://eu.example.com")
-      #expect(made.findings.map(\.outcome) == [.passed] && made.checkTime != nil)
-      #expect(made.storesMax == 5 && made.labels == ["region": "eu"])
-      #expect(peers.register.kept.count == 1)
-      let listed = try await clusters.listClusters(.init(), options: admin)
-      #expect(listed.clusters.map(\.name) == ["default", "eu"])
-      _ = try await peers.stores().createStore(
-        .init(
-          name: "demo", engine: .woocommerce, cluster: "eu", clusterLabels: ["region": "eu"]),
-        options: peers.user())
-      let store = try await peers.stores().getStore(.init(store: "demo"), options: peers.user())
-      #expect(store.cluster == "eu" && store.host == "demo.eu.example.com")
-      let stores = try await clusters.listClusterStores(.init(cluster: "eu"), options: admin)
-      #expect(stores.stores.map(\.name) == ["demo"] && stores.stores[0].tenant == Desk.tenant)
-      #expect(try await clusters.getCluster(.init(cluster: "eu"), options: admin).stores == 1)
-      let busy = await rpcError {
-        try await clusters.unregisterCluster(.init(cluster: "eu"), options: admin)
-      }
-      #expect(busy?.errorInfo?.reason == "CLUSTER_HAS_STORES")
-      try await desk.delete("demo")
-      let engine = try await Engine.start(database, FakeCluster())
-      try await desk.wait(for: desk.delete("demo").id)
-      await engine.stop()
-      _ = try await clusters.unregisterCluster(.init(cluster: "eu"), options: admin)
-      #expect(peers.register.kept.isEmpty)
-      // The administrator's tenant has the trail, and no kubeconfig is in it.
-      let events = try await desk.events(of: "").filter { $0.action.hasPrefix("cluster.") }
-      #expect(events.map(\.action).sorted() == ["cluster.register", "cluster.unregister"])
-      #expect(events.allSatisfy { $0.tenant == Desk.tenant })
-    }
-  }
-
-  @Test func onlyAdministratorsSeeToClusters() async throws {
-    try await withService { peers, _, _ in
-      let clusters = try peers.clusters()
-      let member = try peers.user()
-      let calls: [() async throws -> Void] = [
-        { _ = try await clusters.listClusters(.init(), options: member) },
-        { _ = try await clusters.getCluster(.init(cluster: "default"), options: member) },
-        { _ = try await clusters.checkCluster(.init(cluster: "default"), options: member) },
-        { _ = try await clusters.listClusterStores(.init(cluster: "default"), options: member) },
-        {
-          _ = try await clusters.updateCluster(
-            .init(cluster: "default", schedule: .cordoned), options: member)
-        },
-        {
-          _ = try await clusters.registerCluster(
-            .init(name: "eu", kubeconfig: "https://eu"), options: member)
-        },
-        { _ = try await clusters.unregisterCluster(.init(cluster: "eu"), options: member) },
-      ]
-      for call in calls {
-        let error = await rpcError { try await call() }
-        #expect(error?.errorInfo?.reason == "ADMINISTRATORS_ONLY")
-      }
-    }
-  }
-
-  @Test func failedChecksRefuseUnlessForced() async throws {
-    try await withService { peers, _, _ in
-      let clusters = try peers.clusters()
-      let admin = try peers.administrator()
-      peers.register.findings = [ClusterFinding(.version, .passed, "v1"), Self.failed]
-      var request = ProvisionerV1.RegisterClusterRequest(
-        name: "eu", kubeconfig: "https://eu.example.com")
-      let refused = await rpcError { try await clusters.registerCluster(request, options: admin) }
-      #expect(refused?.errorInfo?.reason == "CLUSTER_CHECKS_FAILED")
-      #expect(refused?.errorInfo?.metadata["checks"] == "permissions")
-      request.name = "default"
-      let taken = await rpcError { try await clusters.registerCluster(request, options: admin) }
-      #expect(taken?.code == .alreadyExists)
-      request.name = "eu"
-      #expect(refused?.message.contains("secrets: create (grant them)") == true)
-      #expect(peers.register.kept.isEmpty)
-      request.validateOnly = true
-      let checked = try await clusters.registerCluster(request, options: admin)
-      #expect(!checked.ready && checked.findings.map(\.outcome) == [.passed, .failed])
-      request.validateOnly = false
-      request.force = true
-      let forced = try await clusters.registerCluster(request, options: admin)
-      #expect(forced.ready && forced.findings.count == 2)
-      // Checked again, it is out of use until it is mended.
-      let again = try await clusters.checkCluster(.init(cluster: "eu"), options: admin)
-      #expect(!again.ready)
-      peers.register.findings = [ClusterFinding(.version, .passed, "v1")]
-      #expect(try await clusters.checkCluster(.init(cluster: "eu"), options: admin).ready)
-    }
-  }
-
-  @Test func aKubeconfigIsReplacedWhole() async throws {
-    try await withService { peers, desk, _ in
-      let clusters = try peers.clusters()
-      let admin = try peers.administrator()
-      _ = try await clusters.registerCluster(
-        .init(name: "eu", kubeconfig: "https://one"), options: admin)
-      let before = try await desk.clusters.find("eu", deadline: .soon)
-      let after = try await clusters.updateCluster(
-        .init(cluster: "eu", kubeconfig: "https://two"), options: admin)
-      #expect(after.server == "https://two")
-      let record = try await desk.clusters.find("eu", deadline: .soon)
-      #expect(record.access.secret != before.access.secret)
-      #expect(peers.register.kept == [record.access.secret ?? "": "https://two"])
-      let own = await rpcError {
-        try await clusters.updateCluster(
-          .init(cluster: "default", kubeconfig: "https://two"), options: admin)
-      }
-      #expect(own?.errorInfo?.reason == "CLUSTER_IS_OWN")
-      // What was kept for it is forgotten again.
-      #expect(peers.register.kept.count == 1)
-    }
-  }
-
-  @Test func withoutTheConfigServiceNothingIsRegistered() async throws {
-    try await withService { peers, _, _ in
-      let clusters = try peers.clusters()
-      let admin = try peers.administrator()
-      peers.register.failure = RPCError(.unavailable, "nobody listens")
-      let error = await rpcError {
-        try await clusters.registerCluster(
-          .init(name: "eu", kubeconfig: "https://eu"), options: admin)
-      }
-      #expect(error?.code == .unavailable && error?.errorInfo?.reason == "CONFIG_UNAVAILABLE")
-      let absent = await rpcError {
-        try await clusters.getCluster(.init(cluster: "eu"), options: admin)
-      }
-      #expect(absent?.code == .notFound)
-    }
-  }
-
-  @Test func fieldsAreNamed() async throws {
-    try await withService { peers, _, _ in
-      let clusters = try peers.clusters()
-      let admin = try peers.administrator()
-      func register(_ change: (inout ProvisionerV1.RegisterClusterRequest) -> Void) async -> String?
-      {
-        var request = ProvisionerV1.RegisterClusterRequest(
-          name: "eu", kubeconfig: "https://eu.example.com")
-        change(&request)
-        let made = request
-        return await invalidField { try await clusters.registerCluster(made, options: admin) }
-      }
-      #expect(await register { $0.name = "EU" } == "name")
-      #expect(await register { $0.kubeconfig = "nothing" } == "kubeconfig")
-      #expect(await register { $0.labels = ["a b": "c"] } == "labels")
-      #expect(await register { $0.storesMax = -1 } == "stores_max")
-      #expect(await register { $0.domainSuffix = "a..b" } == "domain_suffix")
-      #expect(await register { $0.ingressAddress = "host" } == "ingress_address")
-      let create = await invalidField {
-        try await peers.stores().createStore(
-          .init(name: "demo", engine: .woocommerce, cluster: "E U"), options: peers.user())
-      }
-      #expect(create == "cluster")
-      let full = await rpcError {
-        try await peers.stores().createStore(
-          .init(name: "demo", engine: .woocommerce, cluster: "eu"), options: peers.user())
-      }
-      #expect(full?.errorInfo?.reason == "CLUSTER_UNKNOWN")
-      #expect(full?.errorInfo?.metadata["user_fault"] == "true")
     }
   }
 }

@@ -38,8 +38,7 @@ import Testing
       try await desk.owner.query(
         scope: .none, "UPDATE stores SET drift_check_at = now() - interval '1 s'", deadline: .soon)
       await reconciliation.lookAtAll()
-      return try await desk.store(store).conditions.first { $0.condition.kind == .drifted }?
-        .condition
+      return try await desk.store(store).condition(.drifted)
     }
 
     func outcomes(_ outcome: String) -> Bool {
@@ -109,6 +108,40 @@ import Testing
       #expect(try await watchman.look()?.reason == "Correcting")
       try await desk.wait(for: desk.store("demo").operation)
       #expect(try await desk.store("demo").driftCorrections == 1)
+    }
+  }
+
+  @Test func aCertificateIsAwaitedByAReadyStore() async throws {
+    let pending = StoreCondition(.certificateReady, false, "ChallengePending", "no record yet")
+    let issued = StoreCondition(.certificateReady, true, "Issued")
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      cluster.set(certificate: pending)
+      let engine = try await Engine.start(database, cluster)
+      try await desk.ready("demo")
+      #expect(try await desk.store("demo").condition(.certificateReady) == pending)
+      let watchman = Watchman(desk, cluster)
+      try await watchman.look()
+      // Sooner than others.
+      #expect(
+        try await desk.owner.query(
+          scope: .none,
+          "SELECT FROM stores WHERE drift_check_at < now() + interval '400 s'", deadline: .soon
+        ).count == 1)
+      let version = try await desk.store("demo").version
+      try await watchman.look()
+      #expect(try await desk.store("demo").version == version)
+      cluster.set(certificate: issued)
+      try await watchman.look()
+      #expect(try await desk.store("demo").condition(.certificateReady) == issued)
+      cluster.set(certificate: nil)
+      try await watchman.look()
+      #expect(try await desk.store("demo").condition(.certificateReady)?.reason == "NotAskedFor")
+      let drifts = try await desk.events(of: desk.store("demo").id).filter {
+        $0.action == "store.drift"
+      }
+      #expect(drifts.isEmpty)
+      await engine.stop()
     }
   }
 
@@ -211,7 +244,8 @@ import Testing
       }
       // Soon where nothing comes of the look.
       #expect(try await isDue(between: 60, and: 120))
-      _ = try await checks.settle(desk.store("demo"), [], every: .seconds(1_800))
+      _ = try await checks.settle(
+        desk.store("demo"), [], certificate: nil, every: .seconds(1_800))
       #expect(try await isDue(between: 1_290, and: 2_250))
     }
   }
@@ -226,7 +260,8 @@ import Testing
       try await desk.upgrade("demo")
       await cluster.reached(.check, of: "demo")
       #expect(
-        try await watchman.checks.settle(looked, [Self.scaled], every: .seconds(1_800)) == nil)
+        try await watchman.checks.settle(
+          looked, [Self.scaled], certificate: nil, every: .seconds(1_800)) == nil)
       #expect(try await watchman.checks.subject(due) == nil)
       #expect(try await !desk.store("demo").conditions.contains { $0.condition.kind == .drifted })
     }

@@ -40,6 +40,14 @@ import Testing
       decide(Candidate(name: "a", storesMax: 10), Candidate(name: "b", stores: 1)) == .place("a"))
   }
 
+  @Test func nobodyIsToldToWaitForWhatWasGivenUp() {
+    let lost = Candidate(name: "a", schedule: .draining, isAbandoned: true)
+    #expect(decide(lost) == .refuse(.abandoned))
+    #expect(decide(lost, Candidate(name: "b", schedule: .cordoned)) == .refuse(.closed))
+    #expect(decide(lost, Candidate(name: "b")) == .place("b"))
+    #expect(!ClusterPlacement.Refusal.abandoned.message.contains("uncordon"))
+  }
+
   @Test func largeNumbersDoNotOverflow() {
     let max = Int(Int32.max)
     #expect(

@@ -11,12 +11,15 @@ final class ClientSession {
   /// What it calls its statements, by what the server does.
   var statements: [String: String] = [:]
   /// What its statements are, for people.
-  var labels: [String: String] = [:]
+  var labels: [String: StatementLabel] = [:]
   var channels: Set<String> = []
   /// As the client knows it: idle, in a transaction, or in one that has failed.
   var status: Unicode.Scalar = "I"
   /// The server has undone the transaction that the client still thinks it is in.
   var isUndone = false
+  /// The server's end of it while it has a transaction open, and since when that has stood still.
+  var session: ServerSession?
+  var heldSince: Int64 = 0
   /// A batch of it is with the server, or on the way there or back.
   var isBusy = false
   /// Whole batches, each up to a synchronisation point.

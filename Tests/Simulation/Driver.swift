@@ -1,3 +1,4 @@
+import CSimulatedMachine
 import Foundation
 import TestKit
 
@@ -12,10 +13,12 @@ final class Driver {
 
   /// Whether all is well.
   func run() async throws -> Bool {
-    for _ in 0..<request.processes {
+    for number in 0..<request.processes {
+      simulated_machine_keep_to_processor(Int32(number))
+      defer { simulated_machine_keep_to_processor(-1) }
       let server = try ThrowawayPostgres()
       let lines = try await SimulatedDatabase.prepare(on: server, schema: Driver.schema)
-      slots.append(WorkerSlot(server, ["", Driver.schema] + lines))
+      slots.append(WorkerSlot(server, ["", "\(number)", Driver.schema] + lines))
     }
     if request.isCheck { return try await check() }
     let seed = request.seed ?? UInt64.random(in: 0..<1_000_000_000)
@@ -59,7 +62,10 @@ final class Driver {
       ("end", "states at rest"), ("outcome", "outcomes of operations (kind, outcome, error)"),
       ("step", "steps with faults (kind, step, fault)"),
       ("database", "statements with faults (fault, statement)"), ("audit", "faults of audit"),
-      ("accident", "accidents of machines"), ("settling", "times to come to rest"),
+      ("accident", "accidents of machines and clusters"), ("fault", "faults of the backend"),
+      ("overlap", "overlapping transactions, lost notices"), ("drift", "changes past us"),
+      ("backup", "removals of backups"), ("refused", "refusals"),
+      ("settling", "times to come to rest"),
     ] {
       let (cells, count) = results.coverage.total(prefix + " ")
       print("  \(words): \(cells), \(count) times")
@@ -70,32 +76,44 @@ final class Driver {
         }
       }
     }
+    tellWhatIsMissing(results)
     for seed in results.failed.sorted() {
       print("FAILED: seed \(seed); see it with scripts/simulate --seed \(seed) --verbose")
     }
     return results.failed.isEmpty && done == runs
   }
 
+  @discardableResult
+  private func tellWhatIsMissing(_ results: Results) -> Bool {
+    let (count, missing) = results.coverage.reached
+    print("  of what is to be reached \(count) of \(Coverage.wanted.count)")
+    for cell in missing { print("    not: \(cell)") }
+    return missing.isEmpty
+  }
+
   // MARK: The simulation's own test
 
-  /// A seed gives the same run again, and each mistake is found.
+  /// A seed gives the same run again, all that is to be reached is, and each mistake is found.
   private func check() async throws -> Bool {
     let seed = request.seed ?? 1
-    let runs = request.runs ?? 40
+    let runs = request.runs ?? 400
     let first = await work(seed, runs, mutation: nil)
     slots.reverse()
     let second = await work(seed, runs, mutation: nil)
     let differing = first.hashes.filter { second.hashes[$0.key] != $0.value }.keys.sorted()
     print(
       "\(runs) seeds again: \(differing.isEmpty ? "all as before" : "not as before: \(differing)")")
+    fflush(nil)
     var isWell = differing.isEmpty && first.hashes.count == runs && first.failed.isEmpty
+    if !tellWhatIsMissing(first) { isWell = false }
     for mutation in Mutation.allCases {
-      let results = await work(seed, 400, mutation: mutation, failuresMax: 1)
+      let results = await work(seed, 1_000, mutation: mutation, failuresMax: 1)
       let found = results.failed.min()
       let reason = results.failures.first ?? ""
       print(
         "\(mutation.rawValue): \(found.map { "found by run \($0 - seed + 1)" } ?? "NOT FOUND"); \(reason)"
       )
+      fflush(nil)
       if found == nil { isWell = false }
     }
     return isWell

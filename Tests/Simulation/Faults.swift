@@ -10,7 +10,17 @@ struct Faults {
   private let backendRate: Double
   private let backendFaults: [Backend]
   private let auditRate: Double
-  /// Kills, stalls, cuts and restarts in a minute.
+  private let noticeLossRate: Double
+  /// Transactions that may be open at once.
+  let lanes: Int
+  /// Users ask, and things go wrong, for so long.
+  let troubledSeconds: Int64
+  /// Whether replicas look at what runs, and after old backups.
+  let looksAtDrift: Bool
+  let removesBackups: Bool
+  /// What calls of the backend take, against what they usually do.
+  private let backendPace: Double
+  /// Kills, stalls, cuts, restarts, outages and jumps in a minute.
   let accidentsPerMinute: Double
 
   init(seed: UInt64) {
@@ -21,6 +31,12 @@ struct Faults {
     backendRate = [0, 0.05, 0.15, 0.3][Int.random(in: 0..<4, using: &random)]
     auditRate = [0, 0.1, 0.4][Int.random(in: 0..<3, using: &random)]
     accidentsPerMinute = [0, 2, 6, 12][Int.random(in: 0..<4, using: &random)]
+    noticeLossRate = [0, 0, 0.3, 1][Int.random(in: 0..<4, using: &random)]
+    troubledSeconds = [15, 25, 40][Int.random(in: 0..<3, using: &random)]
+    looksAtDrift = Bool.random(using: &random)
+    removesBackups = Bool.random(using: &random)
+    backendPace = [0.2, 0.5, 1][Int.random(in: 0..<3, using: &random)]
+    lanes = [1, 2, 2][Int.random(in: 0..<3, using: &random)]
   }
 
   /// At least one: runs with few kinds reach what others do not.
@@ -48,10 +64,18 @@ struct Faults {
     .nanoseconds(nanoseconds(range))
   }
 
+  /// What a part of a call takes.
+  mutating func backendTime(_ seconds: ClosedRange<Double>) -> Duration {
+    self.seconds(seconds) * backendPace
+  }
+
   mutating func database() -> DatabaseProxy.Fault? {
     if isOver || !chance(databaseRate) { return nil }
     return pick(databaseFaults)
   }
+
+  /// Whether one that listens is not told.
+  mutating func losesNotice() -> Bool { !isOver && noticeLossRate > 0 && chance(noticeLossRate) }
 
   mutating func slowness(isInside: Bool) -> Int64 {
     nanoseconds(isInside ? 0.05...0.4 : 0.5...12)

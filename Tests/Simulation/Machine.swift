@@ -13,7 +13,8 @@ final class Machine {
   /// Of the clock since the start of the machine, against the true time.
   private let offset: Int64
   private let partsPerMillion: Int64
-  private let calendarOffset: Int64
+  /// How far its calendar is off.
+  private(set) var calendarOffset: Int64
   /// It does nothing, and comes back with its clocks gone on.
   var isPaused = false
   /// It does nothing for ever.
@@ -38,6 +39,9 @@ final class Machine {
     let local = local(time)
     simulated_machine_set_clocks(local, Machine.epoch + calendarOffset + local - offset)
   }
+
+  /// Somebody sets its calendar.
+  func setCalendar(by nanoseconds: Int64) { calendarOffset += nanoseconds }
 
   private func local(_ time: Int64) -> Int64 {
     offset + time + time * partsPerMillion / 1_000_000

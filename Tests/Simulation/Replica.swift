@@ -13,6 +13,7 @@ final class Replica {
   private let runner: OperationRunner
   private let feed: ChangeFeed
   private let delivery: OutboxDelivery
+  private let drift: DriftReconciliation
   private let jobs: [RecurringJob]
 
   init(_ simulation: Simulation, _ machine: Machine, slot: Int) throws {
@@ -39,15 +40,25 @@ final class Replica {
     let neglected = NeglectedOperations(ledger: ledger, metrics: metrics, logger: logger)
     let drift = DriftReconciliation(
       DriftChecks(worker: worker, application: application), backend: backend,
-      breakers: runner.breakers, every: .seconds(30), on: machine.reactor, logger: logger,
+      breakers: runner.breakers, every: .seconds(8), on: machine.reactor, logger: logger,
       metrics: metrics)
-    jobs = [
-      RecurringJob(every: .seconds(20), on: machine.reactor) { drift.look() },
+    self.drift = drift
+    let backups = BackupRetention(
+      ledger: BackupLedger(worker: worker), backend: backend, age: .seconds(8), kept: 1,
+      on: machine.reactor, logger: logger, metrics: metrics)
+    var jobs = [
       RecurringJob(every: .seconds(60), on: machine.reactor) { await retention.forget() },
       RecurringJob(every: NeglectedOperations.interval, on: machine.reactor) {
         await neglected.look()
       },
     ]
+    if simulation.faults.looksAtDrift {
+      jobs.append(RecurringJob(every: .seconds(4), on: machine.reactor) { drift.look() })
+    }
+    if simulation.faults.removesBackups {
+      jobs.append(RecurringJob(every: .seconds(10), on: machine.reactor) { await backups.run() })
+    }
+    self.jobs = jobs
     let runner = runner
     feed.onWork = { runner.lookForWork() }
     feed.onCancellation = { runner.cancel($0) }
@@ -62,6 +73,8 @@ final class Replica {
     let (runner, delivery) = (runner, delivery)
     machine.loop.spawn(on: machine.reactor) { await runner.stop() }
     machine.loop.spawn(on: machine.reactor) { await delivery.stop() }
+    let drift = drift
+    machine.loop.spawn(on: machine.reactor) { await drift.stop() }
   }
 }
 

@@ -27,6 +27,8 @@ final class ServerSession {
   private var position = 0
   /// The statements that the server has prepared here.
   var prepared: Set<String> = []
+  /// Of the process that serves it.
+  private(set) var process = ""
 
   init(url: String) throws {
     // libpq logs in; from then on the socket is ours.
@@ -37,12 +39,27 @@ final class ServerSession {
     descriptor = PQsocket(connection)
     let flags = fcntl(descriptor, F_GETFL)
     _ = fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK)
+    process = String(PQbackendPID(connection))
   }
 
   deinit { PQfinish(connection) }
 
   /// Sends messages and takes what comes back up to so many signs that the server is ready.
   func exchange(_ bytes: [UInt8], syncs: Int) throws -> [WireMessage] {
+    try send(bytes)
+    return try receive(syncs: syncs)
+  }
+
+  /// Waits for more of an answer; whether all of it is there, up to so many signs that the server is ready.
+  func awaitAnswer(syncs: Int, milliseconds: Int32) throws -> Bool {
+    var event = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    if poll(&event, 1, milliseconds) > 0 { try readMore() }
+    var (at, count) = (position, 0)
+    while let message = WireMessage(input, at: &at) { if message.is("Z") { count += 1 } }
+    return count >= syncs
+  }
+
+  func send(_ bytes: [UInt8]) throws {
     var sent = 0
     while sent < bytes.count {
       let count = bytes.withUnsafeBytes {
@@ -51,6 +68,9 @@ final class ServerSession {
       if count <= 0 { throw Failure(description: "the database hung up") }
       sent += count
     }
+  }
+
+  func receive(syncs: Int) throws -> [WireMessage] {
     var answers: [WireMessage] = []
     var left = syncs
     while left > 0 {
@@ -66,11 +86,15 @@ final class ServerSession {
       if let message = WireMessage(input, at: &position) { return message }
       input.removeSubrange(..<position)
       position = 0
-      guard let part = scratch.read(descriptor), !part.isEmpty else {
-        throw Failure(description: "the database hung up")
-      }
-      input += part
+      try readMore()
     }
+  }
+
+  private func readMore() throws {
+    guard let part = scratch.read(descriptor), !part.isEmpty else {
+      throw Failure(description: "the database hung up")
+    }
+    input += part
   }
 
   /// Runs a script; the rows of its statements.

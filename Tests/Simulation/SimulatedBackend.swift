@@ -53,7 +53,9 @@ final class SimulatedBackend: StoreBackend {
 
   private func add(_ revision: World.Revision, _ store: inout World.Store) {
     store.revisions.append(revision)
-    store.podsReadyAt = simulation.time + simulation.faults.nanoseconds(1...15)
+    store.drift = nil
+    let time = simulation.faults.backendTime(1...15).nanosecondsSaturating
+    store.podsReadyAt = simulation.time + time
   }
 
   func rolloutStatus(
@@ -106,10 +108,18 @@ final class SimulatedBackend: StoreBackend {
   func check(_ site: StoreSite) async throws(ProvisionFailure) { try await answer(.check, site) }
 
   func drift(of site: StoreSite) async throws(ProvisionFailure) -> [Drift] {
+    let before = world[site.store].drift
     await rest(for: simulation.faults.seconds(0.01...1), on: reactor)
-    if simulation.faults.backend() != nil { throw ProvisionFailure(.clusterUnreachable, "a fault") }
-    return []
+    if simulation.faults.backend() != nil || world.isAway(site.cluster) {
+      throw ProvisionFailure(.clusterUnreachable, "a fault")
+    }
+    // What it sees may be over by now, or not have begun.
+    let seen = simulation.faults.chance(0.5) ? before : world[site.store].drift
+    simulation.coverage.count(seen == nil ? "drift not seen" : "drift seen")
+    return seen.map { [$0] } ?? []
   }
+
+  func certificate(of site: StoreSite) async throws(ProvisionFailure) -> StoreCondition? { nil }
 
   // MARK: Backups
 
@@ -134,7 +144,8 @@ final class SimulatedBackend: StoreBackend {
     _ site: StoreSite, after previous: BackendProgress?
   ) async throws(ProvisionFailure) -> BackendProgress {
     try await call(.restore, site, 0.5...8) { store in
-      guard let backup = site.backup, store.backups.contains(backup.id) else {
+      // It may be of another store, which need not be there any more.
+      guard let backup = site.backup, self.world[backup.store].backups.contains(backup.id) else {
         throw ProvisionFailure(.backupMissing)
       }
       store.podsReadyAt = nil
@@ -154,7 +165,12 @@ final class SimulatedBackend: StoreBackend {
   }
 
   func removeBackup(_ backup: StoreBackup) async throws(ProvisionFailure) {
-    world.forget(backup)
+    await rest(for: simulation.faults.seconds(0.01...1), on: reactor)
+    let fault = simulation.faults.backend()
+    simulation.coverage.count("backup removal \(fault == nil ? "done" : "failed")")
+    // It may be gone all the same.
+    if fault == nil || simulation.faults.chance(0.5) { world.forget(backup) }
+    if fault != nil { throw ProvisionFailure(.backupStoreUnreachable, "a fault") }
   }
 
   private func answer(_ step: OperationStep, _ site: StoreSite) async throws(ProvisionFailure) {
@@ -178,7 +194,9 @@ final class SimulatedBackend: StoreBackend {
   func deleteNamespace(_ site: StoreSite) async throws(ProvisionFailure) {
     try await call(.namespaceRemoval, site, 0.02...0.5) { store in
       if store.hasNamespace, store.namespaceGoneAt == nil {
-        store.namespaceGoneAt = self.simulation.time + self.simulation.faults.nanoseconds(1...10)
+        store.namespaceGoneAt =
+          self.simulation.time
+          + self.simulation.faults.backendTime(1...10).nanosecondsSaturating
       }
     }
   }
@@ -222,7 +240,12 @@ final class SimulatedBackend: StoreBackend {
     defer { world.end(call) }
     let fault = simulation.faults.backend()
     if let fault { world.count(fault.rawValue, call) }
-    var duration = simulation.faults.seconds(seconds)
+    var duration = simulation.faults.backendTime(seconds)
+    if world.isAway(site.cluster), step != .backupCheck, step != .credentialsRemoval {
+      await rest(for: simulation.faults.seconds(0.01...2), on: reactor)
+      throw ProvisionFailure(
+        step.dependency == .helm ? .helmUnavailable : .clusterUnreachable, "its cluster is away")
+    }
     if fault == .slow { duration *= 8 }
     if let failure = failure(fault, step, isBefore: true) {
       await rest(for: duration / 4, on: reactor)
@@ -246,7 +269,8 @@ final class SimulatedBackend: StoreBackend {
     do {
       try world.act(call, change)
     } catch let failure as ProvisionFailure {
-      if failure.code == .unexpected {
+      // What it stood on may be gone meanwhile.
+      if failure.code == .unexpected, !call.hasStalled {
         simulation.violate("\(call.site.name): \(call.kind) \(call.step.rawValue) finds \(failure)")
       }
       throw failure

@@ -8,44 +8,51 @@ import TestKit
 /// A schema of the provisioner on a real server, with a clock that the simulation sets and watchmen that write down
 /// what must not happen.
 final class SimulatedDatabase {
+  static let clusters = ["default", "east"]
+
   let schema: String
   let admin: ServerSession
-  /// One that listens to all that is told.
-  let notices: ServerSession
-  /// Those that the machines share, by role.
-  let sessions: [String: ServerSession]
+  /// Those that the machines share, by role: as many of each as transactions may be open at once.
+  let sessions: [String: [ServerSession]]
   /// The names of statements in them, by text and types.
   var statementNames: [[UInt8]: String] = [:]
-  private var labels: [String: String] = [:]
+  private var labels: [String: StatementLabel] = [:]
 
   init(schema: String, urls: [String: String], adminURL: String) throws {
     self.schema = schema
     admin = try ServerSession(url: adminURL)
     try admin.query("SET search_path = \(schema), pg_catalog")
-    sessions = try urls.mapValues { try ServerSession(url: $0) }
-    guard let url = urls[schema + "_app"] else {
-      throw ServerSession.Failure(description: "no url")
+    try admin.query(
+      """
+      PREPARE call (text, bigint) AS SELECT fence, kind FROM operations
+        WHERE store = $1 AND (fence = $2 OR fence > $2) ORDER BY fence DESC;
+      PREPARE rest AS
+        SELECT FROM operations WHERE state IN ('pending', 'running') UNION ALL
+        SELECT FROM outbox WHERE delivered_at IS NULL LIMIT 1
+      """)
+    sessions = try urls.mapValues { url in
+      try (0..<DatabaseProxy.lanesMax).map { _ in try ServerSession(url: url) }
     }
-    notices = try ServerSession(url: url)
-    for channel in ["stores", "operations", "work", "cancellations"] {
-      try notices.query("LISTEN provisioner_\(channel)")
-    }
-    try notices.query("LISTEN \(schema)_outbox")
-    for session in sessions.values {
+    for session in sessions.values.joined() {
       // Plans must not hang on how often a statement was run before this run.
       try session.query("SET plan_cache_mode = force_generic_plan")
       var bytes: [UInt8] = []
-      let sql = "SELECT set_config('sim.now', $1, false), set_config('sim.client', $2, false)"
-      WireMessage.parse("clock", sql, types: [0, 0]).append(to: &bytes)
+      let clock = "SELECT set_config('sim.now', $1, false), set_config('sim.client', $2, false)"
+      for (name, sql) in [
+        ("clock", clock), ("start", clock + ", set_config('sim.notices', '', false)"),
+      ] {
+        WireMessage.parse(name, sql, types: [0, 0]).append(to: &bytes)
+      }
+      let notices = "SELECT current_setting('sim.notices', true)"
+      WireMessage.parse("notices", notices, types: [0, 0]).append(to: &bytes)
       WireMessage.sync.append(to: &bytes)
       _ = try session.exchange(bytes, syncs: 1)
     }
   }
 
-  /// A statement in one line.
-  func label(_ sql: String) -> String {
+  func label(_ sql: String) -> StatementLabel {
     if let label = labels[sql] { return label }
-    let label = sql.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+    let label = StatementLabel(sql)
     labels[sql] = label
     return label
   }
@@ -63,8 +70,7 @@ final class SimulatedDatabase {
     }
     // What the schema's own statements and functions call the time is the simulation's.
     try admin.query(clock(schema))
-    // It would change plans, and with them orders, at times of its own.
-    try admin.query("ALTER SYSTEM SET autovacuum = off")
+    for (name, value) in settings { try admin.query("ALTER SYSTEM SET \(name) = \(value)") }
     try admin.query("SELECT pg_reload_conf()")
     for role in ["owner", "app", "worker"] {
       try admin.query(
@@ -78,6 +84,8 @@ final class SimulatedDatabase {
         ProvisionerMigrations.all(), owner: urls.owner, on: reactor, blocking: BlockingPool())
     }
     try admin.query("SET search_path = \(schema), pg_catalog")
+    try KeptPlans(admin, schema: schema).write()
+    try admin.query(Notice.function)
     try admin.query(watchmen(schema))
     return [
       adminURL, "\(schema)_app", urls.application.revealed, "\(schema)_worker",
@@ -85,8 +93,18 @@ final class SimulatedDatabase {
     ]
   }
 
+  private static let settings = [
+    // It would change plans, and with them orders, at times of its own.
+    ("autovacuum", "off"),
+    // Who waits for whom is seen to by the simulation, which does not go by the server's time.
+    ("deadlock_timeout", "'1h'"),
+    // A database that is thrown away need not be safe, nor watched.
+    ("synchronous_commit", "off"), ("jit", "off"), ("track_activities", "off"),
+    ("track_counts", "off"), ("update_process_title", "off"),
+  ]
+
   private static func clock(_ schema: String) -> String {
-    ["now", "clock_timestamp"].map { name in
+    ["now", "clock_timestamp", "statement_timestamp"].map { name in
       """
       CREATE FUNCTION \(schema).\(name)() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
         SELECT coalesce(nullif(pg_catalog.current_setting('sim.now', true), '')::timestamptz,
@@ -156,14 +174,17 @@ final class SimulatedDatabase {
 
   /// Leaves nothing of an earlier run.
   func clear(_ mutation: Mutation?) throws {
-    for session in sessions.values {
+    for session in sessions.values.joined() {
       try session.query("ROLLBACK; DISCARD PLANS; SELECT setseed(0)")
     }
     try admin.query(
       """
       TRUNCATE stores, store_transitions, operations, operation_steps, store_releases, outbox, backups,
         violations RESTART IDENTITY;
-      UPDATE clusters SET stores = 0;
+      DELETE FROM clusters WHERE name <> 'default';
+      INSERT INTO clusters (name, secret) VALUES ('east', 'east');
+      UPDATE clusters SET stores = 0, stores_max = NULL, schedule = 'open', created_at = '2026-01-01',
+        updated_at = '2026-01-01';
       ALTER SEQUENCE fencing_tokens RESTART
       """)
     for row in try admin.query("SELECT name, definition FROM original_functions ORDER BY name") {
@@ -180,11 +201,18 @@ final class SimulatedDatabase {
 
   /// Whether no operation goes on and every event was delivered.
   func isAtRest() throws -> Bool {
-    try admin.query(
-      """
-      SELECT FROM operations WHERE state IN ('pending', 'running') UNION ALL
-      SELECT FROM outbox WHERE delivered_at IS NULL LIMIT 1
-      """
-    ).isEmpty
+    try admin.query("EXECUTE rest").isEmpty
+  }
+}
+
+/// A statement in one line.
+struct StatementLabel {
+  let text: String
+  /// Whether it does nothing but lead to others.
+  let isPreliminary: Bool
+
+  init(_ sql: String) {
+    text = sql.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+    isPreliminary = text.hasPrefix("BEGIN") || text.contains("'storeplane.tenant'")
   }
 }

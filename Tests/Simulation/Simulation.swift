@@ -3,10 +3,8 @@ import Reactor
 import TestKit
 
 /// One run: replicas of the provisioner's engine and their users on imagined machines, one real database in which
-/// one transaction goes on at a time, an imagined cluster and an imagined audit. Whatever happens follows from the seed.
+/// one statement goes on at a time, imagined clusters and an imagined audit. Whatever happens follows from the seed.
 final class Simulation {
-  /// Users ask, and things go wrong, for so long.
-  static let troubledTime: Int64 = 90_000_000_000
   /// How long all may take afterwards to come to rest.
   static let settlingTime: Int64 = 900_000_000_000
 
@@ -69,11 +67,11 @@ final class Simulation {
 
   private func runToTheEnd() throws {
     try environment.database.clear(mutation)
-    for slot in 1...faults.pick([2, 3, 3]) { try startReplica(slot) }
+    for slot in 1...faults.pick([2, 2, 3]) { try startReplica(slot) }
     users = try Users(self, try makeMachine("users"))
     users.start()
     planAccidents()
-    try proceed(until: Simulation.troubledTime) { false }
+    try proceed(until: faults.troubledSeconds * 1_000_000_000) { false }
     try calm()
     let end = time + Simulation.settlingTime
     try proceed(until: end) { try self.isAtRest() }
@@ -83,8 +81,10 @@ final class Simulation {
         "not at rest \(Simulation.settlingTime / 1_000_000_000) s after the last fault")
     } else {
       coverage.count("settling \((settled - lastFaultTime) / 30_000_000_000 * 30) s")
-      // A last look of everybody at everything: nothing may change any more.
-      try proceed(until: time + 15_000_000_000) { false }
+      // A last look of everybody at everything: nothing may change any more, but for what somebody finds that
+      // was changed past us.
+      try proceed(until: time + 6_000_000_000) { false }
+      try proceed(until: time + Simulation.settlingTime) { try self.isAtRest() }
       violations += try Verdict(self).violations()
     }
   }
@@ -113,11 +113,12 @@ final class Simulation {
     lastFaultTime = time
     for machine in machines where !machine.isDead {
       machine.isCutOff = false
-      try proxy?.receive(from: machine)
+      try proxy?.reconnect(machine)
       if machine.isPaused { wake(machine) }
     }
     for replica in replicas where replica.machine.isDead { try startReplica(replica.slot) }
     users.calm()
+    world.calm()
   }
 
   // MARK: Time
@@ -210,7 +211,7 @@ final class Simulation {
     lastFaultTime = time
     let replica = faults.pick(replicas)
     let machine = replica.machine
-    switch faults.pick(["kill", "kill", "stall", "cut", "stop", "restart"]) {
+    switch faults.pick(["kill", "kill", "stall", "cut", "stop", "restart", "jump", "outage"]) {
     case "kill": try kill(machine)
     case "stall": stall(machine)
     case "cut":
@@ -222,7 +223,7 @@ final class Simulation {
         trace.add("\(machine.name) is connected again")
         machine.isCutOff = false
         if faults.chance(0.7) { try proxy?.drop(machine) }
-        try proxy?.receive(from: machine)
+        try proxy?.reconnect(machine)
       }
     case "stop":
       if !machine.isRunning { return }
@@ -232,6 +233,14 @@ final class Simulation {
       replica.stop()
       machine.needsTurn = true
       after(faults.nanoseconds(4...12)) { [self] in try kill(machine) }
+    case "jump":
+      let seconds = Double(faults.pick([-600, -5, 5, 600]))
+      trace.add("the calendar of \(machine.name) jumps by \(seconds) s")
+      coverage.count("accident jump")
+      machine.setCalendar(by: Int64(seconds * 1e9))
+    case "outage":
+      coverage.count("accident outage")
+      world.loseCluster(faults.pick(SimulatedDatabase.clusters), for: faults.nanoseconds(1...25))
     default:
       trace.add("the database restarts")
       coverage.count("accident restart")
@@ -244,6 +253,7 @@ final class Simulation {
       return
     }
     lastFaultTime = time
+    coverage.count("accident kill")
     trace.add("\(machine.name) is killed")
     machine.isDead = true
     world.died(machine)
@@ -256,6 +266,7 @@ final class Simulation {
   func stall(_ machine: Machine) {
     guard machine.isRunning, replicas.contains(where: { $0.machine === machine }) else { return }
     lastFaultTime = time
+    coverage.count("accident stall")
     trace.add("\(machine.name) stands still")
     machine.isPaused = true
     world.stalled(machine)

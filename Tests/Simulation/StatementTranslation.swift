@@ -5,13 +5,17 @@ struct StatementTranslation {
     /// Answered without the server.
     case ours(WireMessage)
     case parse(String)
+    /// What we ask for ourselves.
+    case clock, notices
     case other
   }
 
   private let client: ClientSession
   private let session: ServerSession
   private let mutation: Mutation?
-  private var bytes: [UInt8] = []
+  private(set) var bytes: [UInt8] = []
+  /// What a transaction that ended with the batch has told.
+  private(set) var notices: [Notice] = []
   private var expected: [Expected] = []
 
   init(_ client: ClientSession, _ session: ServerSession, _ mutation: Mutation?) {
@@ -20,19 +24,39 @@ struct StatementTranslation {
     self.mutation = mutation
   }
 
+  /// Puts down what the server is to be sent.
+  ///
   /// - Parameters:
   ///   - names: of all statements that any client ever had, by text and types.
   ///   - clock: the time on the server.
-  mutating func run(
-    _ batch: [WireMessage], names: inout [[UInt8]: String], clock: String, machine: String
-  ) throws -> [WireMessage] {
-    for message in [.bind("clock", [clock, machine]), WireMessage.execute, .sync] {
+  ///   - begins: whether it begins a transaction with its first statement.
+  ///   - ends: whether a transaction may end with the batch.
+  mutating func add(
+    _ batch: [WireMessage], names: inout [[UInt8]: String], clock: String, machine: String,
+    begins: Bool, ends: Bool
+  ) {
+    // A transaction's first statement must not come before its beginning.
+    let time = begins ? batch.prefix { !$0.is("E") }.count + 1 : 0
+    for (index, message) in batch.dropLast().enumerated() {
+      if index == time { addClock(clock, machine) }
+      add(message, &names)
+    }
+    if time == batch.count - 1 { addClock(clock, machine) }
+    if ends {
+      for message in [WireMessage.bind("notices", []), .execute] { message.append(to: &bytes) }
+      expected += [.notices, .notices]
+    }
+    WireMessage.sync.append(to: &bytes)
+  }
+
+  private mutating func addClock(_ time: String, _ machine: String) {
+    // In a transaction that has failed nothing goes by it.
+    if client.status == "E" { return }
+    let name = client.status == "I" ? "start" : "clock"
+    for message in [.bind(name, [time, machine]), WireMessage.execute] {
       message.append(to: &bytes)
     }
-    for message in batch { add(message, &names) }
-    let answers = try session.exchange(bytes, syncs: 2)
-    guard let first = answers.firstIndex(where: { $0.is("Z") }) else { return [] }
-    return translate(answers[(first + 1)...])
+    expected += [.clock, .clock]
   }
 
   private mutating func add(_ message: WireMessage, _ names: inout [[UInt8]: String]) {
@@ -56,13 +80,13 @@ struct StatementTranslation {
       let known = client.statements[name] ?? name
       message.body = portal.utf8 + [0] + known.utf8 + [0] + message.body[position...]
       expected.append(.other)
-    case "S": break
     default: expected.append(.other)
     }
     message.append(to: &bytes)
   }
 
-  private func translate(_ answers: ArraySlice<WireMessage>) -> [WireMessage] {
+  /// What the client is to be told.
+  mutating func result(of answers: [WireMessage]) -> [WireMessage] {
     var result: [WireMessage] = []
     var left = expected[...]
     func takeOurs() {
@@ -73,19 +97,58 @@ struct StatementTranslation {
     }
     for answer in answers {
       switch Unicode.Scalar(answer.type) {
-      case "D", "N", "Z": takeOursUnlessRow(answer)
+      case "D":
+        switch left.first {
+        case .notices: notices = Notice.all(in: answer)
+        case .clock: break
+        default: result.append(answer)
+        }
+        continue
+      case "Z": takeOurs()
       case "S", "A": continue
       case "E": left = []
       default:
         takeOurs()
-        if case .parse(let name) = left.popFirst() { session.prepared.insert(name) }
+        switch left.popFirst() {
+        case .parse(let name): session.prepared.insert(name)
+        case .clock, .notices: continue
+        default: break
+        }
       }
       result.append(answer)
     }
     return result
+  }
+}
 
-    func takeOursUnlessRow(_ answer: WireMessage) {
-      if answer.is("Z") { takeOurs() }
+/// What the schema tells by NOTIFY. In a run it is put down with the session, and given to those who listen once
+/// its transaction is committed: nobody has to wait for the server to hand it on.
+struct Notice: Equatable {
+  let channel: String
+  let payload: String
+
+  static let function = """
+    CREATE FUNCTION pg_notify(channel text, payload text) RETURNS void LANGUAGE plpgsql AS $$
+    BEGIN
+      PERFORM set_config('sim.notices',
+        concat(current_setting('sim.notices', true), channel, ' ', payload, E'\\n'), false);
+    END $$;
+    GRANT EXECUTE ON FUNCTION pg_notify(text, text) TO PUBLIC;
+    """
+
+  /// All that a row of one text has.
+  static func all(in row: WireMessage) -> [Notice] {
+    var notices: [Notice] = []
+    for line in String(decoding: row.body.dropFirst(6), as: UTF8.self).split(separator: "\n") {
+      let words = line.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
+      guard words.count == 2 else { continue }
+      let notice = Notice(channel: String(words[0]), payload: String(words[1]))
+      if !notices.contains(notice) { notices.append(notice) }
     }
+    return notices
+  }
+
+  var message: WireMessage {
+    WireMessage("A", [0, 0, 0, 0] + channel.utf8 + [0] + payload.utf8 + [0])
   }
 }

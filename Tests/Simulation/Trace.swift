@@ -32,20 +32,3 @@ func complain(_ line: String) {
   let bytes = Array("\(line)\n".utf8)
   _ = write(STDERR_FILENO, bytes, bytes.count)
 }
-
-/// What was reached, over all runs.
-struct Coverage {
-  private(set) var cells: [String: Int] = [:]
-
-  mutating func count(_ cell: String, by count: Int = 1) { cells[cell, default: 0] += count }
-
-  mutating func merge(_ other: Coverage) {
-    for (cell, count) in other.cells { self.count(cell, by: count) }
-  }
-
-  /// The cells below `prefix`, and how often they were reached in all.
-  func total(_ prefix: String) -> (cells: Int, count: Int) {
-    let these = cells.filter { $0.key.hasPrefix(prefix) }
-    return (these.count, these.values.reduce(0, +))
-  }
-}

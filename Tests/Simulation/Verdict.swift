@@ -19,6 +19,8 @@ struct Verdict {
     try verdict.checkTransitions()
     try verdict.checkOperations()
     try verdict.checkEvents()
+    try verdict.checkBackups()
+    try verdict.checkClusters()
     return verdict.found
   }
 
@@ -33,7 +35,7 @@ struct Verdict {
       """
       SELECT s.id, s.name, s.state, s.suspended, s.parameters->'values',
         coalesce((SELECT (c->>'is_true')::boolean FROM jsonb_array_elements(s.conditions) c
-          WHERE c->>'type' = 'Released'), true), s.release, r.helm_revision, o.state
+          WHERE c->>'type' = 'Released'), true), s.release, r.helm_revision, o.state, s.cluster, s.drift_corrections
       FROM stores s LEFT JOIN store_releases r ON r.store = s.id AND r.number = s.release
         LEFT JOIN operations o ON o.id = s.operation
       ORDER BY s.id
@@ -43,12 +45,17 @@ struct Verdict {
       let store = simulation.world[words[0]]
       let name = "\(words[1]) (\(words[0]))"
       simulation.coverage.count("end \(words[2])")
+      if !store.cluster.isEmpty, store.cluster != words[9] {
+        found.append("\(name) is in \(words[9]), and was made in \(store.cluster)")
+      }
+      if words[10] != "0" { simulation.coverage.count("drift corrected") }
       if words[8].isEmpty { found.append("\(name): its operation is not there") }
       switch words[2] {
       case "deleted": if !store.isEmpty { found.append("\(name) is deleted and has \(store)") }
       case "failed": break
       case "ready":
-        let isRunning = store.podsReadyAt != nil && store.isSetUp
+        // After a restoration that failed nothing is served, and that is what the condition says.
+        let isRunning = words[5] != "t" || (store.podsReadyAt != nil && store.isSetUp)
         if !store.hasNamespace || !store.hasSecret || !store.hasCredentials || !isRunning {
           found.append("\(name) is ready and has \(store)")
         }
@@ -130,6 +137,42 @@ struct Verdict {
         found.append("an operation ended out of order: \(words)")
       }
     }
+  }
+
+  /// What can be restored is there, and no file is that nobody knows of.
+  private mutating func checkBackups() throws {
+    let rows = try admin.query(
+      """
+      SELECT b.id, b.store, b.state, o.state FROM backups b LEFT JOIN operations o ON o.id = b.operation
+      ORDER BY b.id
+      """)
+    var known: Set<String> = []
+    for row in rows {
+      let words = row.map { $0 ?? "" }
+      known.insert(words[0])
+      simulation.coverage.count("end backup \(words[2])")
+      let isThere = simulation.world[words[1]].backups.contains(words[0])
+      if words[2] == "available", !isThere { found.append("the backup \(words[0]) has no file") }
+      if words[2] == "creating" {
+        found.append("the backup \(words[0]) is made by an operation that is \(words[3])")
+      }
+    }
+    for (id, store) in simulation.world.stores {
+      for backup in store.backups where !known.contains(backup) {
+        found.append("\(store.name) (\(id)) has a file of an unknown backup \(backup)")
+      }
+    }
+  }
+
+  /// Clusters count their stores.
+  private mutating func checkClusters() throws {
+    let rows = try admin.query(
+      """
+      SELECT c.name, c.stores, count(s.id) FROM clusters c
+        LEFT JOIN stores s ON s.cluster = c.name AND s.state <> 'deleted'
+      GROUP BY c.name HAVING c.stores <> count(s.id) ORDER BY c.name
+      """)
+    for row in rows { found.append("a cluster counts wrong: \(row.compactMap(\.self))") }
   }
 
   /// Each transition has one event, each beginning and end of other work too.

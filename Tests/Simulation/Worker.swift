@@ -7,7 +7,7 @@ enum Worker {
   static let runsMax = 100
 
   /// - Parameter arguments: the first seed, how many, and words about how. The database is told on standard input: a
-  ///   folder, the schema, the administrator's URL, then roles and URLs in turn, a line each.
+  ///   folder, the number of the processor, the schema, the administrator's URL, then roles and URLs in turn, a line each.
   static func run(_ arguments: [String]) throws {
     var limit = rlimit()
     getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
@@ -19,12 +19,13 @@ enum Worker {
     var lines: [String] = []
     while let line = readLine() { lines.append(line) }
     var urls: [String: String] = [:]
-    for index in stride(from: 3, to: lines.count - 1, by: 2) {
+    for index in stride(from: 4, to: lines.count - 1, by: 2) {
       urls[lines[index]] = lines[index + 1]
     }
+    simulated_machine_keep_to_processor(Int32(lines[1]) ?? -1)
     let environment = Simulation.Environment(
       folder: lines[0],
-      database: try SimulatedDatabase(schema: lines[1], urls: urls, adminURL: lines[2]))
+      database: try SimulatedDatabase(schema: lines[2], urls: urls, adminURL: lines[3]))
     simulated_machine_enter()
     for seed in first..<(first + count) {
       let isWell = try report(

@@ -1,7 +1,7 @@
 import ProvisionerService
 import Resilience
 
-/// The cluster of a run: what each store has in it, and who acts on it.
+/// The clusters of a run: what each store has in its own, and who acts on it.
 final class World {
   struct Revision: Equatable {
     let parameters: StoreParameters
@@ -11,6 +11,7 @@ final class World {
 
   struct Store {
     var name = ""
+    var cluster = ""
     var hasNamespace = false
     /// The namespace is going away until then.
     var namespaceGoneAt: Int64?
@@ -20,6 +21,8 @@ final class World {
     var revisions: [Revision] = []
     var podsReadyAt: Int64?
     var isSetUp = false
+    /// Somebody has changed what runs, in a way that can be taken back or not.
+    var drift: Drift?
     /// Those that the object store has of it, which outlive it.
     var backups: Set<String> = []
 
@@ -47,6 +50,10 @@ final class World {
   private unowned let simulation: Simulation
   private(set) var stores: [String: Store] = [:]
   private var calls: [String: [Call]] = [:]
+  /// The last token that any call for a store began by.
+  private var newest: [String: Int64] = [:]
+  /// When clusters are back that are away.
+  private var awayUntil: [String: Int64] = [:]
   /// Of the platform: it changes with a new version.
   private(set) var chart = "store-1"
 
@@ -61,14 +68,30 @@ final class World {
 
   func forget(_ backup: StoreBackup) { stores[backup.store]?.backups.remove(backup.id) }
 
+  // MARK: What happens to clusters
+
+  func loseCluster(_ name: String, for nanoseconds: Int64) {
+    simulation.trace.add("the cluster \(name) is away")
+    awayUntil[name] = simulation.time + nanoseconds
+  }
+
+  func isAway(_ cluster: String) -> Bool { awayUntil[cluster] ?? 0 > simulation.time }
+
+  func calm() { awayUntil = [:] }
+
+  /// Somebody changes a store that runs, past us.
+  func meddle(with store: String, _ drift: Drift) {
+    guard stores[store]?.revisions.isEmpty == false else { return }
+    simulation.trace.add("somebody changes \(stores[store]?.name ?? "")")
+    simulation.coverage.count("drift made")
+    stores[store]?.drift = drift
+  }
+
   // MARK: Calls
 
   func begin(_ step: OperationStep, _ site: StoreSite, _ machine: Machine) throws -> Call {
     let rows = try simulation.environment.database.admin.query(
-      """
-      SELECT fence, kind FROM operations WHERE store = '\(site.store)'
-        AND (fence = \(site.fence) OR fence > \(site.fence)) ORDER BY fence DESC
-      """)
+      "EXECUTE call ('\(site.store)', \(site.fence))")
     let newest = rows.first?.first?.flatMap { Int64($0) } ?? site.fence
     let kind = rows.last?.last.flatMap(\.self) ?? "unknown"
     let call = Call(site, step, machine, kind: kind)
@@ -86,6 +109,10 @@ final class World {
       )
     }
     calls[site.store, default: []].append(call)
+    self.newest[site.store] = max(self.newest[site.store] ?? 0, site.fence)
+    if let cluster = stores[site.store]?.cluster, cluster != site.cluster {
+      simulation.violate("\(site.name) went from \(cluster) to \(site.cluster)")
+    }
     return call
   }
 
@@ -96,13 +123,13 @@ final class World {
 
   func count(_ fault: String, _ call: Call) {
     simulation.coverage.count("step \(call.kind) \(call.step.rawValue) \(fault)")
+    simulation.coverage.count("fault \(fault)")
     simulation.trace.add("  \(call.site.name) \(call.step.rawValue): \(fault)")
   }
 
   /// Changes what a store has, unless the call's time is over.
   func act(_ call: Call, _ change: (inout Store) throws -> Void) rethrows {
-    let others = calls[call.site.store] ?? []
-    if others.contains(where: { $0.site.fence > call.site.fence }) {
+    if newest[call.site.store] ?? 0 > call.site.fence {
       // Of one that stood still in the middle of a call nobody can know; its next call is refused.
       if call.hasStalled { return }
       simulation.violate(
@@ -111,6 +138,7 @@ final class World {
     }
     var store = stores[call.site.store] ?? Store()
     store.name = call.site.name
+    store.cluster = call.site.cluster
     if let gone = store.namespaceGoneAt, gone <= simulation.time {
       store.hasNamespace = false
       store.namespaceGoneAt = nil
@@ -118,6 +146,7 @@ final class World {
       store.revisions = []
       store.podsReadyAt = nil
       store.isSetUp = false
+      store.drift = nil
     }
     defer { stores[call.site.store] = store }
     try change(&store)

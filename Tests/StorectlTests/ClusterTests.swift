@@ -40,7 +40,7 @@ extension StorectlTests {
       #expect(drained.status == 1 && drained.output.contains(store))
       #expect(drained.errors.contains("1 are still there"))
       let kept = try admin.run("clusters", "remove", name, "--yes")
-      #expect(kept.status == 5 && kept.errors.contains("1 stores are on the cluster"))
+      #expect(kept.status == 5 && kept.errors.contains("1 store is on the cluster"))
       let upgraded = try user.run("stores", "upgrade", store)
       #expect(upgraded.status == 5 && upgraded.errors.contains("being emptied"))
       #expect(try user.run("stores", "delete", store, "--yes", "--wait").status == 0)
@@ -72,10 +72,42 @@ extension StorectlTests {
         input: "https://two.example.com\n")
       #expect(moved.output.contains("https://two.example.com"), "\(moved.errors)")
       #expect(moved.output.contains("labels         b=2\n"), "\(moved.output)")
+      #expect(moved.output.contains("uid            cluster\n"), "\(moved.output)")
+      let other = try admin.run("clusters", "update", name, "--kubernetes-uid", "other")
+      #expect(other.output.contains("uid            other\n"), "\(other.errors)")
+      let away = try admin.run("clusters", "check", name)
+      #expect(away.output.contains("state          not ready\n"), "\(away.output)")
+      let misled = try admin.run(
+        "clusters", "update", name, "--force", "--kubeconfig", "-", input: "https://three")
+      #expect(misled.status == 5 && misled.errors.contains("leads to another cluster"))
       #expect(try admin.run("clusters", "check", name).output.contains("version"))
       let stores = try admin.run("clusters", "stores", name, "-o", "json")
       #expect(stores.json == ["stores": []])
       #expect(try admin.run("clusters", "remove", name, "--yes").status == 0)
+    }
+
+    @Test func aLostClusterIsGivenUpWithItsStores() async throws {
+      let platform = try await TestPlatform.shared()
+      let admin = try await platform.signedInAdministrator()
+      let user = try await StorectlUser.signedIn(platform)
+      let name = "c\(UInt32.random(in: 0 ... .max))"
+      let store = "shop-\(UInt32.random(in: 0 ... .max))"
+      let made = try admin.run("clusters", "register", name, input: "https://eu.example.com")
+      #expect(made.status == 0, "\(made.errors)")
+      let created = try user.run(
+        "stores", "create", "--name", store, "--engine", "woocommerce", "--cluster", name, "--wait")
+      #expect(created.status == 0, "\(created.errors)")
+      let early = try admin.run("clusters", "remove", name, "--abandon-stores", "--confirm", name)
+      #expect(early.status == 5 && early.errors.contains("is not being emptied"))
+      #expect(try admin.run("clusters", "drain", name).status == 1)
+      #expect(try admin.run("clusters", "remove", name, "--abandon-stores").status == 2)
+      let typo = try admin.run("clusters", "remove", name, "--abandon-stores", "--confirm", "eu")
+      #expect(typo.status == 1 && typo.errors.contains("nothing was changed"))
+      let given = try admin.run("clusters", "remove", name, "--abandon-stores", "--confirm", name)
+      #expect(
+        given.output.contains("\(name) is given up with 1 store, and removed"), "\(given.errors)")
+      let gone = try user.run("stores", "watch", store)
+      #expect(gone.status == 0 || gone.status == 3, "\(gone.errors)")
     }
 
     @Test func whatIsWrongIsSaid() async throws {

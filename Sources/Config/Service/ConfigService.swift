@@ -67,7 +67,7 @@ package final class ConfigService {
       ], to: .gateway)
     policy.allow(
       [
-        Secrets.setSecret, Secrets.deleteSecret, Secrets.accessSecret,
+        Secrets.setSecret, Secrets.listSecrets, Secrets.deleteSecret, Secrets.accessSecret,
         Secrets.ensureStoreCredentials, Secrets.deleteStoreCredentials,
       ], to: .provisioner)
     policy.allow([Secrets.importSecret, Secrets.exportSecret], to: .operator)

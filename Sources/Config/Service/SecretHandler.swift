@@ -6,7 +6,7 @@ import RPCCore
 import ServiceRuntime
 
 /// Serves secrets: people set, list and delete those of their tenant, through the gateway; the
-/// provisioner sets and deletes those of the platform itself.
+/// provisioner does so with those of the platform itself.
 struct SecretHandler: ConfigV1.SecretServiceHandler {
   let database: ConfigDatabase
   /// Seals what is exported and opens what is imported.
@@ -74,7 +74,7 @@ struct SecretHandler: ConfigV1.SecretServiceHandler {
   func listSecrets(
     _ request: ConfigV1.ListSecretsRequest, context: ServerContext
   ) async throws -> ConfigV1.ListSecretsResponse {
-    let tenant = try context.caller().scope()
+    let tenant = try context.secretScope()
     let (count, token, after) = try validated {
       let token = PageToken(listing: ["secrets", tenant.text])
       return (
@@ -113,7 +113,7 @@ struct SecretHandler: ConfigV1.SecretServiceHandler {
 }
 
 extension ServerContext {
-  /// The tenant whose secrets the call changes.
+  /// The tenant whose secrets the call lists or changes.
   fileprivate func secretScope() throws(RPCError) -> TenantID {
     callingService == .provisioner ? .platform : try caller().scope()
   }

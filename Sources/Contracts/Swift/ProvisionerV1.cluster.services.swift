@@ -32,6 +32,10 @@ extension ProvisionerV1 {
       service: "storeplane.provisioner.v1.ClusterService", name: "ListClusterStores",
       clientStreaming: false, serverStreaming: false
     )
+    package static let abandonCluster = MethodDescriptor(
+      service: "storeplane.provisioner.v1.ClusterService", name: "AbandonCluster",
+      clientStreaming: false, serverStreaming: false
+    )
     package static let unregisterCluster = MethodDescriptor(
       service: "storeplane.provisioner.v1.ClusterService", name: "UnregisterCluster",
       clientStreaming: false, serverStreaming: false
@@ -73,6 +77,14 @@ extension ProvisionerV1 {
     func listClusterStores(
       _ request: ProvisionerV1.ListClusterStoresRequest, context: ServerContext
     ) async throws -> ProvisionerV1.ListClusterStoresResponse
+
+    /// Gives up a cluster that is lost, with all stores on it: each is deleted without a look at the
+    /// cluster, and then the cluster is forgotten, as by UnregisterCluster. It cannot be taken back, and
+    /// goes on by itself once this returns. `default` stays registered, and takes the next cluster that
+    /// it finds for its own. Fails with FAILED_PRECONDITION unless the cluster is draining.
+    func abandonCluster(
+      _ request: ProvisionerV1.AbandonClusterRequest, context: ServerContext
+    ) async throws -> ProvisionerV1.Cluster
 
     /// Forgets a cluster and its kubeconfig; the cluster itself is left as it is. Fails with
     /// FAILED_PRECONDITION while stores are on it, and for `default`.
@@ -161,6 +173,21 @@ extension ProvisionerV1 {
       return response
     }
 
+    /// Gives up a cluster that is lost, with all stores on it: each is deleted without a look at the
+    /// cluster, and then the cluster is forgotten, as by UnregisterCluster. It cannot be taken back, and
+    /// goes on by itself once this returns. `default` stays registered, and takes the next cluster that
+    /// it finds for its own. Fails with FAILED_PRECONDITION unless the cluster is draining.
+    package func abandonCluster(
+      _ request: ProvisionerV1.AbandonClusterRequest, options: CallOptions = CallOptions()
+    ) async throws -> ProvisionerV1.Cluster {
+      var response = ProvisionerV1.Cluster()
+      try await channel.unary(ClusterServiceMethods.abandonCluster, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ProvisionerV1.Cluster(received: bytes)
+      }
+      return response
+    }
+
     /// Forgets a cluster and its kubeconfig; the cluster itself is left as it is. Fails with
     /// FAILED_PRECONDITION while stores are on it, and for `default`.
     package func unregisterCluster(
@@ -220,6 +247,13 @@ extension ProvisionerV1.ClusterServiceHandler {
         let request = try ProvisionerV1.ListClusterStoresRequest(received: message, memoryBytes: &memoryBytes)
         return { sender in
           try sender.send(try await self.listClusterStores(request, context: sender.context))
+        }
+      },
+      .unary(ProvisionerV1.ClusterServiceMethods.abandonCluster) {
+        message, memoryBytes throws(RPCError) in
+        let request = try ProvisionerV1.AbandonClusterRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.abandonCluster(request, context: sender.context))
         }
       },
       .unary(ProvisionerV1.ClusterServiceMethods.unregisterCluster) {

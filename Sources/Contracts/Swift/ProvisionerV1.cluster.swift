@@ -32,6 +32,11 @@ extension ProvisionerV1 {
     package var ingressAddress: String = ""
     package var createTime: GoogleProtobuf.Timestamp? = nil
     package var updateTime: GoogleProtobuf.Timestamp? = nil
+    /// The uid of its namespace `kube-system`, which tells it from any other cluster; empty until it is
+    /// known. Nothing is done on a cluster that has another one.
+    package var kubernetesUid: String = ""
+    /// When it was given up, with the stores on it; absent unless it was.
+    package var abandonTime: GoogleProtobuf.Timestamp? = nil
 
     package init() {}
 
@@ -48,7 +53,9 @@ extension ProvisionerV1 {
       domainSuffix: String = "",
       ingressAddress: String = "",
       createTime: GoogleProtobuf.Timestamp? = nil,
-      updateTime: GoogleProtobuf.Timestamp? = nil
+      updateTime: GoogleProtobuf.Timestamp? = nil,
+      kubernetesUid: String = "",
+      abandonTime: GoogleProtobuf.Timestamp? = nil
     ) {
       self.name = name
       self.labels = labels
@@ -63,6 +70,8 @@ extension ProvisionerV1 {
       self.ingressAddress = ingressAddress
       self.createTime = createTime
       self.updateTime = updateTime
+      self.kubernetesUid = kubernetesUid
+      self.abandonTime = abandonTime
     }
 
     package static var fullName: String { "storeplane.provisioner.v1.Cluster" }
@@ -140,6 +149,8 @@ extension ProvisionerV1 {
       self.ingressAddress = Unpack.string(c.pointee.ingress_address)
       self.createTime = c.pointee.create_time.map { GoogleProtobuf.Timestamp(unpacking: $0) }
       self.updateTime = c.pointee.update_time.map { GoogleProtobuf.Timestamp(unpacking: $0) }
+      self.kubernetesUid = Unpack.string(c.pointee.kubernetes_uid)
+      self.abandonTime = c.pointee.abandon_time.map { GoogleProtobuf.Timestamp(unpacking: $0) }
     }
 
     package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
@@ -192,6 +203,12 @@ extension ProvisionerV1 {
         let pointer = arena.structure(GoogleProtobuf.Timestamp.layout)
         value.pack(into: pointer, in: arena)
         c.pointee.update_time = pointer.assumingMemoryBound(to: Google__Protobuf__Timestamp.self)
+      }
+      c.pointee.kubernetes_uid = arena.string(self.kubernetesUid)
+      if let value = self.abandonTime {
+        let pointer = arena.structure(GoogleProtobuf.Timestamp.layout)
+        value.pack(into: pointer, in: arena)
+        c.pointee.abandon_time = pointer.assumingMemoryBound(to: Google__Protobuf__Timestamp.self)
       }
     }
   }
@@ -482,6 +499,10 @@ extension ProvisionerV1 {
     package var ingressAddress: String? = nil
     /// Take the kubeconfig though checks fail.
     package var force: Bool = false
+    /// The uid of `kube-system` of the cluster that is the right one from now on: where a cluster was
+    /// made anew on purpose and the stores on it were brought back. Even `force` does not take a
+    /// kubeconfig for another cluster without it.
+    package var kubernetesUid: String? = nil
 
     package init() {}
 
@@ -494,7 +515,8 @@ extension ProvisionerV1 {
       kubeconfig: String? = nil,
       domainSuffix: String? = nil,
       ingressAddress: String? = nil,
-      force: Bool = false
+      force: Bool = false,
+      kubernetesUid: String? = nil
     ) {
       self.cluster = cluster
       self.labels = labels
@@ -505,6 +527,7 @@ extension ProvisionerV1 {
       self.domainSuffix = domainSuffix
       self.ingressAddress = ingressAddress
       self.force = force
+      self.kubernetesUid = kubernetesUid
     }
 
     package static var fullName: String { "storeplane.provisioner.v1.UpdateClusterRequest" }
@@ -537,6 +560,10 @@ extension ProvisionerV1 {
       }
       switch c.pointee._ingress_address_case.rawValue {
       case 8: self.ingressAddress = Unpack.string(c.pointee.ingress_address)
+      default: break
+      }
+      switch c.pointee._kubernetes_uid_case.rawValue {
+      case 10: self.kubernetesUid = Unpack.string(c.pointee.kubernetes_uid)
       default: break
       }
     }
@@ -585,6 +612,10 @@ extension ProvisionerV1 {
       if let value = self.ingressAddress {
         c.pointee._ingress_address_case = .init(rawValue: 8)
         c.pointee.ingress_address = arena.string(value)
+      }
+      if let value = self.kubernetesUid {
+        c.pointee._kubernetes_uid_case = .init(rawValue: 10)
+        c.pointee.kubernetes_uid = arena.string(value)
       }
     }
   }
@@ -753,6 +784,35 @@ extension ProvisionerV1 {
       c.pointee.name = arena.string(self.name)
       c.pointee.state = .init(rawValue: UInt32(bitPattern: self.state.rawValue))
       c.pointee.namespace_ = arena.string(self.namespace)
+    }
+  }
+
+  package struct AbandonClusterRequest: ProtobufMessage {
+    /// The cluster's name.
+    package var cluster: String = ""
+
+    package init() {}
+
+    package init(
+      cluster: String = ""
+    ) {
+      self.cluster = cluster
+    }
+
+    package static var fullName: String { "storeplane.provisioner.v1.AbandonClusterRequest" }
+
+    package static var layout: MessageLayout {
+      MessageLayout(contracts__storeplane__provisioner__v1__abandon_cluster_request())
+    }
+
+    package init(unpacking pointer: UnsafeRawPointer) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__AbandonClusterRequest.self)
+      self.cluster = Unpack.string(c.pointee.cluster)
+    }
+
+    package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__AbandonClusterRequest.self)
+      c.pointee.cluster = arena.string(self.cluster)
     }
   }
 

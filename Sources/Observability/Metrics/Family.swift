@@ -49,6 +49,11 @@ package final class Family<Instrument: Sendable>: Sendable {
     }
   }
 
+  /// Shows the series no more, until it is asked for again. A handle that was kept counts for nothing.
+  package func remove(_ values: [String]) {
+    series.withLock { $0[values.map(MetricsRegistry.bounded)] = nil }
+  }
+
   /// Every series with its label values, in their order.
   func all() -> [(values: [String], instrument: Instrument)] {
     let all = series.withLock { $0.map { (values: $0.key, instrument: $0.value) } }

@@ -18,7 +18,12 @@ package struct BackendSettings: Sendable {
   package var ingress: HostPort?
   /// Where backups are kept; nil where none are.
   package var objectStore: ObjectStoreAccess?
+  /// The uid of the cluster's `kube-system`; nil where it is not known yet.
+  package var clusterUID: String?
   package var patience = RolloutPatience()
+  /// How long something may hold the removal of a namespace up before it is called stuck.
+  package var removalPatienceSeconds = Self.removalPatienceSeconds
+  package static let removalPatienceSeconds: Int64 = 240
   /// Stores that are worked on at once, by which the limits below are made: none of them fails a store.
   package var storesMax = 5
 

@@ -1,3 +1,4 @@
+import Configuration
 package import Contracts
 import JSON
 package import Kubernetes
@@ -14,11 +15,12 @@ package final class KubernetesStoreBackend: StoreBackend {
   private let releases: HelmReleases
   private let rollouts: StoreRollout
   private let drifts: StoreDrift
+  private let certificates: StoreCertificates
   private let setups: StoreSetup
   private let verification: StoreVerification
   /// Nil where there is no object store.
   private let archives: StoreArchives?
-  private let supervisor: HelmWorkerSupervisor
+  let supervisor: HelmWorkerSupervisor
   private let ownsSupervisor: Bool
   private let kubernetes: KubernetesClient
   private let blocking: BlockingPool
@@ -38,12 +40,15 @@ package final class KubernetesStoreBackend: StoreBackend {
     supervisor =
       shared ?? HelmWorkerSupervisor(settings.helm, reactor: reactor, logger: logger)
     ownsSupervisor = shared == nil
-    namespaces = StoreNamespace(kubernetes)
+    namespaces = StoreNamespace(
+      kubernetes, clusterUID: settings.clusterUID,
+      removalPatienceSeconds: settings.removalPatienceSeconds)
     credentials = StoreCredentials(config: config, kubernetes: kubernetes)
     releases = HelmReleases(
       supervisor, kubernetes: kubernetes, chart: settings.chart, kubeconfig: settings.kubeconfig)
     rollouts = StoreRollout(kubernetes, credentials: credentials, patience: settings.patience)
     drifts = StoreDrift(kubernetes, releases: releases)
+    certificates = StoreCertificates(kubernetes)
     setups = StoreSetup(kubernetes, credentials: credentials)
     if let access = settings.objectStore {
       let objects = try ObjectStore(access, reactor: reactor, blocking: blocking)
@@ -121,7 +126,23 @@ package final class KubernetesStoreBackend: StoreBackend {
   package func verify(_ site: StoreSite) async throws(ProvisionFailure) {
     let deadline = Instant.now() + StoreVerification.timeout
     let (user, password) = try await credentials.ensure(site).administrator
-    try await verification.run(site, user: user, password: password, deadline: deadline)
+    try await passingOverCertificate(of: site) { () async throws(ProvisionFailure) in
+      try await verification.run(site, user: user, password: password, deadline: deadline)
+    }
+  }
+
+  /// Nobody can be asked by an address that has no certificate yet, nor told a password: all that can be
+  /// said of the store then is that.
+  private func passingOverCertificate(
+    of site: StoreSite, _ ask: () async throws(ProvisionFailure) -> Void
+  ) async throws(ProvisionFailure) {
+    do throws(ProvisionFailure) {
+      try await ask()
+    } catch {
+      guard settings.address.scheme == "https", error.code == .verificationFailed,
+        let condition = try? await certificates.condition(site), !condition.isTrue
+      else { throw error }
+    }
   }
 
   // MARK: Changes of a ready store
@@ -139,11 +160,20 @@ package final class KubernetesStoreBackend: StoreBackend {
   }
 
   package func check(_ site: StoreSite) async throws(ProvisionFailure) {
-    try await verification.check(site, deadline: Instant.now() + StoreVerification.timeout)
+    let deadline = Instant.now() + StoreVerification.timeout
+    try await passingOverCertificate(of: site) { () async throws(ProvisionFailure) in
+      try await verification.check(site, deadline: deadline)
+    }
   }
 
   package func drift(of site: StoreSite) async throws(ProvisionFailure) -> [Drift] {
     try await drifts.find(site)
+  }
+
+  package func certificate(
+    of site: StoreSite
+  ) async throws(ProvisionFailure) -> StoreCondition? {
+    try await certificates.condition(site)
   }
 
   // MARK: Backups

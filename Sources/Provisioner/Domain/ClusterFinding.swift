@@ -3,6 +3,8 @@ package struct ClusterFinding: Equatable, Sendable {
   package enum Check: String, CaseIterable, Sendable {
     /// Whether its API server answers us at all; where it does not, nothing else is known.
     case connection
+    /// Whether it is the cluster that was registered.
+    case identity
     case version
     case permissions
     case storage

@@ -37,10 +37,13 @@ package enum ClusterPlacement: Equatable, Sendable {
     package var isReady: Bool
     /// Whether it answers, as far as is known here.
     package var isReachable: Bool
+    /// Whether it was given up as lost.
+    package var isAbandoned: Bool
 
     package init(
       name: String, labels: [String: String] = [:], storesMax: Int? = nil, stores: Int = 0,
-      schedule: ClusterSchedule = .open, isReady: Bool = true, isReachable: Bool = true
+      schedule: ClusterSchedule = .open, isReady: Bool = true, isReachable: Bool = true,
+      isAbandoned: Bool = false
     ) {
       self.name = name
       self.labels = labels
@@ -49,6 +52,7 @@ package enum ClusterPlacement: Equatable, Sendable {
       self.schedule = schedule
       self.isReady = isReady
       self.isReachable = isReachable
+      self.isAbandoned = isAbandoned
     }
   }
 
@@ -62,6 +66,8 @@ package enum ClusterPlacement: Equatable, Sendable {
     case full
     /// Those that are not full take no new stores, because somebody asked for that.
     case closed
+    /// As `closed`, and for good: they were given up.
+    case abandoned
     /// Those that are left fail their checks.
     case notReady
   }
@@ -81,8 +87,9 @@ package enum ClusterPlacement: Equatable, Sendable {
     if left.isEmpty { return .refuse(.noSuchLabels) }
     left = left.filter { $0.free > 0 }
     if left.isEmpty { return .refuse(.full) }
+    let isLost = left.allSatisfy(\.isAbandoned)
     left = left.filter { $0.schedule == .open }
-    if left.isEmpty { return .refuse(.closed) }
+    if left.isEmpty { return .refuse(isLost ? .abandoned : .closed) }
     left = left.filter(\.isReady)
     if left.contains(where: \.isReachable) { left = left.filter(\.isReachable) }
     guard let best = left.min(by: isBetter) else { return .refuse(.notReady) }
@@ -109,7 +116,7 @@ extension ClusterPlacement.Refusal {
     case .noSuchCluster: "CLUSTER_UNKNOWN"
     case .noSuchLabels: "CLUSTER_LABELS_UNKNOWN"
     case .full: "CLUSTERS_FULL"
-    case .closed: "CLUSTERS_CLOSED"
+    case .closed, .abandoned: "CLUSTERS_CLOSED"
     case .notReady: "CLUSTERS_NOT_READY"
     }
   }
@@ -118,7 +125,7 @@ extension ClusterPlacement.Refusal {
   package var isUserFault: Bool {
     switch self {
     case .noSuchCluster, .noSuchLabels: true
-    case .full, .closed, .notReady: false
+    case .full, .closed, .abandoned, .notReady: false
     }
   }
 
@@ -134,6 +141,9 @@ extension ClusterPlacement.Refusal {
     case .closed:
       "the clusters with room for the store take no new stores for now; try later, or have an "
         + "operator uncordon one"
+    case .abandoned:
+      "the cluster that the store may go to was given up as lost; name another, or leave it to the "
+        + "platform"
     case .notReady:
       "the clusters with room for the store fail their checks; an operator must see to what they "
         + "found (storectl clusters list)"

@@ -81,3 +81,23 @@ package enum DomainSuffix {
     }
   }
 }
+
+/// The uid of a cluster's `kube-system`: Kubernetes makes UUIDs, and promises a text only.
+package enum ClusterUID {
+  package static let bytesMax = 64
+
+  package static func check(
+    _ uid: String, field: String = "kubernetes_uid"
+  ) throws(InvalidField) {
+    let isGood =
+      (1...bytesMax).contains(uid.utf8.count)
+      && uid.utf8.allSatisfy {
+        0x61...0x7A ~= $0 || 0x41...0x5A ~= $0 || 0x30...0x39 ~= $0 || $0 == UInt8(ascii: "-")
+      }
+    guard isGood else {
+      throw InvalidField(
+        field,
+        "is no uid; see kubectl get namespace kube-system -o jsonpath={.metadata.uid}")
+    }
+  }
+}

@@ -4,6 +4,7 @@ package enum FailureCode: String, CaseIterable, Sendable {
   case clusterUnreachable = "CLUSTER_UNREACHABLE"
   case clusterThrottled = "CLUSTER_THROTTLED"
   case clusterForbidden = "CLUSTER_FORBIDDEN"
+  case clusterReplaced = "CLUSTER_REPLACED"
   case admissionDenied = "ADMISSION_DENIED"
   case admissionTimedOut = "ADMISSION_TIMED_OUT"
   case quotaExceeded = "QUOTA_EXCEEDED"
@@ -117,8 +118,9 @@ extension FailureCode {
 
   private var traits: Traits {
     switch self {
-    case .clusterUnreachable, .clusterThrottled, .clusterForbidden, .admissionDenied,
-      .admissionTimedOut, .quotaExceeded, .hostConflict, .namespaceTerminating, .namespaceForeign,
+    case .clusterUnreachable, .clusterThrottled, .clusterForbidden, .clusterReplaced,
+      .admissionDenied, .admissionTimedOut, .quotaExceeded, .hostConflict, .namespaceTerminating,
+      .namespaceForeign,
       .namespaceStuck, .removalTimedOut:
       clusterTraits
     case .helmUnavailable, .helmFailed, .helmCrashed, .releaseLocked, .releaseTooLarge,
@@ -144,6 +146,11 @@ extension FailureCode {
       Self.lasting(
         "the Kubernetes API refused the provisioner",
         "an operator must give it the rights that the chart lists")
+    case .clusterReplaced:
+      // As far as its stores go, it is away.
+      Self.outage(
+        .failed, "another Kubernetes cluster answers in the place of the store's own",
+        "retry when an operator has seen to how the cluster is reached")
     case .admissionDenied:
       Self.userFault(
         "a policy of the cluster denied an object of the store", "change what it objects to")
@@ -323,22 +330,28 @@ package struct ProvisionFailure: Error, Equatable, Sendable, CustomStringConvert
   package let code: FailureCode
   /// What exactly failed, for people: names of objects and their reasons, never a secret.
   package let detail: String
+  /// What operators read in the log, and no tenant does.
+  package let diagnosis: String
   /// How long the other side asked us to wait.
   package let retryAfter: Duration?
   /// What it says of the dependency; the code's verdict unless something better is known.
   package let verdict: DependencyVerdict
 
   package init(
-    _ code: FailureCode, _ detail: String = "", retryAfter: Duration? = nil,
-    verdict: DependencyVerdict? = nil
+    _ code: FailureCode, _ detail: String = "", diagnosis: String = "",
+    retryAfter: Duration? = nil, verdict: DependencyVerdict? = nil
   ) {
     self.code = code
     self.detail = Self.shortened(detail)
+    self.diagnosis = Self.shortened(diagnosis)
     self.retryAfter = retryAfter
     self.verdict = verdict ?? code.verdict
   }
 
-  package var description: String { "\(code.rawValue): \(problem.message)" }
+  /// For the log.
+  package var description: String {
+    "\(code.rawValue): \(problem.message)" + (diagnosis.isEmpty ? "" : " [\(diagnosis)]")
+  }
 
   /// As tenants see it.
   package var problem: StoreProblem {

@@ -61,6 +61,9 @@ package enum StepState: String, CaseIterable, Sendable {
   /// Not needed any more.
   case skipped
 
+  /// Whether the work goes on with the next one.
+  package var isOver: Bool { self == .succeeded || self == .skipped }
+
   package static let transitions: [StepState: Set<StepState>] = [
     .pending: [.running, .waiting, .failed, .skipped],
     // Running again: the holder of the lease died, the next one begins another attempt.

@@ -87,6 +87,9 @@ extension OperationStep {
     }
   }
 
+  /// Whether it has nothing to do for a deletion where the cluster is lost.
+  package var isOnCluster: Bool { self != .credentialsRemoval }
+
   /// Whether it makes a revision of the store's Helm release.
   package var makesRevision: Bool { self == .release || self == .rollback }
 

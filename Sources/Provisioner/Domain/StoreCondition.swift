@@ -9,6 +9,8 @@ package struct StoreCondition: Equatable, Sendable {
     case drifted = "Drifted"
     /// The last backup that was asked for was made.
     case backedUp = "BackedUp"
+    /// Its address has the certificate that it asks for; there is none of a store that asks for none.
+    case certificateReady = "CertificateReady"
   }
 
   package let kind: Kind

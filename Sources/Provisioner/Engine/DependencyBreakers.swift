@@ -6,6 +6,8 @@ package final class DependencyBreakers {
   /// Clusters a process works with; one more shares the last one's breakers.
   static let clustersMax = 256
 
+  private static let rest = "other"
+
   fileprivate struct Key: Hashable {
     let cluster: String
     let dependency: Dependency
@@ -73,9 +75,18 @@ package final class DependencyBreakers {
     breakers[Key(cluster: bounded(cluster), dependency: dependency)]?.isOpen(at: clock.now) ?? false
   }
 
+  /// Forgets those of other clusters than these. What is under way there is recorded nowhere.
+  package func retain(_ clusters: Set<String>) {
+    for cluster in Set(breakers.keys.map(\.cluster)).subtracting(clusters)
+    where cluster != Self.rest {
+      breakers = breakers.filter { $0.key.cluster != cluster }
+      metrics.forget(cluster)
+    }
+  }
+
   private func bounded(_ cluster: String) -> String {
     let known = Set(breakers.keys.map(\.cluster))
-    return known.contains(cluster) || known.count < Self.clustersMax ? cluster : "other"
+    return known.contains(cluster) || known.count < Self.clustersMax ? cluster : Self.rest
   }
 
   private func tell(_ transition: CircuitBreaker.Transition, _ key: Key) {

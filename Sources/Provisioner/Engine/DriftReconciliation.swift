@@ -74,8 +74,11 @@ package final class DriftReconciliation {
       case .admitted(let permit) = breakers.admit(.kubernetes, in: store.cluster)
     else { return count("skipped") }
     let drift: [Drift]
+    let certificate: StoreCondition?
     do throws(ProvisionFailure) {
-      drift = try await backend.drift(of: StoreSite(store, release, access))
+      let site = StoreSite(store, release, access)
+      drift = try await backend.drift(of: site)
+      certificate = try await backend.certificate(of: site)
       breakers.record(.answered, for: permit)
     } catch {
       // Of Helm's failures, and of our own impatience, that breaker learns nothing.
@@ -85,7 +88,10 @@ package final class DriftReconciliation {
       return logger.info(
         "store not looked at", metadata: ["store": "\(store.id)", "reason": "\(error)"])
     }
-    guard let decision = try await checks.settle(store, drift, every: interval) else {
+    guard
+      let decision = try await checks.settle(
+        store, drift, certificate: certificate, every: interval)
+    else {
       return count("skipped")
     }
     switch decision {

@@ -65,6 +65,18 @@ package final class EngineMetrics {
     ).increment()
   }
 
+  /// Shows the breakers of a cluster no more.
+  func forget(_ cluster: String) {
+    for dependency in Dependency.allCases {
+      breakers.remove([cluster, dependency.rawValue])
+      for from in CircuitBreaker.Phase.allCases {
+        for to in CircuitBreaker.Phase.allCases {
+          transitions.remove([cluster, dependency.rawValue, from.rawValue, to.rawValue])
+        }
+      }
+    }
+  }
+
   func attempted(_ step: OperationStep, _ outcome: SideEffect.Outcome, _ elapsed: Duration) {
     let name =
       switch outcome {

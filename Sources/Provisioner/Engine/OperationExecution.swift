@@ -40,7 +40,11 @@ final class OperationExecution {
   private var installed: InstalledRelease?
   /// What it has seen of the backup.
   private var contents: BackupContents?
+  /// Whether the store has its certificate, once it was asked.
+  private var certificate: StoreCondition?
   private var usesBackup = false
+  /// What the step under way has waited for last.
+  private var lastDetail = ""
   private var generator = SystemRandomNumberGenerator()
 
   private var claim: Claim { lease.claim }
@@ -89,8 +93,12 @@ final class OperationExecution {
     log(
       .info, claim.wasInterrupted ? "operation taken over" : "operation taken up",
       ["kind": "\(claim.kind.rawValue)"])
-    for record in task.operation.steps where record.state != .succeeded {
+    for record in task.operation.steps where !record.state.isOver {
       if let ending { return try await end(ending) }
+      if task.isAbandoned, claim.kind == .delete, record.step.isOnCluster {
+        try await ledger.skip(claim, record.step, detail: "the cluster was given up as lost")
+        continue
+      }
       if isOutOfTime(task.operation) {
         return try await fail(
           ProvisionFailure(.operationTimedOut, record.problem?.message ?? record.detail),
@@ -99,7 +107,7 @@ final class OperationExecution {
       if case .over = try await perform(record, task) { return }
     }
     if let ending, ending != .shutdown { return try await end(ending) }
-    try await ledger.finish(claim, .succeeded)
+    try await ledger.finish(claim, .succeeded, certificate: certificate)
     environment.metrics.finished(claim.kind, .succeeded)
     log(.notice, "operation succeeded", ["kind": "\(claim.kind.rawValue)"])
   }
@@ -144,6 +152,7 @@ final class OperationExecution {
     if step.startsPods { releasedAt = releasedAt ?? environment.clock.wallNow.seconds }
     installed = nil
     contents = nil
+    lastDetail = ""
     let site = StoreSite(task, claim, releasedAt: releasedAt)
     let backend = environment.backend
     let effect = SideEffect(on: environment.reactor, grace: settings.stopGrace) {
@@ -185,8 +194,12 @@ final class OperationExecution {
       }
     case .jobRemoval: try await backend.removeJob(site)
     case .setup: try await backend.setUp(site)
-    case .verify: try await backend.verify(site)
-    case .check: try await backend.check(site)
+    case .verify:
+      try await backend.verify(site)
+      await lookAtCertificate(site)
+    case .check:
+      try await backend.check(site)
+      await lookAtCertificate(site)
     case .uninstall: try await backend.uninstallRelease(site)
     case .namespaceRemoval: try await backend.deleteNamespace(site)
     case .gone:
@@ -211,6 +224,7 @@ final class OperationExecution {
         throw ProvisionFailure(.unexpected, "the backend reported '\(progress.detail)' twice")
       }
       last = progress
+      lastDetail = progress.detail
       do {
         try await ledger.report(
           claim, step, detail: progress.detail,
@@ -225,6 +239,11 @@ final class OperationExecution {
       lease.check()
       if Task.isCancelled { throw ProvisionFailure(.cancelled) }
     }
+  }
+
+  /// What is not known now is seen at the next look for drift.
+  private func lookAtCertificate(_ site: StoreSite) async {
+    certificate = (try? await environment.backend.certificate(of: site)) ?? nil
   }
 
   private func percent(at step: OperationStep, _ fraction: Double) -> Int {
@@ -253,10 +272,10 @@ final class OperationExecution {
     case .failed(let failure): try await retryOrFail(failure, record)
     case .timedOut:
       let limit = settings.stepTimeout ?? step.timeout
+      let words = "the step '\(step.rawValue)' has \(limit.components.seconds) s"
       try await retryOrFail(
-        ProvisionFailure(
-          step.timeoutCode, "the step '\(step.rawValue)' has \(limit.components.seconds) s"), record
-      )
+        ProvisionFailure(step.timeoutCode, lastDetail.isEmpty ? words : "\(words); \(lastDetail)"),
+        record)
     case .stopped(let ending, let isQuiet):
       // What still acts must have stopped before anybody goes on: the lease runs out by itself.
       guard isQuiet else {
@@ -273,9 +292,11 @@ final class OperationExecution {
     let decision = settings.retry(of: failure.code).decide(
       after: failure.code.isRetryable ? .retryable(retryAfter: failure.retryAfter) : .permanent,
       failedAttempts: record.failures + 1, using: &generator)
-    log(
-      .warning, "step failed",
-      ["step": "\(record.step.rawValue)", "code": "\(failure.code.rawValue)"])
+    var metadata: Logger.Metadata = [
+      "step": "\(record.step.rawValue)", "code": "\(failure.code.rawValue)",
+    ]
+    if !failure.diagnosis.isEmpty { metadata["reason"] = "\(failure.diagnosis)" }
+    log(.warning, "step failed", metadata)
     switch decision {
     case .retry(let wait):
       environment.metrics.retried(record.step, failure.code)
@@ -343,5 +364,5 @@ final class OperationExecution {
 
 extension OperationRecord {
   /// The first step that is not done.
-  var nextStep: OperationStep? { steps.first { $0.state != .succeeded }?.step }
+  var nextStep: OperationStep? { steps.first { !$0.state.isOver }?.step }
 }

@@ -155,6 +155,9 @@ package protocol StoreBackend: AnyObject {
   /// What of the store is not as its release says. It changes nothing.
   func drift(of site: StoreSite) async throws(ProvisionFailure) -> [Drift]
 
+  /// Whether the store's address has its certificate; nil where it asks for none. It changes nothing.
+  func certificate(of site: StoreSite) async throws(ProvisionFailure) -> StoreCondition?
+
   // MARK: Backups
 
   /// Has the store's data copied to `backup`; how far that is, as `rolloutStatus`.

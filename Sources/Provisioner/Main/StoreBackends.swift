@@ -36,7 +36,8 @@ enum StoreBackends {
     let objects = try settings.objectStore.map {
       try ObjectStore($0, reactor: service.reactor, blocking: service.blocking)
     }
-    let backends = ClusterBackends(objects: objects) { cluster, access throws(ProvisionFailure) in
+    let backends = ClusterBackends(config: config, objects: objects) {
+      cluster, access throws(ProvisionFailure) in
       try await connector.connect(cluster, access)
     }
     service.onStop {
@@ -47,7 +48,7 @@ enum StoreBackends {
       backend: backends,
       inspector: KubernetesClusterInspector(
         settings, own: own, reactor: service.reactor, blocking: service.blocking),
-      secrets: secrets)
+      secrets: secrets, retain: { await backends.retain($0) })
   }
 
   private static func objectStore(_ configuration: Configuration) -> ObjectStoreAccess? {

@@ -11,14 +11,20 @@ import ServiceRuntime
 package final class ClusterHandler: ProvisionerV1.ClusterServiceHandler {
   /// For all checks of a cluster; below what the gateway gives a request.
   static let inspectionTimeout: Duration = .seconds(20)
-  private static let secretTimeout: Duration = .seconds(5)
+  static let secretTimeout: Duration = .seconds(5)
 
-  private let catalog: ClusterCatalog
-  private let inspector: any ClusterInspector
+  /// Of the names of kubeconfigs among the platform's secrets.
+  package static let secretPrefix = "cluster."
+
+  let catalog: ClusterCatalog
+  let inspector: any ClusterInspector
   private let secrets: any ClusterSecrets
-  private let logger: Logger
+  let logger: Logger
+  var isChecking = false
   /// Called after each change.
   package var onChange: () -> Void = {}
+  /// Called when a cluster was given up.
+  package var onAbandonment: () -> Void = {}
 
   package init(
     catalog: ClusterCatalog, inspector: any ClusterInspector, secrets: any ClusterSecrets,
@@ -82,7 +88,9 @@ package final class ClusterHandler: ProvisionerV1.ClusterServiceHandler {
       draft.server = kubeconfig.server
       // Nothing is left behind of what would be refused anyway.
       try await self.requireFree(draft.name, context)
-      draft.findings = await self.inspector.inspect(kubeconfig, timeout: Self.inspectionTimeout)
+      let inspection = try await self.inspector.inspect(kubeconfig, timeout: Self.inspectionTimeout)
+      draft.findings = inspection.findings(expecting: nil)
+      draft.access.uid = inspection.uid
       if request.validateOnly { return ProvisionerV1.Cluster(draft) }
       if !request.force { try Self.requireGood(draft.findings) }
       let secret = Self.newSecret(of: draft.name)
@@ -109,11 +117,16 @@ package final class ClusterHandler: ProvisionerV1.ClusterServiceHandler {
         return ProvisionerV1.Cluster(after)
       }
       let kubeconfig = try self.inspector.read(text, field: "kubeconfig")
-      _ = try await self.catalog.find(request.cluster, deadline: context.databaseDeadline)
-      let findings = await self.inspector.inspect(kubeconfig, timeout: Self.inspectionTimeout)
+      let known = try await self.catalog.find(request.cluster, deadline: context.databaseDeadline)
+      let expected = change.uid ?? known.access.uid
+      let inspection = try await self.inspector.inspect(kubeconfig, timeout: Self.inspectionTimeout)
+      // Its stores would not be found there, which is no reason to force anything.
+      try ClusterRefusal.requireSame(inspection.uid, as: expected)
+      let findings = inspection.findings(expecting: expected)
       if !request.force { try Self.requireGood(findings) }
       let secret = Self.newSecret(of: request.cluster)
-      change.connection = .init(secret: secret, server: kubeconfig.server, findings: findings)
+      change.connection = .init(
+        secret: secret, server: kubeconfig.server, uid: inspection.uid, findings: findings)
       let (before, after) = try await self.keeping(kubeconfig, as: secret) {
         try await self.catalog.update(
           request.cluster, change, by: origin, deadline: context.databaseDeadline)
@@ -124,19 +137,15 @@ package final class ClusterHandler: ProvisionerV1.ClusterServiceHandler {
     }
   }
 
-  package func checkCluster(
-    _ request: ProvisionerV1.CheckClusterRequest, context: ServerContext
+  package func abandonCluster(
+    _ request: ProvisionerV1.AbandonClusterRequest, context: ServerContext
   ) async throws -> ProvisionerV1.Cluster {
     try await asAdministrator(request.cluster, context) {
-      let cluster = try await self.catalog.find(
-        request.cluster, deadline: context.databaseDeadline)
-      let findings = await self.inspector.inspect(
-        try await self.kubeconfig(of: cluster), timeout: Self.inspectionTimeout)
-      let checked = try await self.catalog.recordCheck(
-        of: cluster, findings, isReady: findings.failures.isEmpty,
-        deadline: context.databaseDeadline)
-      self.log(checked.isReady ? "cluster is ready" : "cluster is not ready", checked)
-      return ProvisionerV1.Cluster(checked)
+      let cluster = try await self.catalog.abandon(
+        request.cluster, by: try context.changeOrigin(), deadline: context.databaseDeadline)
+      self.log("cluster given up, with its stores", cluster)
+      self.onAbandonment()
+      return ProvisionerV1.Cluster(cluster)
     }
   }
 
@@ -149,27 +158,6 @@ package final class ClusterHandler: ProvisionerV1.ClusterServiceHandler {
       await self.forget(cluster)
       self.log("cluster unregistered", cluster)
       return GoogleProtobuf.Empty()
-    }
-  }
-
-  /// Checks the provisioner's own cluster and writes down what was found, which keeps no store from it:
-  /// an installation of one cluster goes on as it is.
-  package func checkOwn() async {
-    do {
-      let own = try await catalog.find(ClusterName.own, deadline: .now() + Self.inspectionTimeout)
-      let findings = await inspector.inspect(nil, timeout: Self.inspectionTimeout)
-      for finding in findings where finding.outcome != .passed {
-        logger.notice(
-          "own cluster",
-          metadata: [
-            "check": "\(finding.check.rawValue)", "outcome": "\(finding.outcome.rawValue)",
-            "found": "\(finding.message)", "remedy": "\(finding.remedy)",
-          ])
-      }
-      try await catalog.recordCheck(
-        of: own, findings, isReady: nil, deadline: .now() + Self.secretTimeout)
-    } catch {
-      logger.warning("own cluster not checked", metadata: ["reason": "\(error)"])
     }
   }
 
@@ -193,7 +181,7 @@ package final class ClusterHandler: ProvisionerV1.ClusterServiceHandler {
     }
   }
 
-  private func kubeconfig(of cluster: ClusterRecord) async throws -> ClusterKubeconfig? {
+  func kubeconfig(of cluster: ClusterRecord) async throws -> ClusterKubeconfig? {
     guard let secret = cluster.access.secret else { return nil }
     do {
       let text = try await secrets.kubeconfig(secret, timeout: Self.secretTimeout)
@@ -227,12 +215,12 @@ package final class ClusterHandler: ProvisionerV1.ClusterServiceHandler {
 
   /// Another one with every kubeconfig, so that a change of it is one of the cluster's row.
   private static func newSecret(of cluster: String) -> String {
-    "cluster.\(cluster).\(PostgresUUID.random())"
+    "\(secretPrefix)\(cluster).\(PostgresUUID.random())"
   }
 
   // MARK: Requests
 
-  private func asAdministrator<R>(
+  func asAdministrator<R>(
     _ cluster: String, _ context: ServerContext, _ body: () async throws -> R
   ) async throws -> R {
     guard try context.caller().isAdministrator else {
@@ -286,6 +274,8 @@ package final class ClusterHandler: ProvisionerV1.ClusterServiceHandler {
     if let suffix = request.domainSuffix { try DomainSuffix.check(suffix) }
     change.domainSuffix = request.domainSuffix
     change.ingressAddress = try ingress(request.ingressAddress)
+    if let uid = request.kubernetesUid { try ClusterUID.check(uid) }
+    change.uid = request.kubernetesUid
     return change
   }
 
@@ -303,7 +293,7 @@ package final class ClusterHandler: ProvisionerV1.ClusterServiceHandler {
     return address
   }
 
-  private func log(_ message: Logger.Message, _ cluster: ClusterRecord) {
+  func log(_ message: Logger.Message, _ cluster: ClusterRecord) {
     onChange()
     logger.notice(
       message,

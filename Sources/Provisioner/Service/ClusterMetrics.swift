@@ -15,6 +15,9 @@ final class ClusterMetrics {
   private let ready: Family<Gauge>
   private let logger: Logger
   private var known: Set<String> = []
+  /// Called with the names of the clusters that there are, and of those of them that were not found to be
+  /// another one than before.
+  var onList: (_ all: Set<String>, _ same: Set<String>) async -> Void = { _, _ in }
 
   init(catalog: ClusterCatalog, metrics: MetricsRegistry, logger: Logger) {
     self.catalog = catalog
@@ -27,7 +30,7 @@ final class ClusterMetrics {
       help: "The most stores to place on a cluster; 0 where there is no limit.",
       labels: ["cluster"])
     schedule = metrics.gauges(
-      "provisioner_cluster_schedule", help: "0 open, 1 cordoned, 2 draining, -1 unregistered.",
+      "provisioner_cluster_schedule", help: "0 open, 1 cordoned, 2 draining.",
       labels: ["cluster"])
     ready = metrics.gauges(
       "provisioner_cluster_ready", help: "Whether the last checks let stores be placed there.",
@@ -40,11 +43,10 @@ final class ClusterMetrics {
       for cluster in clusters { show(cluster) }
       let names = Set(clusters.map(\.name))
       for name in known.subtracting(names) {
-        stores.with(name).set(0)
-        schedule.with(name).set(-1)
-        ready.with(name).set(0)
+        for family in [stores, storesMax, schedule, ready] { family.remove([name]) }
       }
-      known.formUnion(names)
+      known = names
+      await onList(names, Set(clusters.filter { !$0.isAnother }.map(\.name)))
     } catch {
       logger.warning("clusters not measured", metadata: ["reason": "\(error)"])
     }

@@ -12,7 +12,9 @@ extension ProvisionerV1.Cluster {
       findings: cluster.findings.map { .init($0) },
       checkTime: cluster.checkedAt.map { .init($0) }, server: cluster.server,
       domainSuffix: cluster.domainSuffix, ingressAddress: cluster.access.ingressAddress,
-      createTime: .init(cluster.createdAt), updateTime: .init(cluster.updatedAt))
+      createTime: .init(cluster.createdAt), updateTime: .init(cluster.updatedAt),
+      kubernetesUid: cluster.access.uid ?? "",
+      abandonTime: cluster.abandonment.map { .init($0.time) })
   }
 
   /// One that was only checked.
@@ -21,7 +23,7 @@ extension ProvisionerV1.Cluster {
       name: draft.name, labels: draft.labels, storesMax: Int32(clamping: draft.storesMax ?? 0),
       ready: draft.findings.failures.isEmpty, findings: draft.findings.map { .init($0) },
       server: draft.server, domainSuffix: draft.domainSuffix,
-      ingressAddress: draft.access.ingressAddress)
+      ingressAddress: draft.access.ingressAddress, kubernetesUid: draft.access.uid ?? "")
   }
 }
 

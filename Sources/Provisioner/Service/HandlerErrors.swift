@@ -82,6 +82,12 @@ extension RPCError {
           "the \(type) '\(name)' is on the cluster '\(cluster)', which is being emptied: it can be "
             + "suspended, rolled back or deleted, and an operator can uncordon the cluster",
           metadata: ["cluster": cluster])
+      case .clusterAbandoned(let cluster):
+        .about(
+          type, name, .failedPrecondition, reason: "CLUSTER_ABANDONED",
+          "the \(type) '\(name)' is on the cluster '\(cluster)', which was given up as lost with its "
+            + "stores: it is being deleted; make it anew elsewhere, from a backup where there is one",
+          metadata: ["cluster": cluster])
       case .tooManyStores:
         .limitReached(
           "storesPerTenantMax",
@@ -104,7 +110,7 @@ extension RPCError {
       switch refusal {
       case .noSuchCluster, .noSuchLabels: .invalidArgument
       case .full: .resourceExhausted
-      case .closed, .notReady: .failedPrecondition
+      case .closed, .abandoned, .notReady: .failedPrecondition
       }
     self.init(
       code, reason: refusal.code, refusal.message,
@@ -119,7 +125,8 @@ extension RPCError {
       case .hasStores(let count):
         .about(
           "cluster", name, .failedPrecondition, reason: "CLUSTER_HAS_STORES",
-          "\(count) stores are on the cluster '\(name)'; drain it, and delete them first",
+          "\(count == 1 ? "1 store is" : "\(count) stores are") on the cluster '\(name)'; drain it, and "
+            + "delete them first, or, where it is lost, give it up with them (--abandon-stores)",
           metadata: ["stores": "\(count)"])
       case .isOwn(let reason):
         .about(
@@ -135,6 +142,30 @@ extension RPCError {
           "stores cannot be made on the cluster '\(name)': " + Self.told(findings)
             + "; or register it by force",
           metadata: ["checks": findings.map(\.check.rawValue).joined(separator: ",")])
+      case .changedMeanwhile:
+        .about(
+          "cluster", name, .aborted, reason: "CONFLICT",
+          "the cluster '\(name)' was changed meanwhile; try again")
+      case .cannotCheck(let reason):
+        .about(
+          "cluster", name, .failedPrecondition, reason: "CLUSTER_NOT_CHECKED",
+          "the cluster '\(name)' cannot be checked: \(reason); correct that, and try again")
+      case .notDraining:
+        .about(
+          "cluster", name, .failedPrecondition, reason: "CLUSTER_NOT_DRAINING",
+          "the cluster '\(name)' is not being emptied; drain it before it is given up with its stores"
+        )
+      case .isAbandoned:
+        .about(
+          "cluster", name, .failedPrecondition, reason: "CLUSTER_ABANDONED",
+          "the cluster '\(name)' was given up with its stores, which is not taken back")
+      case .isAnother(let found, let expected):
+        .about(
+          "cluster", name, .failedPrecondition, reason: "CLUSTER_IS_ANOTHER",
+          "the kubeconfig leads to another cluster than '\(name)': the uid of its kube-system is "
+            + "\(found), and not \(expected); where that is the right one from now on, with the "
+            + "stores on it, give its uid (kubernetes_uid)",
+          metadata: ["kubernetes_uid": found])
       }
   }
 

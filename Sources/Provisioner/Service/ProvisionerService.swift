@@ -15,13 +15,17 @@ package enum ProvisionerService {
     package var backend: any StoreBackend
     package var inspector: any ClusterInspector
     package var secrets: any ClusterSecrets
+    /// Ends what leads to other clusters than these.
+    package var retain: (Set<String>) async -> Void
 
     package init(
-      backend: any StoreBackend, inspector: any ClusterInspector, secrets: any ClusterSecrets
+      backend: any StoreBackend, inspector: any ClusterInspector, secrets: any ClusterSecrets,
+      retain: @escaping (Set<String>) async -> Void = { _ in }
     ) {
       self.backend = backend
       self.inspector = inspector
       self.secrets = secrets
+      self.retain = retain
     }
   }
 
@@ -42,12 +46,26 @@ package enum ProvisionerService {
       kept: service.configuration[PlatformSettings.backupsKept], on: service.reactor,
       logger: service.logger, metrics: service.metrics)
     try serve(service, catalog, feed, handler) { if catalog.keepsBackups { retention.runSoon() } }
-    lookAfter(service, register, handler)
+    let metrics = lookAfter(service, register, handler)
+    let sweep = KubeconfigSweep(
+      clusters: register, secrets: clusters.secrets, logger: service.logger)
+    repeating(service, every: KubeconfigSweep.interval) { await sweep.run() }
+    let abandonment = ClusterAbandonment(
+      clusters: register, stores: catalog, secrets: clusters.secrets, on: service.reactor,
+      logger: service.logger)
+    handler.onAbandonment = { abandonment.runSoon() }
+    repeating(service, every: ClusterAbandonment.interval) { await abandonment.run() }
+    service.onStop { abandonment.stop() }
     try service.deliverOutbox(by: worker)
     // Of its own: however many calls wait for the others, the work goes on.
     let ledger = OperationLedger(worker: worker, application: try service.pool())
     let checks = DriftChecks(worker: worker, application: try service.pool())
     let runner = run(service, ledger, checks, feed, backend: clusters.backend)
+    metrics.onList = { all, same in
+      runner.breakers.retain(all)
+      // A connection that lasts leads to another cluster unseen; a new one looks which it is.
+      await clusters.retain(same)
+    }
     catalog.isReachable = { !runner.breakers.isOpen(.kubernetes, in: $0) }
     // Without the object store there is nothing to remove files from.
     if catalog.keepsBackups {
@@ -85,21 +103,21 @@ package enum ProvisionerService {
     service.onDrain { feed.close() }
   }
 
-  /// Measures the clusters, and checks the own one.
+  /// Measures the clusters, and checks them.
   private static func lookAfter(
     _ service: Service, _ register: ClusterCatalog, _ handler: ClusterHandler
-  ) {
+  ) -> ClusterMetrics {
     let reactor = service.reactor
     let metrics = ClusterMetrics(
       catalog: register, metrics: service.metrics, logger: service.logger)
     handler.onChange = { reactor.loop.spawn(on: reactor) { await metrics.refresh() } }
-    let job = RecurringJob(every: ClusterMetrics.interval, on: reactor) { await metrics.refresh() }
-    job.start()
-    service.onStop { job.stop() }
+    repeating(service, every: ClusterMetrics.interval) { await metrics.refresh() }
+    repeating(service, every: ClusterHandler.questionInterval) { await handler.checkDue() }
     reactor.loop.spawn(on: reactor) {
       await metrics.refresh()
       await handler.checkOwn()
     }
+    return metrics
   }
 
   private static func run(

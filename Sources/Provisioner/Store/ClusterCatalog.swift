@@ -36,17 +36,23 @@ package struct ClusterChange: Sendable {
   package var schedule: ClusterSchedule?
   package var domainSuffix: String?
   package var ingressAddress: String?
+  /// Of another cluster that is the right one from now on.
+  package var uid: String?
   /// Another kubeconfig, with what was found by it.
   package var connection: Connection?
 
   package struct Connection: Sendable {
     package var secret: String
     package var server: String
+    package var uid: String?
     package var findings: [ClusterFinding]
 
-    package init(secret: String, server: String, findings: [ClusterFinding]) {
+    package init(
+      secret: String, server: String, uid: String? = nil, findings: [ClusterFinding]
+    ) {
       self.secret = secret
       self.server = server
+      self.uid = uid
       self.findings = findings
     }
   }
@@ -60,8 +66,8 @@ package final class ClusterCatalog {
   /// Clusters that are registered at once.
   package static let clustersMax = 64
 
-  private let pool: PostgresPool
-  private let worker: PostgresPool
+  let pool: PostgresPool
+  let worker: PostgresPool
 
   /// - Parameters:
   ///   - pool: of the application role.
@@ -119,15 +125,16 @@ package final class ClusterCatalog {
         """
         INSERT INTO clusters
           (name, labels, stores_max, server, secret, ingress_address, domain_suffix, findings,
-           checked_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp())
+           uid, forced, checked_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, clock_timestamp())
         ON CONFLICT (name) DO NOTHING RETURNING \(ClusterRecord.columns)
         """,
         [
           .text(draft.name), .jsonb(ClusterRecord.stored(draft.labels)),
           .int8(draft.storesMax.map(Int64.init)), .text(draft.server), .text(draft.access.secret),
           .text(draft.access.ingressAddress), .text(draft.domainSuffix),
-          .jsonb(draft.findings.stored),
+          .jsonb(draft.findings.stored), .text(draft.access.uid),
+          .textArray(draft.findings.forced),
         ])
       guard let row = rows.first else { throw ClusterRefusal.exists }
       if count >= Self.clustersMax { throw ClusterRefusal.tooMany }
@@ -138,7 +145,8 @@ package final class ClusterCatalog {
 
   /// Changes a cluster; how it was, and how it is.
   ///
-  /// - Throws: `ClusterRefusal.notFound`, `.isOwn`; `InvalidField` for labels that become too many.
+  /// - Throws: `ClusterRefusal.notFound`, `.isOwn`, `.isAnother`, `.isAbandoned`; `InvalidField` for
+  ///   labels that become too many.
   package func update(
     _ name: String, _ change: ClusterChange, by origin: ChangeOrigin, deadline: Instant
   ) async throws -> (before: ClusterRecord, after: ClusterRecord) {
@@ -147,6 +155,11 @@ package final class ClusterCatalog {
       if change.connection != nil, before.access.secret == nil {
         throw ClusterRefusal.isOwn("its kubeconfig is the provisioner's own setting, KUBECONFIG")
       }
+      if before.abandonment != nil, change.schedule ?? .draining != .draining {
+        throw ClusterRefusal.isAbandoned
+      }
+      let uid = change.uid ?? before.access.uid
+      try ClusterRefusal.requireSame(change.connection?.uid, as: uid)
       var labels = before.labels.merging(change.labels) { $1 }
       for key in change.removedLabels { labels[key] = nil }
       try ClusterLabels.check(labels)
@@ -155,7 +168,9 @@ package final class ClusterCatalog {
         """
         UPDATE clusters SET labels = $2, stores_max = $3, schedule = $4, domain_suffix = $5,
           ingress_address = $6, secret = $7, server = $8, findings = coalesce($9, findings),
+          uid = $10, check_at = CASE WHEN $10 IS DISTINCT FROM uid THEN now() ELSE check_at END,
           ready = ready OR $9 IS NOT NULL,
+          forced = CASE WHEN $9 IS NULL THEN forced ELSE $11 END,
           checked_at = CASE WHEN $9 IS NULL THEN checked_at ELSE clock_timestamp() END,
           updated_at = clock_timestamp()
         WHERE name = $1 RETURNING \(ClusterRecord.columns)
@@ -167,7 +182,8 @@ package final class ClusterCatalog {
           .text(change.ingressAddress ?? before.access.ingressAddress),
           .text(change.connection?.secret ?? before.access.secret),
           .text(change.connection?.server ?? before.server),
-          .jsonb(change.connection?.findings.stored),
+          .jsonb(change.connection?.findings.stored), .text(uid ?? change.connection?.uid),
+          .textArray(change.connection?.findings.forced ?? []),
         ])
       let after = try ClusterRecord(rows[0])
       return ((before, after), ClusterEventMessage.updated(after, from: before, origin))
@@ -191,28 +207,69 @@ package final class ClusterCatalog {
     }
   }
 
-  /// Writes down what checks of a cluster found, unless it has another kubeconfig by now.
+  /// Writes down what checks of a cluster found, unless another kubeconfig or another cluster is the
+  /// right one by now.
   ///
-  /// - Parameter isReady: whether stores may be placed there; nil leaves that as it is.
-  /// - Throws: `ClusterRefusal.notFound`.
+  /// - Parameters:
+  ///   - uid: what it was found to have.
+  ///   - isReady: whether stores may be placed there; nil leaves that as it is.
+  ///   - keepsForced: whether failures that were put up with still are.
+  /// - Throws: `ClusterRefusal.notFound`, `.changedMeanwhile`.
   @discardableResult
   package func recordCheck(
-    of cluster: ClusterRecord, _ findings: [ClusterFinding], isReady: Bool?, deadline: Instant
+    of cluster: ClusterRecord, _ findings: [ClusterFinding], uid: String? = nil, isReady: Bool?,
+    keepsForced: Bool = true, deadline: Instant
   ) async throws -> ClusterRecord {
     let rows = try await pool.query(
       scope: .none,
       """
-      UPDATE clusters SET findings = $3, ready = coalesce($4, ready), checked_at = clock_timestamp()
-      WHERE name = $1 AND secret IS NOT DISTINCT FROM $2 RETURNING \(ClusterRecord.columns)
+      UPDATE clusters SET findings = $3, ready = coalesce($4, ready), checked_at = clock_timestamp(),
+        uid = coalesce(uid, $6), forced = CASE WHEN $7 THEN forced ELSE '{}' END,
+        check_at = CASE WHEN $8 OR NOT coalesce($4, ready) OR coalesce(uid, $6) IS NULL
+          THEN least(check_at, clock_timestamp() + $9::interval * (0.75 + random() / 2))
+          ELSE check_at END
+      WHERE name = $1 AND secret IS NOT DISTINCT FROM $2
+        AND (uid IS NOT DISTINCT FROM $5 OR ($5 IS NULL AND ($6::text IS NULL OR uid = $6)))
+      RETURNING \(ClusterRecord.columns)
       """,
       [
         .text(cluster.name), .text(cluster.access.secret), .jsonb(findings.stored), .bool(isReady),
+        .text(cluster.access.uid), .text(uid), .bool(keepsForced),
+        .bool(findings.failures.contains { $0.check == .identity }),
+        .text(ClusterHandler.recoveryInterval.interval),
       ], deadline: deadline)
-    guard let row = rows.first else { throw ClusterRefusal.notFound }
+    guard let row = rows.first else {
+      _ = try await find(cluster.name, deadline: deadline)
+      throw ClusterRefusal.changedMeanwhile
+    }
     return try ClusterRecord(row)
   }
 
-  private static func lock(
+  /// Takes a cluster whose check is due, and says when the next one is.
+  ///
+  /// - Parameters:
+  ///   - interval: until then, about: it is drawn from half of it around.
+  ///   - recovery: the same for one that is not ready, or of which it is not known which it is.
+  package func claimCheck(
+    every interval: Duration, orSooner recovery: Duration, deadline: Instant
+  ) async throws(PostgresError) -> ClusterRecord? {
+    let rows = try await pool.query(
+      scope: .none,
+      """
+      UPDATE clusters SET check_at = clock_timestamp()
+        + CASE WHEN ready AND uid IS NOT NULL
+              AND NOT findings @> '[{"check": "identity", "outcome": "failed"}]'
+            THEN $1::interval ELSE $2::interval END * (0.75 + random() / 2)
+      WHERE name = (
+        SELECT name FROM clusters WHERE check_at <= clock_timestamp() AND abandoned_at IS NULL
+        ORDER BY check_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
+      RETURNING \(ClusterRecord.columns)
+      """, [.text(interval.interval), .text(recovery.interval)], deadline: deadline)
+    guard let row = rows.first else { return nil }
+    return try ClusterRecord(row)
+  }
+
+  static func lock(
     _ name: String, in transaction: PostgresTransaction
   ) async throws -> ClusterRecord {
     let rows = try await transaction.query(
@@ -221,15 +278,15 @@ package final class ClusterCatalog {
     return try ClusterRecord(row)
   }
 
-  /// Makes a change and records its event in one transaction.
-  private func change<R>(
+  /// Makes a change and records its event, where there is one, in one transaction.
+  func change<R>(
     by origin: ChangeOrigin, deadline: Instant,
-    _ body: (PostgresTransaction) async throws -> (R, AuditV1.Event)
+    _ body: (PostgresTransaction) async throws -> (R, AuditV1.Event?)
   ) async throws -> R {
     let tenant = ClusterEventMessage.tenant(of: origin)
     return try await pool.withTransaction(scope: .tenant(tenant), deadline: deadline) {
       let (result, event) = try await body($0)
-      try await OutboxWriter().append(event, in: $0)
+      if let event { try await OutboxWriter().append(event, in: $0) }
       return result
     }
   }

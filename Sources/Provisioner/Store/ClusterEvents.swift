@@ -27,11 +27,23 @@ enum ClusterEventMessage {
       message.previousState = before.schedule.rawValue
       message.newState = cluster.schedule.rawValue
     }
+    if before.access.uid != cluster.access.uid {
+      message.details?["kubernetes_uid"] = GoogleProtobuf.Value(cluster.access.uid ?? "")
+    }
     if before.access.secret != cluster.access.secret {
       message.details?["server"] = GoogleProtobuf.Value(cluster.server)
       message.details?["kubeconfig"] = GoogleProtobuf.Value("changed")
     }
     return message
+  }
+
+  static func abandoned(_ cluster: ClusterRecord, _ origin: ChangeOrigin) -> AuditV1.Event {
+    event(
+      "cluster.abandon", cluster, origin,
+      [
+        "server": GoogleProtobuf.Value(cluster.server),
+        "stores": GoogleProtobuf.Value(integerLiteral: cluster.stores),
+      ])
   }
 
   static func unregistered(_ cluster: ClusterRecord, _ origin: ChangeOrigin) -> AuditV1.Event {

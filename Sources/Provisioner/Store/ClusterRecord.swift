@@ -1,4 +1,5 @@
 import JSON
+package import Observability
 package import Postgres
 
 /// A row of `clusters`.
@@ -12,17 +13,38 @@ package struct ClusterRecord: Equatable, Sendable {
   /// Whether the last checks let stores be placed there.
   package let isReady: Bool
   package let findings: [ClusterFinding]
+  /// The checks whose failures an administrator has put up with.
+  package let forced: Set<String>
   package let checkedAt: PostgresTimestamp?
   /// The address of its API server; empty for the provisioner's own.
   package let server: String
   package let access: ClusterAccess
   package let domainSuffix: String
+  /// Nil unless it was given up.
+  package let abandonment: Abandonment?
   package let createdAt: PostgresTimestamp
   package let updatedAt: PostgresTimestamp
 
+  /// That a cluster is lost, and its stores with it.
+  package struct Abandonment: Equatable, Sendable {
+    package let time: PostgresTimestamp
+    package let request: StoredRequestContext
+
+    init?(_ row: PostgresRow) throws(PostgresError) {
+      guard let time = try row.decode("abandoned_at", as: PostgresTimestamp?.self) else {
+        return nil
+      }
+      self.time = time
+      request = StoredRequestContext(
+        requestID: try row.decode("abandon_request_id"), tenant: try row.decode("abandon_tenant"),
+        principal: try row.decode("abandon_principal"))
+    }
+  }
+
   static let columns = """
-    name, labels, stores_max, stores, schedule, ready, findings, checked_at, server, secret,
-    domain_suffix, ingress_address, created_at, updated_at
+    name, labels, stores_max, stores, schedule, ready, findings, forced, checked_at, server, secret,
+    domain_suffix, ingress_address, uid, created_at, updated_at,
+    abandoned_at, abandon_request_id, abandon_tenant, abandon_principal
     """
 
   init(_ row: PostgresRow) throws(PostgresError) {
@@ -33,18 +55,23 @@ package struct ClusterRecord: Equatable, Sendable {
     schedule = try row.decodeCase("schedule")
     isReady = try row.decode("ready")
     findings = try [ClusterFinding](stored: row.decode("findings"))
+    forced = Set(try row.decode("forced", as: [String].self))
     checkedAt = try row.decode("checked_at")
     server = try row.decode("server")
     access = try ClusterAccess(row)
     domainSuffix = try row.decode("domain_suffix")
+    abandonment = try Abandonment(row)
     createdAt = try row.decode("created_at")
     updatedAt = try row.decode("updated_at")
   }
 
+  /// Whether another cluster was found in its place, or it cannot tell any more which it is.
+  package var isAnother: Bool { findings.failures.contains { $0.check == .identity } }
+
   func candidate(isReachable: Bool) -> ClusterPlacement.Candidate {
     .init(
       name: name, labels: labels, storesMax: storesMax, stores: stores, schedule: schedule,
-      isReady: isReady, isReachable: isReachable)
+      isReady: isReady, isReachable: isReachable, isAbandoned: abandonment != nil)
   }
 
   private static func labels(stored text: String) throws(PostgresError) -> [String: String] {
@@ -70,31 +97,53 @@ package struct ClusterAccess: Equatable, Sendable {
   package var secret: String?
   /// Where its stores are verified, HOST:PORT; empty for what is said of all.
   package var ingressAddress: String
+  /// Of its namespace `kube-system`, which tells it from any other cluster; nil until it is known.
+  package var uid: String?
 
-  package init(secret: String? = nil, ingressAddress: String = "") {
+  package init(secret: String? = nil, ingressAddress: String = "", uid: String? = nil) {
     self.secret = secret
     self.ingressAddress = ingressAddress
+    self.uid = uid
   }
 
-  /// Of the cluster of a store.
+  /// Of the cluster of a store, with whether that was given up.
   static func find(
     _ cluster: String, in transaction: PostgresTransaction
-  ) async throws(PostgresError) -> ClusterAccess {
+  ) async throws(PostgresError) -> (access: ClusterAccess, isAbandoned: Bool) {
     let rows = try await transaction.query(
-      "SELECT secret, ingress_address FROM clusters WHERE name = $1", [.text(cluster)])
+      """
+      SELECT secret, ingress_address, uid, abandoned_at IS NOT NULL AS is_abandoned
+      FROM clusters WHERE name = $1
+      """, [.text(cluster)])
     guard let row = rows.first else {
       throw PostgresError(.badValue, "the cluster '\(cluster)' of a store is not registered")
     }
-    return try ClusterAccess(row)
+    return (try ClusterAccess(row), try row.decode("is_abandoned"))
   }
 
   init(_ row: PostgresRow) throws(PostgresError) {
     secret = try row.decode("secret")
     ingressAddress = try row.decode("ingress_address")
+    uid = try row.decode("uid")
+  }
+}
+
+extension ClusterAccess {
+  /// Whether a connection that was made by this serves one who does not know yet which cluster it is.
+  package func serves(_ other: ClusterAccess) -> Bool {
+    var known = other
+    known.uid = other.uid ?? uid
+    return self == known
   }
 }
 
 extension [ClusterFinding] {
+  /// What is put up with by one who makes a cluster's use go on with these. That it is another cluster
+  /// is nothing to put up with.
+  var forced: [String] {
+    failures.map(\.check).filter { $0 != .identity }.map(\.rawValue)
+  }
+
   /// As they are kept: a JSON array.
   var stored: String {
     let values = map { finding -> JSON in
@@ -148,6 +197,27 @@ package enum ClusterRefusal: Error, Equatable, Sendable {
   case isOwn(String)
   /// There are as many as there may be (`ClusterCatalog.clustersMax`).
   case tooMany
+  /// It is reached in another way by now, or another cluster is the right one.
+  case changedMeanwhile
+  /// Its checks cannot be made, for a reason that is not the cluster's.
+  case cannotCheck(String)
   /// What it lacks for stores to be made there.
   case checksFailed([ClusterFinding])
+  /// What a kubeconfig leads to has this uid, and not that of the cluster.
+  case isAnother(found: String, expected: String)
+  /// Only one that is being emptied can be given up.
+  case notDraining
+  /// It was given up, for good.
+  case isAbandoned
+}
+
+extension ClusterRefusal {
+  /// - Throws: `isAnother`, where both are known.
+  static func requireSame(
+    _ found: String?, as expected: String?
+  ) throws(ClusterRefusal) {
+    if let found, let expected, found != expected {
+      throw .isAnother(found: found, expected: expected)
+    }
+  }
 }

@@ -9,6 +9,8 @@ package final class DriftChecks {
   /// Until a store is looked at again after a look that came to nothing, for an outage say: longer than
   /// any look. After a correction, too, which is to be seen to have helped.
   package static let repeatWait: Duration = .seconds(120)
+  /// The longest until a store is looked at again that waits for its certificate.
+  package static let certificateWait: Duration = .seconds(300)
 
   private let worker: PostgresPool
   private let application: PostgresPool
@@ -48,7 +50,8 @@ package final class DriftChecks {
       guard try await self.isAtRest(store, in: transaction), let number = store.release,
         let release = try await StoreReleases.find(number, of: store.id, in: transaction)
       else { return nil }
-      return (store, release, try await ClusterAccess.find(store.cluster, in: transaction))
+      let (access, isAbandoned) = try await ClusterAccess.find(store.cluster, in: transaction)
+      return isAbandoned ? nil : (store, release, access)
     }
   }
 
@@ -56,11 +59,13 @@ package final class DriftChecks {
   ///
   /// - Parameters:
   ///   - looked: the store as it was looked at.
+  ///   - certificate: whether it has its certificate; nil where it asks for none.
   ///   - interval: until the next look, about: it is drawn from half of it around, so that stores made
   ///     at once are not looked at together for ever.
   /// - Returns: nil where work on the store has begun meanwhile, and nothing is known of it any more.
   package func settle(
-    _ looked: StoreRecord, _ drift: [Drift], every interval: Duration
+    _ looked: StoreRecord, _ drift: [Drift], certificate: StoreCondition?,
+    every interval: Duration
   ) async throws -> DriftDecision? {
     try await withStore(Due(store: looked.id, tenant: looked.tenant)) { store, transaction in
       guard store.operation == looked.operation,
@@ -70,11 +75,21 @@ package final class DriftChecks {
       let policy = store.isReleased ? store.driftPolicy : .report
       let decision = DriftDecision.decide(drift, policy, corrections: store.driftCorrections)
       let condition = decision.condition(drift)
-      let before = store.conditions.first { $0.condition.kind == .drifted }?.condition
-      if condition != before || decision == .correct {
-        try await self.write(condition, decision, before, on: store, in: transaction)
+      let before = store.condition(.drifted)
+      let certificate =
+        certificate
+        ?? store.condition(.certificateReady).map { _ in
+          StoreCondition(.certificateReady, true, "NotAskedFor")
+        }
+      let hasChanged = certificate != store.condition(.certificateReady)
+      if condition != before || hasChanged || decision == .correct {
+        try await self.write(
+          [condition] + [certificate].compactMap { $0 }, decision, before, on: store,
+          in: transaction)
       }
       if decision != .correct {
+        let isPending = certificate?.isTrue == false
+        let interval = isPending ? min(interval, Self.certificateWait) : interval
         try await transaction.query(
           """
           UPDATE stores SET drift_check_at = clock_timestamp() + $2::interval * (0.75 + random() / 2)
@@ -85,10 +100,14 @@ package final class DriftChecks {
     }
   }
 
+  /// - Parameters:
+  ///   - conditions: that of drift before others.
+  ///   - before: that of drift as it was.
   private func write(
-    _ condition: StoreCondition, _ decision: DriftDecision, _ before: StoreCondition?,
+    _ conditions: [StoreCondition], _ decision: DriftDecision, _ before: StoreCondition?,
     on store: StoreRecord, in transaction: PostgresTransaction
   ) async throws {
+    let condition = conditions[0]
     var generator = SystemRandomNumberGenerator()
     var request = StoredRequestContext(requestID: RequestID(using: &generator).text)
     request.tenant = store.tenant
@@ -113,11 +132,12 @@ package final class DriftChecks {
       """,
       [
         .text(store.id), .timestamp(time), .uuid(operation),
-        .jsonb(store.conditions.applying([condition], at: time).stored),
+        .jsonb(store.conditions.applying(conditions, at: time).stored),
         .int8(decision == .correct ? Int64(store.driftCorrections + 1) : nil),
       ])
     // That a store is as it should be is no news unless it was not.
-    if condition.isTrue || before?.isTrue == true {
+    let isNews = condition != before || decision == .correct
+    if isNews, condition.isTrue || before?.isTrue == true {
       try await OutboxWriter().append(
         StoreEventMessage.drift(condition, on: store, operation, .engine(request)), in: transaction)
     }

@@ -12,6 +12,8 @@ package enum ProvisionerMigrations {
       try Migration(file: "v0005_drift.sql", contents: PackageResources.v0005_drift_sql),
       try Migration(file: "v0006_backups.sql", contents: PackageResources.v0006_backups_sql),
       try Migration(file: "v0007_clusters.sql", contents: PackageResources.v0007_clusters_sql),
+      try Migration(
+        file: "v0008_lost_clusters.sql", contents: PackageResources.v0008_lost_clusters_sql),
     ]
   }
 }

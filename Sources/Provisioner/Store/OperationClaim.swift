@@ -19,6 +19,8 @@ package struct OperationTask: Sendable {
   /// The release that the store is brought back to, else the one that it runs.
   package let release: StoreReleaseRecord?
   package let clusterAccess: ClusterAccess
+  /// Whether the cluster was given up: nothing is done there any more.
+  package let isAbandoned: Bool
   /// The backup that it makes, or takes the data from.
   package let backup: StoreBackup?
 }

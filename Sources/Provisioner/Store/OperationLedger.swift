@@ -104,7 +104,7 @@ package final class OperationLedger {
       guard let operation = try await OperationRows.find(claim.operation, in: transaction) else {
         throw StoreRefusal.leaseLost
       }
-      let clusterAccess = try await ClusterAccess.find(store.cluster, in: transaction)
+      let cluster = try await ClusterAccess.find(store.cluster, in: transaction)
       let backup = try await StoreBackups.find(operation.aim.backup, in: transaction)?.backup
       guard claim.kind == .provision, store.state == .requested else {
         var release: StoreReleaseRecord?
@@ -112,14 +112,14 @@ package final class OperationLedger {
           release = try await StoreReleases.find(number, of: store.id, in: transaction)
         }
         return OperationTask(
-          store: store, operation: operation, release: release, clusterAccess: clusterAccess,
-          backup: backup)
+          store: store, operation: operation, release: release, clusterAccess: cluster.access,
+          isAbandoned: cluster.isAbandoned, backup: backup)
       }
       let started = try await StoreTransitions.apply(
         .start, to: store, origin: .engine(operation.request), in: transaction)
       return OperationTask(
-        store: started, operation: operation, release: nil, clusterAccess: clusterAccess,
-        backup: backup)
+        store: started, operation: operation, release: nil, clusterAccess: cluster.access,
+        isAbandoned: cluster.isAbandoned, backup: backup)
     }
   }
 
@@ -154,6 +154,12 @@ package final class OperationLedger {
       ended_at = clock_timestamp(), error_code = NULL, error_message = NULL, error_retryable = NULL,
       error_user_fault = NULL
       """, installed: installed, contents: contents, progressPercent: progressPercent)
+  }
+
+  /// Leaves out a step that is not needed any more.
+  package func skip(_ claim: Claim, _ step: OperationStep, detail: String) async throws {
+    try await update(
+      claim, step, to: .skipped, "detail = $5, next_attempt_at = NULL", [.text(detail)])
   }
 
   /// Gives the operation back until the step's next attempt is due, by whoever is free then.
@@ -195,7 +201,8 @@ package final class OperationLedger {
   ///
   /// - Parameter step: the step that failed.
   package func finish(
-    _ claim: Claim, _ outcome: OperationOutcome, at step: OperationStep? = nil
+    _ claim: Claim, _ outcome: OperationOutcome, at step: OperationStep? = nil,
+    certificate: StoreCondition? = nil
   ) async throws {
     try await withStore(claim) { store, transaction in
       try await self.fence(
@@ -218,13 +225,13 @@ package final class OperationLedger {
       guard let operation = try await OperationRows.find(claim.operation, in: transaction) else {
         throw StoreRefusal.leaseLost
       }
-      try await self.move(store, outcome, operation, in: transaction)
+      try await self.move(store, outcome, operation, certificate, in: transaction)
     }
   }
 
   private func move(
     _ store: StoreRecord, _ outcome: OperationOutcome, _ operation: OperationRecord,
-    in transaction: PostgresTransaction
+    _ certificate: StoreCondition?, in transaction: PostgresTransaction
   ) async throws {
     if operation.kind == .delete {
       let event: StoreEvent = outcome == .succeeded ? .vanish : .fail
@@ -235,7 +242,7 @@ package final class OperationLedger {
     }
     let deletion = try await pendingDeletion(of: store, in: transaction)
     if outcome == .succeeded {
-      try await StoreOutcomes.succeeded(operation, on: store, in: transaction)
+      try await StoreOutcomes.succeeded(operation, on: store, certificate, in: transaction)
     }
     var moved = store
     if operation.kind == .provision {

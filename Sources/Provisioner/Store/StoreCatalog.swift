@@ -242,24 +242,42 @@ package final class StoreCatalog {
     throw StoreRefusal.noFreeHost
   }
 
-  /// The cluster of a new store, whose row is kept from changing until the transaction ends: nobody else
-  /// takes its last place.
+  /// The cluster of a new store, whose row is kept from changing until the transaction ends, with those
+  /// of the others that it might have gone to: nobody else takes a last place.
   private func place(
     _ wish: ClusterWish, in transaction: PostgresTransaction
   ) async throws -> ClusterRecord {
-    let rows = try await transaction.query(
-      "SELECT \(ClusterRecord.columns) FROM clusters ORDER BY name FOR NO KEY UPDATE")
+    let columns = ClusterRecord.columns
+    let candidates = try await transaction.query(
+      """
+      SELECT \(columns) FROM clusters
+      WHERE name = coalesce($1, name) AND labels @> $2 AND schedule = 'open' AND ready
+      ORDER BY name FOR NO KEY UPDATE
+      """, [.text(wish.cluster), .jsonb(ClusterRecord.stored(wish.labels))])
+    if case .place(let cluster) = try decide(wish, candidates) { return cluster }
+    // Why there is none is seen from all.
+    let all = try await transaction.query("SELECT \(columns) FROM clusters ORDER BY name")
+    if case .refuse(let refusal) = try decide(wish, all) { throw StoreRefusal.noCluster(refusal) }
+    throw StoreRefusal.stale
+  }
+
+  private enum Placement {
+    case place(ClusterRecord)
+    case refuse(ClusterPlacement.Refusal)
+  }
+
+  private func decide(_ wish: ClusterWish, _ rows: PostgresRows) throws -> Placement {
     var clusters: [ClusterRecord] = []
     for row in rows { clusters.append(try ClusterRecord(row)) }
     let placement = ClusterPlacement.decide(
       wish, among: clusters.map { $0.candidate(isReachable: self.isReachable($0.name)) })
     switch placement {
-    case .refuse(let refusal): throw StoreRefusal.noCluster(refusal)
+    case .refuse(let refusal): return .refuse(refusal)
     case .place(let name):
       guard let cluster = clusters.first(where: { $0.name == name }) else {
         throw StoreRefusal.stale
       }
-      return cluster
+      return .place(cluster)
     }
   }
 
@@ -268,8 +286,12 @@ package final class StoreCatalog {
     of store: StoreRecord, in transaction: PostgresTransaction
   ) async throws {
     let rows = try await transaction.query(
-      "SELECT FROM clusters WHERE name = $1 AND schedule = 'draining'", [.text(store.cluster)])
-    if !rows.isEmpty { throw StoreRefusal.clusterDraining(store.cluster) }
+      """
+      SELECT abandoned_at IS NOT NULL FROM clusters WHERE name = $1 AND schedule = 'draining'
+      """, [.text(store.cluster)])
+    guard let row = rows.first else { return }
+    throw try row.decode(0)
+      ? StoreRefusal.clusterAbandoned(store.cluster) : .clusterDraining(store.cluster)
   }
 
   private func retry(

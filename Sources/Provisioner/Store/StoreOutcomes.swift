@@ -6,14 +6,18 @@ import ServiceRuntime
 enum StoreOutcomes {
   /// Writes down what an operation that succeeded has made of the store. To be called before the
   /// store's transition, where there is one: that is the last change watchers are shown.
+  ///
+  /// - Parameter certificate: nil where the store asks for none, or nothing is known of it.
   static func succeeded(
-    _ operation: OperationRecord, on store: StoreRecord, in transaction: PostgresTransaction
+    _ operation: OperationRecord, on store: StoreRecord, _ certificate: StoreCondition?,
+    in transaction: PostgresTransaction
   ) async throws {
     let (release, parameters) = try await released(operation, on: store, in: transaction)
     let conditions = StoreCondition.succeeded(
       operation.kind, release: release, isRemedy: operation.aim.remedies != nil)
     try await update(
-      store, operation, conditions, "parameters = $5, release = $6, suspended = $7",
+      store, operation, conditions + [certificate].compactMap { $0 },
+      "parameters = $5, release = $6, suspended = $7",
       [
         .jsonb(parameters.stored), .int8(release.map(Int64.init)),
         .bool(operation.kind == .suspend),

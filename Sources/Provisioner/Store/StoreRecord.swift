@@ -32,7 +32,11 @@ package struct StoreRecord: Equatable, Sendable {
   package let driftCorrections: Int
   /// Whether it runs as was last asked for, as far as is known.
   var isReleased: Bool {
-    conditions.first { $0.condition.kind == .released }?.condition.isTrue ?? true
+    condition(.released)?.isTrue ?? true
+  }
+
+  package func condition(_ kind: StoreCondition.Kind) -> StoreCondition? {
+    conditions.first { $0.condition.kind == kind }?.condition
   }
 
   static let columns = """

@@ -32,6 +32,8 @@ package enum StoreRefusal: Error, Equatable, Sendable {
   case noCluster(ClusterPlacement.Refusal)
   /// The store is on a cluster that is being emptied.
   case clusterDraining(String)
+  /// The store is on a cluster that was given up, and goes with it.
+  case clusterAbandoned(String)
   /// Neither host of the store is free.
   case noFreeHost
 }

@@ -54,6 +54,7 @@ package final class FakeCluster: Sendable {
     var parts: [String: Set<Part>] = [:]
     var revisions: [String: [Revision]] = [:]
     var drift: [String: [Drift]] = [:]
+    var certificate: StoreCondition?
     /// What each store holds for its customers, and what the backups of the object store do, by id.
     var data: [String: String] = [:]
     var archives: [String: String] = [:]
@@ -149,6 +150,13 @@ package final class FakeCluster: Sendable {
   package func change(_ store: String, _ drift: [Drift]) {
     state.withLock { $0.drift[store] = drift }
   }
+
+  /// Of every store.
+  package func set(certificate: StoreCondition?) {
+    state.withLock { $0.certificate = certificate }
+  }
+
+  func certificate(of store: String) -> StoreCondition? { state.withLock { $0.certificate } }
 
   func drift(of store: String) -> [Drift] { state.withLock { $0.drift[store] ?? [] } }
 

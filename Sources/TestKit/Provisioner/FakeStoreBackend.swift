@@ -95,6 +95,13 @@ package final class FakeStoreBackend: StoreBackend {
     return cluster.drift(of: site.store)
   }
 
+  package func certificate(
+    of site: StoreSite
+  ) async throws(ProvisionFailure) -> StoreCondition? {
+    if let failure = cluster.failure(of: .kubernetes) { throw failure }
+    return cluster.certificate(of: site.store)
+  }
+
   // MARK: Backups
 
   package func backUp(

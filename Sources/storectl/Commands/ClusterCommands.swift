@@ -164,7 +164,9 @@ struct UpdateCluster: GatewayCommand {
         storectl clusters update eu --label tier=gold --remove-label old --stores-max 300
         storectl clusters update eu --kubeconfig new.yaml
 
-      What is not named stays. A new kubeconfig is checked as at registration.
+      What is not named stays. A new kubeconfig is checked as at registration, and must lead to the \
+      same cluster: the uid of its namespace kube-system tells. Where a cluster was made anew on \
+      purpose, and its stores are there again, --kubernetes-uid names the one that counts.
       """)
 
   @Argument(help: "The cluster's name.") var cluster: String
@@ -180,6 +182,8 @@ struct UpdateCluster: GatewayCommand {
   var domainSuffix: String?
   @Option(help: ArgumentHelp("Where stores are verified.", valueName: "host:port"))
   var ingressAddress: String?
+  @Option(help: "The uid of kube-system of the cluster that is the right one from now on.")
+  var kubernetesUid: String?
   @Flag(help: "Take the kubeconfig though checks fail.") var force = false
   @OptionGroup var connection: ConnectionOptions
   @OptionGroup var output: OutputOptions
@@ -193,6 +197,7 @@ struct UpdateCluster: GatewayCommand {
     body["storesMax"] = storesMax.map { .number(JSONNumber(Int64($0))) }
     body["domainSuffix"] = domainSuffix.map { .string($0) }
     body["ingressAddress"] = ingressAddress.map { .string($0) }
+    body["kubernetesUid"] = kubernetesUid.map { .string($0) }
     if let kubeconfig { body["kubeconfig"] = try KubeconfigInput.read(kubeconfig, output) }
     guard !body.isEmpty else { throw CommandFailure.usage("name what to change: see --help") }
     if force { body["force"] = true }
@@ -290,19 +295,62 @@ struct DrainCluster: GatewayCommand {
 struct RemoveCluster: GatewayCommand {
   static let configuration = CommandConfiguration(
     commandName: "remove", abstract: "Forget a cluster that has no stores, and its kubeconfig.",
-    discussion: "Asks first on a terminal; elsewhere --yes is needed. The cluster itself stays.")
+    discussion: """
+      Asks first on a terminal; elsewhere --yes is needed. The cluster itself stays.
+
+      One that is lost is given up with its stores, once it is draining:
+        storectl clusters remove eu --abandon-stores
+      All stores on it are deleted without a look at the cluster, and then it is forgotten; that goes \
+      on by itself. Backups stay. On a terminal the cluster's name is asked for, elsewhere --confirm \
+      gives it. `default` stays registered, and takes the cluster that the provisioner has now.
+      """)
 
   @Argument(help: "The cluster's name.") var cluster: String
   @Flag(name: [.short, .long], help: "Do not ask.") var yes = false
+  @Flag(help: "Delete the stores on it, which is lost, without a look at it.")
+  var abandonStores = false
+  @Option(
+    help: ArgumentHelp("The cluster's name once more, to abandon its stores.", valueName: "cluster")
+  )
+  var confirm: String?
   @OptionGroup var connection: ConnectionOptions
   @OptionGroup var output: OutputOptions
 
   func run(_ gateway: GatewayClient, _ output: Output) async throws {
+    if abandonStores { return try await abandon(gateway, output) }
     if !yes { try output.confirm("Remove the cluster \(cluster)?") }
     let answer = try await gateway.call(
       GatewayRequest(
         method: "DELETE", path: "/v1/clusters/\(cluster)", isRepeatable: false))
     try output.show(answer) { ["\(cluster.printable) is removed"] }
+  }
+
+  private func abandon(_ gateway: GatewayClient, _ output: Output) async throws {
+    let answer: String
+    if let confirm {
+      answer = confirm
+    } else {
+      guard StandardInput.isTerminal else {
+        throw CommandFailure.usage("give --confirm \(cluster.printable) to abandon its stores")
+      }
+      answer = try StandardInput.line(
+        "All stores on \(cluster.printable) are deleted for good. Its name:",
+        errors: output.messages)
+    }
+    guard answer == cluster else {
+      throw CommandFailure(.failed, "that is another name; nothing was changed")
+    }
+    let given = try await gateway.call(
+      .change("POST", "/v1/clusters/\(cluster):abandon", JSONObject()))
+    let count = given["stores"].integer
+    let stores = count == 1 ? "1 store" : "\(count) stores"
+    try output.show(given) {
+      [
+        "\(cluster.printable) is given up with \(stores), "
+          + (cluster == "default"
+            ? "and can be uncordoned when all is deleted" : "and removed when all is deleted")
+      ]
+    }
   }
 }
 

@@ -9,6 +9,7 @@ extension Output {
       ("stores", .init(cluster.clusterStores)),
       ("labels", .init(cluster.clusterLabels)),
       ("server", .init(cluster["server"].text)),
+      ("uid", .init(cluster["kubernetesUid"].text)),
       ("domain suffix", .init(cluster["domainSuffix"].text)),
       ("ingress address", .init(cluster["ingressAddress"].text)),
       ("registered", .init(cluster["createTime"].text.asLocalTime)),
@@ -50,6 +51,7 @@ extension JSON {
   /// Of a cluster: whether it takes stores.
   var clusterState: (text: String, style: TextStyle?) {
     let schedule = EnumName.short(self["schedule"].text, "SCHEDULE")
+    if !self["abandonTime"].text.isEmpty { return ("given up", .red) }
     if !self["ready"].isTrue { return ("not ready", .red) }
     return schedule == "open" || schedule == "unspecified"
       ? ("ready", .green) : (schedule, .yellow)

@@ -10,3 +10,6 @@ void simulated_machine_enter(void);
 void simulated_machine_set_clocks(int64_t boot, int64_t calendar);
 /// Where the random numbers start from.
 void simulated_machine_seed(uint64_t seed);
+/// Keeps the calling thread, and what it starts from now on, to one of the processors that the process may use,
+/// whichever `number` is: two that wait for each other are faster on one. A negative number: to none.
+void simulated_machine_keep_to_processor(int number);

@@ -5,6 +5,7 @@ usage: object_store.py ADDRESS ACCESS_KEY SECRET_KEY
 
 Prints the port; ends with its standard input. Answers each line read there with one:
   names             the keys that are kept, with a space between
+  sizes             the same, each as KEY=BYTES
   put KEY TEXT      keeps TEXT
   damage KEY        changes a byte in the middle of what is kept
   answer STATUS CODE METHOD
@@ -91,6 +92,8 @@ def reply(line: str) -> str:
     verb, _, rest = line.strip().partition(" ")
     if verb == "names":
         return " ".join(sorted(kept))
+    if verb == "sizes":
+        return " ".join(f"{key}={len(body)}" for key, body in sorted(kept.items()))
     if verb == "put":
         key, _, text = rest.partition(" ")
         kept[key] = text.encode()

@@ -8,15 +8,14 @@ words as the reason.
 
 from __future__ import annotations
 
-import http.server
 import json
-import ssl
 import sys
-import threading
 import urllib.parse
 
+from https_server import JSONHandler, serve
 
-class Handler(http.server.BaseHTTPRequestHandler):
+
+class Handler(JSONHandler):
     def do_POST(self) -> None:
         review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         path = urllib.parse.unquote(self.path.partition("?")[0])
@@ -26,29 +25,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         review["response"] = {
             "uid": review["request"]["uid"], "allowed": False, "status": {"message": path[1:]},
         }  # fmt: skip
-        body = json.dumps(review).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments: object) -> None:
-        pass
+        self.answer(200, review)
 
 
-def main() -> None:
-    address, certificate, key = sys.argv[1:]
-    server = http.server.ThreadingHTTPServer((address, 0), Handler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    # By each connection's own thread, not by the one that accepts them.
-    server.socket = context.wrap_socket(
-        server.socket, server_side=True, do_handshake_on_connect=False
-    )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(server.server_address[1], flush=True)
-    sys.stdin.read()
-
-
-main()
+serve(Handler)
+sys.stdin.read()

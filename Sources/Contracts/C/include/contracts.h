@@ -388,6 +388,9 @@ static inline const ProtobufCMessageDescriptor *contracts__storeplane__helmworke
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__helmworker__v1__worker(void) {
   return &storeplane__helmworker__v1__worker__descriptor;
 }
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__abandon_cluster_request(void) {
+  return &storeplane__provisioner__v1__abandon_cluster_request__descriptor;
+}
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__backup(void) {
   return &storeplane__provisioner__v1__backup__descriptor;
 }

@@ -197,11 +197,14 @@ final class StoreJobs {
     let own = try await pods(site).filter { pod in
       pod["metadata", "ownerReferences"]?.array?.contains { $0["uid"]?.string == job.uid } ?? false
     }
-    if let pod = own.first { return JobReport(pod, now: Int64(time(nil))) }
-    if let end = job.condition("Failed"), end.isTrue {
-      let code: FailureCode = end.reason == "DeadlineExceeded" ? .jobTimedOut : .jobInterrupted
-      // Its pod is gone, and with it what it did.
-      return .failed(ProvisionFailure(code, end.message), hasChanged: true)
+    // Whose time is over has its pod ended, which says of itself only that it was.
+    let end = job.condition("Failed").flatMap { $0.isTrue ? $0 : nil }
+    let isLate = end?.reason == "DeadlineExceeded"
+    if let pod = own.first, !isLate { return JobReport(pod, now: Int64(time(nil))) }
+    if let end {
+      return .failed(
+        // What its pod did is not known any more.
+        ProvisionFailure(isLate ? .jobTimedOut : .jobInterrupted, end.message), hasChanged: true)
     }
     if let refusal = try await refusal(of: job) {
       return .failed(ProvisionFailure(refusal), hasChanged: false)

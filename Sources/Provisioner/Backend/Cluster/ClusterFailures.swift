@@ -13,9 +13,24 @@ extension ProvisionFailure {
       case .throttled: .inconclusive
       default: error.isClusterFailure && code == .clusterUnreachable ? .failed : .answered
       }
-    self.init(
-      code, error.kind == .cancelled ? "" : error.description, retryAfter: error.retryAfter,
-      verdict: verdict)
+    if code == .clusterUnreachable {
+      // The words have the cluster's address in them, which is no tenant's business.
+      self.init(
+        code, Self.words(error), diagnosis: error.description, retryAfter: error.retryAfter,
+        verdict: verdict)
+    } else {
+      self.init(
+        code, error.kind == .cancelled ? "" : error.description, retryAfter: error.retryAfter,
+        verdict: verdict)
+    }
+  }
+
+  private static func words(_ error: KubernetesError) -> String {
+    switch error.kind {
+    case .timeout: "no answer in time"
+    case .configuration: "it is not configured as it should be"
+    default: error.code.map { "it answered HTTP \($0)" } ?? "no connection, or it broke"
+    }
   }
 
   private static func code(_ error: KubernetesError) -> FailureCode {

@@ -4,8 +4,6 @@ package import ProvisionerService
 
 /// How far the removal of a namespace is, in the words of its controller.
 package struct NamespaceRemoval {
-  /// How long finalizers or a failing part of the API may hold a removal up before it is called stuck.
-  package static let patienceSeconds: Int64 = 240
   /// The conditions that tell what is left or in the way, the most telling first.
   private static let telling = [
     "NamespaceDeletionDiscoveryFailure", "NamespaceDeletionGroupVersionParsingFailure",
@@ -33,12 +31,14 @@ package struct NamespaceRemoval {
       isDone: false, fraction: namespace.isBeingDeleted ? 0.5 : 0, detail: words)
   }
 
-  /// - Parameter now: seconds since 1970.
-  package func isStuck(at now: Int64) -> Bool {
+  /// - Parameters:
+  ///   - now: seconds since 1970.
+  ///   - patience: how many seconds finalizers or a failing part of the API may hold the removal up.
+  package func isStuck(at now: Int64, patience: Int64) -> Bool {
     guard
       let begun = namespace["metadata", "deletionTimestamp"]?.string.flatMap(
         KubernetesTime.seconds),
-      now - begun > Self.patienceSeconds
+      now - begun > patience
     else { return false }
     // Content that is left without a finalizer is pods that still end.
     return Self.telling.dropLast().contains { namespace.condition($0)?.isTrue == true }

@@ -56,7 +56,7 @@ package final class StoreCredentials {
         .init(name: $0.name, format: .alphanumeric, length: $0.length)
       }
     )
-    let answer = try await call(until: deadline) {
+    let answer = try await Self.call(until: deadline) {
       try await self.config.ensureStoreCredentials(request, options: $0)
     }
     var values = [names.administrator: site.administrator]
@@ -89,18 +89,25 @@ package final class StoreCredentials {
   }
 
   func forget(_ site: StoreSite) async throws(ProvisionFailure) {
+    try await Self.forget(site, config)
+  }
+
+  /// Needs no cluster.
+  static func forget(
+    _ site: StoreSite, _ config: ConfigV1.SecretServiceClient
+  ) async throws(ProvisionFailure) {
     let request = ConfigV1.DeleteStoreCredentialsRequest(tenant: site.tenant, store: site.store)
-    _ = try await call(until: .now() + Self.timeout) {
-      try await self.config.deleteStoreCredentials(request, options: $0)
+    _ = try await call(until: .now() + timeout) {
+      try await config.deleteStoreCredentials(request, options: $0)
     }
   }
 
-  private func call<R>(
+  private static func call<R>(
     until deadline: Instant, _ body: (CallOptions) async throws -> R
   ) async throws(ProvisionFailure) -> R {
     do {
-      let timeout = min(Self.timeout, deadline - Instant.now())
-      return try await body(CallOptions(timeout: timeout, waitForReady: true))
+      let left = min(timeout, deadline - Instant.now())
+      return try await body(CallOptions(timeout: left, waitForReady: true))
     } catch {
       if Task.isCancelled { throw ProvisionFailure(.cancelled) }
       let reason = (error as? RPCError)?.description ?? "\(error)"

@@ -26,8 +26,18 @@ final class StoreNamespace {
   private static let lookInterval = Duration.seconds(5)
 
   private let kubernetes: KubernetesClient
+  private let removalPatienceSeconds: Int64
+  private let cluster: ClusterIdentity
 
-  init(_ kubernetes: KubernetesClient) { self.kubernetes = kubernetes }
+  /// - Parameter clusterUID: nil where it is not known yet.
+  init(
+    _ kubernetes: KubernetesClient, clusterUID: String? = nil,
+    removalPatienceSeconds: Int64 = BackendSettings.removalPatienceSeconds
+  ) {
+    self.kubernetes = kubernetes
+    self.removalPatienceSeconds = removalPatienceSeconds
+    cluster = ClusterIdentity(kubernetes: kubernetes, expected: clusterUID)
+  }
 
   private var deadline: Instant { Instant.now() + Self.requestTimeout }
 
@@ -108,7 +118,11 @@ final class StoreNamespace {
       throw ProvisionFailure(error)
     }
     switch outcome {
-    case .progress(let progress): return progress
+    case .progress(let progress):
+      // Nothing is there of any store where another cluster answers, and then its data would be out of
+      // sight for good.
+      if progress.isDone { try await cluster.require() }
+      return progress
     case .stuck(let culprit): throw ProvisionFailure(.namespaceStuck, culprit)
     }
   }
@@ -130,7 +144,9 @@ final class StoreNamespace {
     while true {
       if let namespace = watch.object(name: name), Self.isOurs(namespace, site) {
         let state = NamespaceRemoval(namespace)
-        if state.isStuck(at: Int64(time(nil))) { return .stuck(state.words) }
+        if state.isStuck(at: Int64(time(nil)), patience: removalPatienceSeconds) {
+          return .stuck(state.words)
+        }
         if state.progress != previous { return .progress(state.progress) }
       } else if try await isGone(site) {
         // Asked for, since what the watch has heard of may be older than the namespace.

@@ -1,3 +1,4 @@
+package import Contracts
 package import ProvisionerService
 import Reactor
 
@@ -40,16 +41,22 @@ package final class ClusterBackends: StoreBackend {
   }
 
   private let connect: Connect
+  private let config: ConfigV1.SecretServiceClient?
   private let objects: ObjectStore?
   private let openMax: Int
   private var entries: [Entry] = []
   private var isClosed = false
 
-  /// - Parameter objects: has the backups of all clusters' stores.
+  /// - Parameters:
+  ///   - config: has the credentials of all clusters' stores, which go without a cluster; nil: each
+  ///     cluster's backend sees to it.
+  ///   - objects: has the backups of all clusters' stores.
   package init(
-    openMax: Int = ClusterBackends.openMax, objects: ObjectStore? = nil, connect: @escaping Connect
+    openMax: Int = ClusterBackends.openMax, config: ConfigV1.SecretServiceClient? = nil,
+    objects: ObjectStore? = nil, connect: @escaping Connect
   ) {
     self.openMax = openMax
+    self.config = config
     self.objects = objects
     self.connect = connect
   }
@@ -63,6 +70,13 @@ package final class ClusterBackends: StoreBackend {
     let entries = self.entries
     self.entries = []
     for entry in entries { await entry.open.close() }
+  }
+
+  /// Ends the connections to other clusters than these; what is under way there goes on to its end.
+  package func retain(_ clusters: Set<String>) async {
+    for entry in entries where !entry.isRetired && !clusters.contains(entry.cluster) {
+      await retire(entry)
+    }
   }
 
   // MARK: StoreBackend
@@ -119,6 +133,14 @@ package final class ClusterBackends: StoreBackend {
 
   package func drift(of site: StoreSite) async throws(ProvisionFailure) -> [Drift] {
     try await on(site) { backend throws(ProvisionFailure) in try await backend.drift(of: site) }
+  }
+
+  package func certificate(
+    of site: StoreSite
+  ) async throws(ProvisionFailure) -> StoreCondition? {
+    try await on(site) { backend throws(ProvisionFailure) in
+      try await backend.certificate(of: site)
+    }
   }
 
   package func backUp(
@@ -179,6 +201,7 @@ package final class ClusterBackends: StoreBackend {
   }
 
   package func forgetCredentials(_ site: StoreSite) async throws(ProvisionFailure) {
+    if let config { return try await StoreCredentials.forget(site, config) }
     try await on(site) { backend throws(ProvisionFailure) in
       try await backend.forgetCredentials(site)
     }
@@ -214,10 +237,10 @@ package final class ClusterBackends: StoreBackend {
   private func enter(
     _ cluster: String, _ access: ClusterAccess
   ) async throws(ProvisionFailure) -> Entry {
-    if let entry = current(cluster), entry.access == access { return used(entry) }
+    if let entry = current(cluster), entry.access.serves(access) { return used(entry) }
     let open = try await connect(cluster, access)
     // Somebody else may have connected meanwhile.
-    if let entry = current(cluster), entry.access == access {
+    if let entry = current(cluster), entry.access.serves(access) {
       _ = used(entry)
       await open.close()
       return entry

@@ -61,6 +61,13 @@ package final class ClusterConnector {
     let kubernetes = KubernetesClient(
       reactor: reactor, configuration: configuration, blocking: blocking,
       limits: settings.kubernetesLimits)
+    do throws(ProvisionFailure) {
+      try await ClusterIdentity(kubernetes: kubernetes, expected: access.uid).require()
+    } catch {
+      kubernetes.close()
+      throw error
+    }
+    settings.clusterUID = access.uid
     do {
       let backend = try KubernetesStoreBackend(
         settings, kubernetes: kubernetes, config: config, supervisor: supervisor,
@@ -92,7 +99,9 @@ package final class ClusterConnector {
 
   /// Of which the cluster itself has said nothing.
   private static func unreachable(_ reason: String) -> ProvisionFailure {
-    ProvisionFailure(.clusterUnreachable, reason, verdict: .inconclusive)
+    ProvisionFailure(
+      .clusterUnreachable, "its kubeconfig cannot be had", diagnosis: reason,
+      verdict: .inconclusive)
   }
 }
 

@@ -18,16 +18,28 @@ extension ProvisionFailure {
     switch error.code {
     case .cancelled: self.init(.cancelled)
     case .deadlineExceeded: self.init(.helmFailed, "Helm did not end in time")
-    case .aborted: self.init(.releaseLocked, error.message)
+    case .aborted: self.init(.releaseLocked, ofHelm: error.message)
     case .resourceExhausted:
-      self.init(.helmUnavailable, error.message, verdict: .inconclusive)
+      self.init(.helmUnavailable, ofHelm: error.message, verdict: .inconclusive)
     case .unavailable where error.details.isEmpty:
       self.init(.helmUnavailable, error.message)
-    case .internal: self.init(.helmFailed, error.message)
+    case .internal: self.init(.helmFailed, ofHelm: error.message)
     default:
       self.init(
-        Self.helmCode(error.message.lowercased()) ?? Self.helmCode(error.code), error.message)
+        Self.helmCode(error.message.lowercased()) ?? Self.helmCode(error.code),
+        ofHelm: error.message)
     }
+  }
+
+  private init(
+    _ code: FailureCode, ofHelm message: String, verdict: DependencyVerdict? = nil
+  ) {
+    // Helm names the cluster's address, which is no tenant's business.
+    let isHidden =
+      code == .clusterUnreachable
+      || ["http://", "https://", "dial tcp"].contains { message.contains($0) }
+    self.init(
+      code, isHidden ? "" : message, diagnosis: isHidden ? message : "", verdict: verdict)
   }
 
   private static func helmCode(_ status: StatusCode) -> FailureCode {
@@ -70,6 +82,7 @@ extension ProvisionFailure {
       [
         "cluster unreachable", "connection refused", "connection reset", "no route to host",
         "i/o timeout", "tls handshake", "unexpected eof", "http2: ", "no such host",
+        "network is unreachable", "x509:", ": eof", "server gave http response to https client",
         "server is currently unable", "service unavailable", "etcdserver", "deadline exceeded",
       ]
     ),

@@ -12,6 +12,8 @@ final class HelmWorkerProcess: ReadinessHandler {
     let socket: String
     /// Where Helm may keep files.
     let folder: String
+    /// What Go's runtime collects its garbage harder to stay below.
+    let goMemoryBytes: Int
     /// RLIMIT_NOFILE.
     var descriptorsMax: UInt = 512
   }
@@ -124,6 +126,8 @@ final class HelmWorkerProcess: ReadinessHandler {
     for name in writtenTo {
       environment.append("\(name)=\(program.folder)")
     }
+    // Go reads it from the environment that the process begins with, and from nowhere else.
+    environment.append("GOMEMLIMIT=\(program.goMemoryBytes)")
     return environment
   }
 }

@@ -13,11 +13,14 @@ package struct HelmWorkerSettings: Sendable {
   package var library: String
   /// Calls after which a worker is replaced: Helm's memory grows with its work.
   package var callsMax = 150
+  /// What Go's runtime may hold before it gives more of its time to its garbage. What else is resident,
+  /// most of it pages of the library's file, is some 70 MB.
+  package var goMemoryBytes = 100 * 1024 * 1024
   /// Resident memory above which a worker is replaced after the call that took it there.
   package var residentBytesMax = 200 * 1024 * 1024
   /// Resident memory above which a worker is killed in the middle of its calls. (Go reserves far more
   /// address space than it uses, so RLIMIT_AS cannot be the limit.)
-  package var residentBytesHardMax = 512 * 1024 * 1024
+  package var residentBytesHardMax = 384 * 1024 * 1024
   package var residentCheckInterval = Duration.seconds(2)
   /// How long a worker may take until it answers.
   package var startTimeout = Duration.seconds(15)
@@ -275,7 +278,7 @@ package final class HelmWorkerSupervisor {
       process = try HelmWorkerProcess(
         .init(
           path: settings.program, library: settings.library, socket: socket,
-          folder: folder.path),
+          folder: folder.path, goMemoryBytes: settings.goMemoryBytes),
         loop: reactor.loop)
     } catch {
       return .failure(HelmWorkerError(description: "\(error)"))

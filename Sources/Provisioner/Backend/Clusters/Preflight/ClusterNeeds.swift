@@ -12,6 +12,8 @@ struct ClusterNeeds: Equatable, Sendable {
   /// Empty: the default one.
   var ingressClass = ""
   var needsGatewayAPI = false
+  /// Of cert-manager.
+  var needsCertificates = false
   var needsNetworkPolicies = false
   /// Of Prometheus' operator.
   var needsMonitors = false
@@ -38,6 +40,10 @@ struct ClusterNeeds: Equatable, Sendable {
     let values = JSON.object(values)
     needsIngress = values["ingress", "enabled"]?.bool ?? false
     ingressClass = values["ingress", "className"]?.string ?? ""
+    let annotations = values["ingress", "annotations"]?.object ?? JSONObject()
+    needsCertificates =
+      values["ingress", "tls", "enabled"]?.bool == true
+      && StoreCertificates.issuers.contains { annotations[$0] != nil }
     needsGatewayAPI = values["httpRoute", "enabled"]?.bool ?? false
     needsNetworkPolicies = values["networkPolicy", "enabled"]?.bool ?? false
     needsMonitors = values["metrics", "serviceMonitor", "enabled"]?.bool ?? false

@@ -13,21 +13,28 @@ struct ClusterPreflight {
   let needs: ClusterNeeds
   let deadline: Instant
 
-  func run() async -> [ClusterFinding] {
+  func run() async -> ClusterInspection {
     let version: JSON
     do throws(KubernetesError) {
       version = try await get("/version")
     } catch {
-      return [Self.unreachable(error)]
+      return ClusterInspection([Self.unreachable(error)])
     }
     let groups: Set<String>
     do throws(KubernetesError) {
       groups = try await apiGroups()
     } catch {
       // Who may not even ask for this is nobody the server knows.
-      return [Self.unreachable(error)]
+      return ClusterInspection([Self.unreachable(error)])
     }
-    return [
+    var uid: String?
+    var passing: String?
+    do throws(KubernetesError) {
+      uid = try await ClusterIdentity.read(kubernetes, deadline: deadline)
+    } catch {
+      if !ClusterIdentity.isHidden(error) { passing = error.message }
+    }
+    let findings = [
       ClusterFinding(
         .connection, .passed, "the API server at \(kubernetes.configuration.server) answers"),
       self.version(version["gitVersion"]?.string ?? ""),
@@ -36,6 +43,7 @@ struct ClusterPreflight {
       await ingress(groups),
       networkPolicy(groups),
     ]
+    return ClusterInspection(findings, uid: uid, passing: passing)
   }
 
   // MARK: Connection and version

@@ -43,6 +43,10 @@ struct ClusterRight: Hashable, Sendable, CustomStringConvertible {
     add("rbac.authorization.k8s.io", ["roles", "rolebindings"], all)
     if needs.needsGatewayAPI { add("gateway.networking.k8s.io", ["httproutes"], all) }
     if needs.needsMonitors { add("monitoring.coreos.com", ["servicemonitors"], all) }
+    if needs.needsCertificates {
+      add("cert-manager.io", ["certificates", "certificaterequests"], ["get", "list"])
+      add("acme.cert-manager.io", ["orders", "challenges"], ["get", "list"])
+    }
     return rights
   }
 

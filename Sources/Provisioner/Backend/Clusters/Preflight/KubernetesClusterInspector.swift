@@ -41,25 +41,30 @@ package final class KubernetesClusterInspector: ClusterInspector {
 
   package func inspect(
     _ kubeconfig: ClusterKubeconfig?, timeout: Duration
-  ) async -> [ClusterFinding] {
+  ) async throws(ClusterRefusal) -> ClusterInspection {
     let deadline = Instant.now() + timeout
     let (chart, values) = (settings.chart, settings.chartValues)
     let needs: ClusterNeeds
-    let configuration: ClusterConfiguration
     do {
       needs = try await blocking.run {
         try ClusterNeeds.read(chart: chart, operatorValues: try values())
       }
+    } catch {
+      // This replica's own trouble, which says nothing of any cluster.
+      throw .cannotCheck("\(error)")
+    }
+    let configuration: ClusterConfiguration
+    do {
       configuration =
         try kubeconfig.map {
           try Kubeconfig.parse($0.text).configuration(rules: .handedIn)
         } ?? own
     } catch {
-      return [
+      return ClusterInspection([
         ClusterFinding(
-          .connection, .failed, "the checks cannot be made: \(error)",
-          remedy: "correct what is named here, and check again")
-      ]
+          .connection, .failed, "its kubeconfig cannot be used: \(error)",
+          remedy: "give another one")
+      ])
     }
     let kubernetes = KubernetesClient(
       reactor: reactor, configuration: configuration, blocking: blocking)

@@ -91,6 +91,12 @@ void   storeplane__provisioner__v1__cluster_store__init
   static const Storeplane__Provisioner__V1__ClusterStore init_value = STOREPLANE__PROVISIONER__V1__CLUSTER_STORE__INIT;
   *message = init_value;
 }
+void   storeplane__provisioner__v1__abandon_cluster_request__init
+                     (Storeplane__Provisioner__V1__AbandonClusterRequest         *message)
+{
+  static const Storeplane__Provisioner__V1__AbandonClusterRequest init_value = STOREPLANE__PROVISIONER__V1__ABANDON_CLUSTER_REQUEST__INIT;
+  *message = init_value;
+}
 void   storeplane__provisioner__v1__unregister_cluster_request__init
                      (Storeplane__Provisioner__V1__UnregisterClusterRequest         *message)
 {
@@ -180,7 +186,7 @@ const ProtobufCEnumDescriptor storeplane__provisioner__v1__cluster__schedule__de
   storeplane__provisioner__v1__cluster__schedule__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCFieldDescriptor storeplane__provisioner__v1__cluster__field_descriptors[13] =
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__cluster__field_descriptors[15] =
 {
   {
     "name",
@@ -338,13 +344,39 @@ static const ProtobufCFieldDescriptor storeplane__provisioner__v1__cluster__fiel
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "kubernetes_uid",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__Cluster, kubernetes_uid),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "abandon_time",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__Cluster, abandon_time),
+    &google__protobuf__timestamp__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned storeplane__provisioner__v1__cluster__field_indices_by_name[] = {
+  14,   /* field[14] = abandon_time */
   7,   /* field[7] = check_time */
   11,   /* field[11] = create_time */
   9,   /* field[9] = domain_suffix */
   6,   /* field[6] = findings */
   10,   /* field[10] = ingress_address */
+  13,   /* field[13] = kubernetes_uid */
   1,   /* field[1] = labels */
   0,   /* field[0] = name */
   5,   /* field[5] = ready */
@@ -357,7 +389,7 @@ static const unsigned storeplane__provisioner__v1__cluster__field_indices_by_nam
 static const ProtobufCIntRange storeplane__provisioner__v1__cluster__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 13 }
+  { 0, 15 }
 };
 const ProtobufCMessageDescriptor storeplane__provisioner__v1__cluster__descriptor =
 {
@@ -367,7 +399,7 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__cluster__descripto
   "Storeplane__Provisioner__V1__Cluster",
   "storeplane.provisioner.v1",
   sizeof(Storeplane__Provisioner__V1__Cluster),
-  13,
+  15,
   storeplane__provisioner__v1__cluster__field_descriptors,
   storeplane__provisioner__v1__cluster__field_indices_by_name,
   1,  storeplane__provisioner__v1__cluster__number_ranges,
@@ -808,7 +840,7 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__update_cluster_req
   (ProtobufCMessageInit) storeplane__provisioner__v1__update_cluster_request__labels_entry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor storeplane__provisioner__v1__update_cluster_request__field_descriptors[9] =
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__update_cluster_request__field_descriptors[10] =
 {
   {
     "cluster",
@@ -918,6 +950,18 @@ static const ProtobufCFieldDescriptor storeplane__provisioner__v1__update_cluste
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "kubernetes_uid",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    offsetof(Storeplane__Provisioner__V1__UpdateClusterRequest, _kubernetes_uid_case),
+    offsetof(Storeplane__Provisioner__V1__UpdateClusterRequest, kubernetes_uid),
+    NULL,
+    &protobuf_c_empty_string,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned storeplane__provisioner__v1__update_cluster_request__field_indices_by_name[] = {
   0,   /* field[0] = cluster */
@@ -925,6 +969,7 @@ static const unsigned storeplane__provisioner__v1__update_cluster_request__field
   8,   /* field[8] = force */
   7,   /* field[7] = ingress_address */
   5,   /* field[5] = kubeconfig */
+  9,   /* field[9] = kubernetes_uid */
   1,   /* field[1] = labels */
   2,   /* field[2] = remove_labels */
   4,   /* field[4] = schedule */
@@ -933,7 +978,7 @@ static const unsigned storeplane__provisioner__v1__update_cluster_request__field
 static const ProtobufCIntRange storeplane__provisioner__v1__update_cluster_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor storeplane__provisioner__v1__update_cluster_request__descriptor =
 {
@@ -943,7 +988,7 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__update_cluster_req
   "Storeplane__Provisioner__V1__UpdateClusterRequest",
   "storeplane.provisioner.v1",
   sizeof(Storeplane__Provisioner__V1__UpdateClusterRequest),
-  9,
+  10,
   storeplane__provisioner__v1__update_cluster_request__field_descriptors,
   storeplane__provisioner__v1__update_cluster_request__field_indices_by_name,
   1,  storeplane__provisioner__v1__update_cluster_request__number_ranges,
@@ -1191,6 +1236,44 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__cluster_store__des
   storeplane__provisioner__v1__cluster_store__field_indices_by_name,
   1,  storeplane__provisioner__v1__cluster_store__number_ranges,
   (ProtobufCMessageInit) storeplane__provisioner__v1__cluster_store__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__abandon_cluster_request__field_descriptors[1] =
+{
+  {
+    "cluster",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__AbandonClusterRequest, cluster),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned storeplane__provisioner__v1__abandon_cluster_request__field_indices_by_name[] = {
+  0,   /* field[0] = cluster */
+};
+static const ProtobufCIntRange storeplane__provisioner__v1__abandon_cluster_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor storeplane__provisioner__v1__abandon_cluster_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "storeplane.provisioner.v1.AbandonClusterRequest",
+  "AbandonClusterRequest",
+  "Storeplane__Provisioner__V1__AbandonClusterRequest",
+  "storeplane.provisioner.v1",
+  sizeof(Storeplane__Provisioner__V1__AbandonClusterRequest),
+  1,
+  storeplane__provisioner__v1__abandon_cluster_request__field_descriptors,
+  storeplane__provisioner__v1__abandon_cluster_request__field_indices_by_name,
+  1,  storeplane__provisioner__v1__abandon_cluster_request__number_ranges,
+  (ProtobufCMessageInit) storeplane__provisioner__v1__abandon_cluster_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor storeplane__provisioner__v1__unregister_cluster_request__field_descriptors[1] =

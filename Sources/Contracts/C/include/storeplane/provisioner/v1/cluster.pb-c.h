@@ -32,6 +32,7 @@ typedef struct Storeplane__Provisioner__V1__CheckClusterRequest Storeplane__Prov
 typedef struct Storeplane__Provisioner__V1__ListClusterStoresRequest Storeplane__Provisioner__V1__ListClusterStoresRequest;
 typedef struct Storeplane__Provisioner__V1__ListClusterStoresResponse Storeplane__Provisioner__V1__ListClusterStoresResponse;
 typedef struct Storeplane__Provisioner__V1__ClusterStore Storeplane__Provisioner__V1__ClusterStore;
+typedef struct Storeplane__Provisioner__V1__AbandonClusterRequest Storeplane__Provisioner__V1__AbandonClusterRequest;
 typedef struct Storeplane__Provisioner__V1__UnregisterClusterRequest Storeplane__Provisioner__V1__UnregisterClusterRequest;
 
 
@@ -83,10 +84,12 @@ struct  Storeplane__Provisioner__V1__Cluster
   char *ingress_address;
   Google__Protobuf__Timestamp *create_time;
   Google__Protobuf__Timestamp *update_time;
+  char *kubernetes_uid;
+  Google__Protobuf__Timestamp *abandon_time;
 };
 #define STOREPLANE__PROVISIONER__V1__CLUSTER__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__cluster__descriptor) \
-    , (char *)protobuf_c_empty_string, 0,NULL, 0, 0, STOREPLANE__PROVISIONER__V1__CLUSTER__SCHEDULE__SCHEDULE_UNSPECIFIED, 0, 0,NULL, NULL, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, NULL }
+    , (char *)protobuf_c_empty_string, 0,NULL, 0, 0, STOREPLANE__PROVISIONER__V1__CLUSTER__SCHEDULE__SCHEDULE_UNSPECIFIED, 0, 0,NULL, NULL, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, NULL, (char *)protobuf_c_empty_string, NULL }
 
 
 struct  Storeplane__Provisioner__V1__Finding
@@ -196,6 +199,12 @@ typedef enum {
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(STOREPLANE__PROVISIONER__V1__UPDATE_CLUSTER_REQUEST___INGRESS_ADDRESS__CASE)
 } Storeplane__Provisioner__V1__UpdateClusterRequest__IngressAddressCase;
 
+typedef enum {
+  STOREPLANE__PROVISIONER__V1__UPDATE_CLUSTER_REQUEST___KUBERNETES_UID__NOT_SET = 0,
+  STOREPLANE__PROVISIONER__V1__UPDATE_CLUSTER_REQUEST___KUBERNETES_UID_KUBERNETES_UID = 10
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(STOREPLANE__PROVISIONER__V1__UPDATE_CLUSTER_REQUEST___KUBERNETES_UID__CASE)
+} Storeplane__Provisioner__V1__UpdateClusterRequest__KubernetesUidCase;
+
 struct  Storeplane__Provisioner__V1__UpdateClusterRequest
 {
   ProtobufCMessage base;
@@ -222,10 +231,14 @@ struct  Storeplane__Provisioner__V1__UpdateClusterRequest
   union {
     char *ingress_address;
   };
+  Storeplane__Provisioner__V1__UpdateClusterRequest__KubernetesUidCase _kubernetes_uid_case;
+  union {
+    char *kubernetes_uid;
+  };
 };
 #define STOREPLANE__PROVISIONER__V1__UPDATE_CLUSTER_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__update_cluster_request__descriptor) \
-    , (char *)protobuf_c_empty_string, 0,NULL, 0,NULL, STOREPLANE__PROVISIONER__V1__CLUSTER__SCHEDULE__SCHEDULE_UNSPECIFIED, 0, STOREPLANE__PROVISIONER__V1__UPDATE_CLUSTER_REQUEST___STORES_MAX__NOT_SET, {0}, STOREPLANE__PROVISIONER__V1__UPDATE_CLUSTER_REQUEST___KUBECONFIG__NOT_SET, {0}, STOREPLANE__PROVISIONER__V1__UPDATE_CLUSTER_REQUEST___DOMAIN_SUFFIX__NOT_SET, {0}, STOREPLANE__PROVISIONER__V1__UPDATE_CLUSTER_REQUEST___INGRESS_ADDRESS__NOT_SET, {0} }
+    , (char *)protobuf_c_empty_string, 0,NULL, 0,NULL, STOREPLANE__PROVISIONER__V1__CLUSTER__SCHEDULE__SCHEDULE_UNSPECIFIED, 0, STOREPLANE__PROVISIONER__V1__UPDATE_CLUSTER_REQUEST___STORES_MAX__NOT_SET, {0}, STOREPLANE__PROVISIONER__V1__UPDATE_CLUSTER_REQUEST___KUBECONFIG__NOT_SET, {0}, STOREPLANE__PROVISIONER__V1__UPDATE_CLUSTER_REQUEST___DOMAIN_SUFFIX__NOT_SET, {0}, STOREPLANE__PROVISIONER__V1__UPDATE_CLUSTER_REQUEST___INGRESS_ADDRESS__NOT_SET, {0}, STOREPLANE__PROVISIONER__V1__UPDATE_CLUSTER_REQUEST___KUBERNETES_UID__NOT_SET, {0} }
 
 
 struct  Storeplane__Provisioner__V1__CheckClusterRequest
@@ -274,6 +287,16 @@ struct  Storeplane__Provisioner__V1__ClusterStore
 #define STOREPLANE__PROVISIONER__V1__CLUSTER_STORE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__cluster_store__descriptor) \
     , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, STOREPLANE__PROVISIONER__V1__STORE__STATE__STATE_UNSPECIFIED, (char *)protobuf_c_empty_string }
+
+
+struct  Storeplane__Provisioner__V1__AbandonClusterRequest
+{
+  ProtobufCMessage base;
+  char *cluster;
+};
+#define STOREPLANE__PROVISIONER__V1__ABANDON_CLUSTER_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__abandon_cluster_request__descriptor) \
+    , (char *)protobuf_c_empty_string }
 
 
 struct  Storeplane__Provisioner__V1__UnregisterClusterRequest
@@ -328,6 +351,9 @@ void   storeplane__provisioner__v1__list_cluster_stores_response__init
 /* Storeplane__Provisioner__V1__ClusterStore methods */
 void   storeplane__provisioner__v1__cluster_store__init
                      (Storeplane__Provisioner__V1__ClusterStore         *message);
+/* Storeplane__Provisioner__V1__AbandonClusterRequest methods */
+void   storeplane__provisioner__v1__abandon_cluster_request__init
+                     (Storeplane__Provisioner__V1__AbandonClusterRequest         *message);
 /* Storeplane__Provisioner__V1__UnregisterClusterRequest methods */
 void   storeplane__provisioner__v1__unregister_cluster_request__init
                      (Storeplane__Provisioner__V1__UnregisterClusterRequest         *message);
@@ -375,6 +401,9 @@ typedef void (*Storeplane__Provisioner__V1__ListClusterStoresResponse_Closure)
 typedef void (*Storeplane__Provisioner__V1__ClusterStore_Closure)
                  (const Storeplane__Provisioner__V1__ClusterStore *message,
                   void *closure_data);
+typedef void (*Storeplane__Provisioner__V1__AbandonClusterRequest_Closure)
+                 (const Storeplane__Provisioner__V1__AbandonClusterRequest *message,
+                  void *closure_data);
 typedef void (*Storeplane__Provisioner__V1__UnregisterClusterRequest_Closure)
                  (const Storeplane__Provisioner__V1__UnregisterClusterRequest *message,
                   void *closure_data);
@@ -400,6 +429,7 @@ extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__check_clust
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__list_cluster_stores_request__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__list_cluster_stores_response__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__cluster_store__descriptor;
+extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__abandon_cluster_request__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__unregister_cluster_request__descriptor;
 
 PROTOBUF_C__END_DECLS

@@ -1,0 +1,64 @@
+import ProvisionerService
+
+/// What was reached, over all runs.
+struct Coverage {
+  private(set) var cells: [String: Int] = [:]
+
+  mutating func count(_ cell: String, by count: Int = 1) { cells[cell, default: 0] += count }
+
+  mutating func merge(_ other: Coverage) {
+    for (cell, count) in other.cells { self.count(cell, by: count) }
+  }
+
+  /// The cells below `prefix`, and how often they were reached in all.
+  func total(_ prefix: String) -> (cells: Int, count: Int) {
+    let these = cells.filter { $0.key.hasPrefix(prefix) }
+    return (these.count, these.values.reduce(0, +))
+  }
+
+  /// Of what runs are to reach, how much was, and what was not.
+  var reached: (count: Int, missing: [String]) {
+    let missing = Coverage.wanted.filter { wanted in
+      !cells.keys.contains { $0 == wanted || $0.hasPrefix(wanted + " ") }
+    }
+    return (Coverage.wanted.count - missing.count, missing)
+  }
+
+  /// What some hundred runs must reach, else they prove less than they seem to: each cell itself, or one below it.
+  static let wanted: [String] =
+    steps + outcomes + transitions
+    + DatabaseProxy.Fault.allCases.map { "database \($0.rawValue)" }
+    + Faults.Backend.allCases.map { "fault \($0.rawValue)" }
+    + Faults.Audit.allCases.map { "audit \($0.rawValue)" }
+    + ["kill", "stall", "cut", "stop", "restart", "jump", "outage"].map { "accident \($0)" }
+    + ["waits", "notices lost"].map { "overlap \($0)" }
+    + ["made", "seen", "not seen", "corrected"].map { "drift \($0)" }
+    + ["done", "failed"].map { "backup removal \($0)" }
+    + ["ready", "failed", "deleted"].map { "end \($0)" }
+    + [
+      "create", "create from a backup", "retry", "delete", "delete after a backup", "cancel",
+      "again by the same key", "drift policy", "delete a backup", "cluster open",
+      "cluster cordoned", "cluster draining",
+    ].map { "asked \($0)" }
+
+  private static var steps: [String] {
+    OperationKind.allCases.flatMap { kind in
+      Set(kind.steps + kind.steps(withBackup: true)).map { "step \(kind.rawValue) \($0.rawValue)" }
+    }.sorted()
+  }
+
+  private static var outcomes: [String] {
+    OperationKind.allCases.flatMap { kind in
+      // Those that begin late in a run fail in one of a thousand.
+      (kind == .resume || kind == .restore ? ["succeeded"] : ["succeeded", "failed"])
+        .map { "outcome \(kind.rawValue) \($0)" }
+        + (kind.isCancellable ? ["outcome \(kind.rawValue) cancelled"] : [])
+    }
+  }
+
+  private static var transitions: [String] {
+    StoreState.transitions.flatMap { from, events in
+      Set(events.values.map(\.rawValue)).map { "transition \(from.rawValue)-\($0)" }
+    }.sorted()
+  }
+}
