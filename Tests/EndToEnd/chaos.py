@@ -22,6 +22,7 @@ from pathlib import Path
 import chaos_checks
 import chaos_plan
 import plugin_server
+from backup_store import BackupStore
 from installation import SERVICES, CommandFailed, Installation, installed, proxy_before
 from interruptible_proxy import InterruptibleProxy
 from replicas import Replicas
@@ -81,8 +82,7 @@ class Customers:
         deadline = time.monotonic() + ASK_SECONDS_MAX
         while True:
             try:
-                self._do(action)
-                return "accepted"
+                return self._do(action)
             except CommandFailed as error:
                 if error.status not in REFUSALS:
                     raise
@@ -90,26 +90,54 @@ class Customers:
                 if time.monotonic() > deadline or self._ended.wait(1):
                     return REFUSALS[error.status]
 
-    def _do(self, action: chaos_plan.Action) -> None:
+    def _do(self, action: chaos_plan.Action) -> str:
         name, bound = action.store, ("--request-timeout", REQUEST_TIMEOUT)
         match action.verb:
             case "create":
-                self._installation.create(name, *bound)
+                engine = "medusa" if name in chaos_plan.MEDUSA_STORES else "woocommerce"
+                backup = self._backup(engine) if action.from_backup else None
+                source = ("--from-backup", backup) if backup else ()
+                self._installation.create(name, *source, *bound, engine=engine)
+                return "accepted, from a backup" if backup else "accepted"
+            case "restore":
+                backup = self._backup(store=name)
+                if not backup:
+                    return "no backup"
+                self._installation.storectl(
+                    "stores", "restore", name, "--backup", backup, "--yes", *bound
+                )
             case "cancel":
                 operation = self._installation.store(name)["operation"]
                 self._installation.storectl("operations", "cancel", operation, *bound)
             case "delete":
-                self._installation.storectl("stores", "delete", name, "--yes", *bound)
+                arguments = ("--yes", *action.arguments, *bound)
+                self._installation.storectl("stores", "delete", name, *arguments)
             case verb:
                 self._installation.storectl("stores", verb, name, *action.arguments, *bound)
+        return "accepted"
+
+    def _backup(self, engine: str = "", store: str = "") -> str | None:
+        """The newest one of an engine, or of a store."""
+        of = ("--store", store) if store else ()
+        listed = self._installation.ask("backups", "list", *of, "--request-timeout", REQUEST_TIMEOUT)
+        found = listed["backups"] if isinstance(listed, dict) else listed
+        wanted = f"ENGINE_{engine.upper()}"
+        for each in found:
+            if each["state"] == "STATE_AVAILABLE" and (store or each["engine"] == wanted):
+                return each["id"]
+        return None
 
 
 class Breakage:
     """Breaks things and mends them again, one after another."""
 
-    def __init__(self, installation: Installation, api: InterruptibleProxy, replicas: Replicas):
+    def __init__(
+        self, installation: Installation, api: InterruptibleProxy, objects: BackupStore,
+        replicas: Replicas,
+    ):  # fmt: skip
         self._installation = installation
         self._api = api
+        self._objects = objects
         self._replicas = replicas
         self.count: Counter = Counter()
         self.slowest = (0.0, "none")
@@ -151,6 +179,10 @@ class Breakage:
                 self._api.interrupt()
                 time.sleep(fault.seconds)
                 self._api.restore()
+            case "refuse", _:
+                self._objects.refuse()
+                time.sleep(fault.seconds)
+                self._objects.serve()
             case _, "Kubernetes":
                 self._api.drop()
             case _, "services":
@@ -177,7 +209,9 @@ class Breakage:
                 replica.start()
 
 
-def check(installation: Installation, settlement, cluster, trail, last_fault: float) -> list[str]:
+def check(
+    installation: Installation, settlement, cluster, objects, trail, last_fault: float
+) -> list[str]:
     problems = settlement.wait(last_fault)
     tell(f"settled {settlement.seconds:.0f} s after the last fault")
     stores = chaos_checks.living(installation)
@@ -187,12 +221,14 @@ def check(installation: Installation, settlement, cluster, trail, last_fault: fl
         tell(f"{store['name']} ({store['id']}) is {store['state']}{suspended}{why}")
     problems += chaos_checks.unanswered(installation)
     problems += cluster.orphans(stores)
+    problems += chaos_checks.lost_backups(installation, objects)
     problems += delete(installation, [store["name"] for store in stores.values()])
     try:
         installation.wait_for(cluster.volumes_gone, "the volumes to go", 30)
     except AssertionError as error:
         problems.append(str(error))
     problems += cluster.orphans(chaos_checks.living(installation))
+    problems += chaos_checks.lost_backups(installation, objects)
     tell("stores deleted; waiting for the events")
     return problems + trail.problems()
 
@@ -223,11 +259,12 @@ def run(seed: int, seconds: float, settle: float, kubeconfig: str) -> list[str]:
 
     cluster = chaos_checks.Cluster(kubectl)
     api = proxy_before(kubeconfig)
+    objects = BackupStore(kubeconfig)
     plugin_server.serve(kubectl)
     try:
         with installed(kubeconfig, api, plugin_server.SOURCE, PORT_BASE) as installation:
             try:
-                problems = attempt(installation, api, cluster, seed, seconds, settle)
+                problems = attempt(installation, api, objects, cluster, seed, seconds, settle)
             except Exception as error:
                 traceback.print_exc()
                 problems = [f"the run broke off: {error!r}"]
@@ -236,14 +273,17 @@ def run(seed: int, seconds: float, settle: float, kubeconfig: str) -> list[str]:
             return problems
     finally:
         plugin_server.stop(kubectl)
+        objects.stop()
         api.interrupt()
 
 
-def attempt(installation: Installation, api, cluster, seed: int, seconds: float, settle: float):
+def attempt(
+    installation: Installation, api, objects, cluster, seed: int, seconds: float, settle: float
+):
     """What is wrong in the end."""
-    replicas = Replicas(installation, chaos_plan.REPLICAS)
+    replicas = Replicas(installation, chaos_plan.REPLICAS, provisioner=objects.settings)
     customers = Customers(installation, seed)
-    breakage = Breakage(installation, api, replicas)
+    breakage = Breakage(installation, api, objects, replicas)
     settlement = chaos_checks.Settlement(installation, cluster, settle)
     trail = chaos_checks.EventTrail(installation)
     with replicas.running():
@@ -254,7 +294,7 @@ def attempt(installation: Installation, api, cluster, seed: int, seconds: float,
         tell(f"{chaos_plan.READY_STORE} is made")
         with customers.busy():
             last_fault = breakage.run(chaos_plan.faults(seed), seconds)
-        problems = check(installation, settlement, cluster, trail, last_fault)
+        problems = check(installation, settlement, cluster, objects, trail, last_fault)
         problems += customers.problems + breakage.problems + replicas.stop()
     summarize(customers, breakage)
     print(*chaos_checks.ends(installation), sep="\n")

@@ -18,20 +18,28 @@ ARROWS = {
     ("provisioning", "ready"), ("provisioning", "failed"), ("failed", "requested"),
     ("failed", "deleting"), ("ready", "deleting"), ("deleting", "deleted"), ("deleting", "failed"),
 }  # fmt: skip
+# What anyone may ask a store of each engine for.
+SHOWN = {"woocommerce": "/", "medusa": "/health"}
 # Longer than a delivery that was killed keeps its events from the others, 60 s.
 EVENTS_SECONDS_MAX = 90
+# What the copies that are a part of other work may take beside it: jobs, whose pods come and go.
+COPY_SECONDS = 30
 # How long is looked at what is late, to tell when it came to its end.
 SETTLE_SECONDS_MAX = 240
 
 STORES = """
-SELECT s.id, s.name, s.namespace, s.host, s.state, s.suspended, s.error_code, s.error_message,
+SELECT s.id, s.name, s.engine, s.namespace, s.host, s.state, s.suspended, s.error_code, s.error_message,
   s.conditions @> '[{"type": "Released", "is_true": false}]' AS unreleased,
+  s.conditions @> '[{"type": "Released", "reason": "RestoreFailed"}]' AS unrestored,
+  EXISTS (SELECT FROM provisioner.operation_steps p
+    WHERE p.operation = s.operation AND p.name LIKE '%-job') AS copies,
   extract(epoch FROM (SELECT max(occurred_at) FROM provisioner.store_transitions
     WHERE store = s.id)) AS since
 FROM provisioner.stores s ORDER BY s.created_at
 """
 OPERATIONS = """
 SELECT o.id, s.name, o.kind, o.state, extract(epoch FROM o.created_at) AS since,
+  o.kind = 'restore' AS copies,
   o.holder, o.cancel_requested_at, (SELECT json_agg(json_build_object('step', p.name, 'state',
     p.state, 'attempts', p.attempts, 'error', p.error_message, 'detail', p.detail)
     ORDER BY p.position) FROM provisioner.operation_steps p
@@ -57,6 +65,9 @@ SELECT store, revision, nullif(previous_state, '') AS previous_state, new_state 
   operation, extract(epoch FROM recorded_at - occurred_at) AS late
 FROM audit.events WHERE service = 'provisioner'
 """
+BACKUPS = """
+SELECT tenant || '/' || store || '/' || id || '.tar.gz' AS key, state, bytes FROM provisioner.backups
+"""
 WAITING_EVENTS = """
 SELECT count(*) FILTER (WHERE delivered_at IS NULL AND rejected_at IS NULL) AS waiting,
   count(*) FILTER (WHERE rejected_at IS NOT NULL) AS rejected
@@ -81,9 +92,9 @@ class Settlement:
             now = time.time()
             self._removed |= dict.fromkeys(self._cluster.terminating(), now)
             passing = dict(self._passing())
-            for what, since in passing.items():
+            for what, (since, more) in passing.items():
                 seconds = now - max(since, last_fault)
-                if what not in self._late and seconds > self._limit:
+                if what not in self._late and seconds > self._limit + more:
                     told = f"{what}, {seconds:.0f} s after the last fault"
                     self._late[what] = f"{told}\n{self._work()}"
             self.seconds = now - last_fault
@@ -98,16 +109,18 @@ class Settlement:
         return [f"{told}\n{end}" for told in self._late.values()]
 
     def _passing(self):
-        """What is on its way to another state, and since when it has been up to the product."""
+        """What is on its way to another state, since when it has been up to the product, and how
+        much longer than others it may take."""
         for store in self._installation.query(STORES):
             if store["state"] in PASSING:
                 since = max(store["since"], self._removed.get(store["namespace"], 0))
-                yield f"{store['name']} ({store['id']}) is {store['state']}", since
+                what = f"{store['name']} ({store['id']}) is {store['state']}"
+                yield what, (since, COPY_SECONDS if store["copies"] else 0)
         for each in self._installation.query(OPERATIONS):
             # Of the others the state of the store tells.
             if each["kind"] not in ("provision", "delete"):
                 what = f"{each['kind']} {each['id']} of {each['name']} is {each['state']}"
-                yield what, each["since"]
+                yield what, (each["since"], COPY_SECONDS if each["copies"] else 0)
 
     def _work(self) -> str:
         return "\n".join(f"  {json.dumps(each)}" for each in self._installation.query(OPERATIONS))
@@ -132,19 +145,32 @@ def unanswered(installation: Installation) -> list[str]:
     """Stores that are ready and do not answer as they should."""
     problems = []
     for store in living(installation).values():
-        if store["state"] == "ready":
+        # What could not be brought back serves nothing, and says so.
+        if store["state"] == "ready" and not store["unrestored"]:
             wanted = 503 if store["suspended"] else 200
-            found = _status(installation, store["host"])
+            found = _status(installation, store["host"], SHOWN[store["engine"]])
             if found != wanted:
                 problems.append(f"{store['name']} is ready and answers {found}, not {wanted}")
     return problems
 
 
-def _status(installation: Installation, host: str) -> int | str:
+def lost_backups(installation: Installation, objects) -> list[str]:
+    """Files of backups that are not there, or not whole, and files of none."""
+    problems, files = [], objects.files()
+    for each in installation.query(BACKUPS):
+        bytes = files.pop(each["key"], None)
+        if each["state"] == "creating":
+            problems.append(f"backup {each['key']} is still being made")
+        elif each["state"] == "available" and bytes != each["bytes"]:
+            problems.append(f"backup {each['key']} has {each['bytes']} bytes, its file {bytes}")
+    return problems + [f"the file {key} is of no backup" for key in files]
+
+
+def _status(installation: Installation, host: str, path: str) -> int | str:
     # A name below localhost is this machine, which not every resolver knows.
     address = installation.environment["INGRESS_ADDRESS"]
     url = urllib.parse.urlsplit(installation.environment["STORE_URL"].format(host=host))
-    request = urllib.request.Request(f"http://{address}/", headers={"Host": url.netloc})
+    request = urllib.request.Request(f"http://{address}{path}", headers={"Host": url.netloc})
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.status

@@ -9,6 +9,7 @@ from random import Random
 from installation import SERVICES
 
 STORES = ("chaos-1", "chaos-2", "chaos-3")
+MEDUSA_STORES = ("chaos-3",)
 # What is ready before anything is broken, so that a short run has a store to change.
 READY_STORE = STORES[0]
 REPLICAS = 2
@@ -18,10 +19,13 @@ CREATION_SECONDS = 25
 
 @dataclass(frozen=True)
 class Action:
+    """What is asked for; `restore` and a creation with `from_backup` need one that is there."""
+
     pause: float
     verb: str
     store: str
     arguments: tuple[str, ...] = ()
+    from_backup: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def actions(seed: int, store: str) -> Iterator[Action]:
         yield from _changes(random, store)
     pause = random.uniform(0, 4)
     while True:
-        yield Action(pause, "create", store)
+        yield Action(pause, "create", store, from_backup=random.random() < 0.3)
         if random.random() < 0.4:
             yield Action(random.uniform(1, CREATION_SECONDS), "cancel", store)
             if random.random() < 0.7:
@@ -54,7 +58,8 @@ def actions(seed: int, store: str) -> Iterator[Action]:
         elif random.random() < 0.8:
             yield Action(CREATION_SECONDS, *_change(random, store))
             yield from _changes(random, store)
-        yield Action(random.uniform(1, 15), "delete", store)
+        last = ("--final-backup",) if random.random() < 0.3 else ()
+        yield Action(random.uniform(1, 15), "delete", store, last)
         pause = random.uniform(8, 14)
 
 
@@ -64,11 +69,15 @@ def _changes(random: Random, store: str) -> Iterator[Action]:
 
 
 def _change(random: Random, store: str) -> tuple:
-    verbs = ("upgrade", "upgrade", "rollback", "suspend", "resume", "resume", "cancel")
+    verbs = (
+        "upgrade", "upgrade", "rollback", "suspend", "resume", "resume", "cancel",
+        "backup", "backup", "restore",
+    )  # fmt: skip
     verb = random.choice(verbs)
     if verb == "rollback":
         return verb, store, ("--to", "1")
-    if verb == "upgrade":
+    # Of Medusa there are no values that tenants set.
+    if verb == "upgrade" and store not in MEDUSA_STORES:
         limit = f"{random.randrange(8, 64)}M"
         return verb, store, ("--set", f"wordpress.php.ini.upload_max_filesize={limit}")
     return verb, store
@@ -80,6 +89,7 @@ def faults(seed: int) -> Iterator[Fault]:
     kinds = [
         *(("kill -9", service) for service in (*SERVICES, "helm-worker")),
         ("stop", "postgres"), ("crash", "postgres"), ("refuse", "Kubernetes"),
+        ("refuse", "the object store"),
         *(("drop the connections of", each) for each in ("services", "postgres", "Kubernetes")),
     ]  # fmt: skip
     while True:

@@ -123,11 +123,9 @@ class Installation:
     def operation(self, name: str) -> dict:
         return self.ask("operations", "get", self.store(name)["operation"])
 
-    def create(self, name: str, *arguments: str) -> dict:
+    def create(self, name: str, *arguments: str, engine: str = "woocommerce") -> dict:
         """Asks for a store and does not wait for it."""
-        return self.ask(
-            "stores", "create", "--name", name, "--engine", "woocommerce", *arguments
-        )
+        return self.ask("stores", "create", "--name", name, "--engine", engine, *arguments)
 
     def wait_for_step(self, name: str, step: str, *states: str) -> dict:
         """Returns the operation once `step` is in one of `states`."""

@@ -22,7 +22,7 @@ START_SECONDS_MAX = 30
 class Replica:
     """One process of a service, which may be killed and started again."""
 
-    def __init__(self, installation: Installation, service: str, number: int):
+    def __init__(self, installation: Installation, service: str, number: int, more: dict[str, str]):
         first = installation.port(service)
         self.service = service
         self.name = f"{service}-{number}"
@@ -31,7 +31,7 @@ class Replica:
         self._environment = installation.settings(service) | {
             "LISTEN_ADDRESS": f"127.0.0.1:{self.port}",
             "ADMIN_ADDRESS": f"127.0.0.1:{self._admin_port}",
-        }
+        } | more
         self._log = installation.state / "logs" / f"{self.name}.log"
         self._process: subprocess.Popen | None = None
 
@@ -91,10 +91,15 @@ class Replica:
 
 
 class Replicas:
-    def __init__(self, installation: Installation, count: int):
+    def __init__(self, installation: Installation, count: int, provisioner: dict[str, str]):
+        """The provisioner has the settings that are given beside its own."""
         self._installation = installation
+        more = {"provisioner": provisioner}
         self.of = {
-            service: [Replica(installation, service, number) for number in range(1, count + 1)]
+            service: [
+                Replica(installation, service, number, more.get(service, {}))
+                for number in range(1, count + 1)
+            ]
             for service in SERVICES
         }
         self.proxies: dict[str, InterruptibleProxy] = {}

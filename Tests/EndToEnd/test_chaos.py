@@ -126,6 +126,33 @@ def test_what_failed_may_leave_an_unfinished_record_beside_what_runs():
     assert len(cluster.orphans(failed)) == 1
 
 
+class Files:
+    def __init__(self, **files):
+        self._files = files
+
+    def files(self):
+        return dict(self._files)
+
+
+@pytest.mark.parametrize(
+    "backups, files, wrong",
+    [
+        ([("a", "available", 7), ("b", "deleting", None)], {"a": 7}, None),
+        ([("a", "available", 7)], {}, "a has 7 bytes, its file None"),
+        ([("a", "available", 7)], {"a": 6}, "its file 6"),
+        ([("a", "creating", None)], {}, "still being made"),
+        ([], {"a": 7}, "the file a is of no backup"),
+    ],
+)
+def test_the_object_store_is_compared_with_the_backups(backups, files, wrong):
+    rows = [dict(zip(("key", "state", "bytes"), each)) for each in backups]
+    installation = Database([], [])
+    installation._rows[chaos_checks.BACKUPS] = rows
+    problems = chaos_checks.lost_backups(installation, Files(**files))
+    assert len(problems) == (1 if wrong else 0)
+    assert not wrong or wrong in problems[0], problems
+
+
 def test_a_seed_gives_the_same_again():
     def plan(seed):
         asked = [list(islice(chaos_plan.actions(seed, each), 50)) for each in chaos_plan.STORES]
