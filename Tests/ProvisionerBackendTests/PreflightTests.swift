@@ -96,6 +96,48 @@ import Testing
     #expect(rules.count > 10)
   }
 
+  /// What is found where every right is granted but `missing`, each asked for or listed.
+  private func permissions(
+    without missing: Set<String>, isIncomplete: Bool = false
+  ) async throws -> ClusterFinding? {
+    try await onReactor { reactor in
+      var needs = try Self.needs()
+      needs.needsCertificates = true
+      let rules = ClusterRight.needed(for: needs).filter { !missing.contains($0.group) }.map {
+        let name = $0.subresource.isEmpty ? $0.resource : "\($0.resource)/\($0.subresource)"
+        return Self.rule([.string($0.group)], [.string(name)], [.string($0.verb)])
+      }
+      let reviews = "POST /apis/authorization.k8s.io/v1/selfsubject"
+      let cluster = ScriptedCluster()
+      cluster.answers = [
+        "GET /version": ["gitVersion": "v1.30.0"], "GET /apis": ["groups": []],
+        "\(reviews)rulesreviews": [
+          "status": ["resourceRules": .array(rules), "incomplete": .bool(isIncomplete)]
+        ], "\(reviews)accessreviews": ["status": ["allowed": false]],
+      ]
+      let kubernetes = cluster.client(on: reactor)
+      defer { kubernetes.close() }
+      return await ClusterPreflight(kubernetes: kubernetes, needs: needs, deadline: .soon).run()
+        .findings.first { $0.check == .permissions }
+    }
+  }
+
+  @Test func rightsThatStoresDoWithoutAreAWarning() async throws {
+    let managers: Set<String> = ["cert-manager.io", "acme.cert-manager.io"]
+    let all = try await permissions(without: [])
+    #expect(all?.outcome == .passed)
+    for isIncomplete in [false, true] {
+      let found = try await permissions(without: managers, isIncomplete: isIncomplete)
+      #expect(found?.outcome == .warning && found?.remedy.contains("ClusterRole") == true)
+      #expect(found?.message.contains("certificates.cert-manager.io: get, list") == true)
+      #expect(found?.message.contains("challenges.acme.cert-manager.io") == true)
+    }
+    // Not beside others.
+    let more = try await permissions(without: managers.union(["batch"]))
+    #expect(more?.outcome == .failed && more?.message.contains("jobs.batch") == true)
+    #expect(more?.message.contains("orders.acme.cert-manager.io") == true)
+  }
+
   private func read(_ kubeconfig: String) async throws -> (ClusterKubeconfig?, InvalidField?) {
     try await onReactor { reactor in
       let inspector = KubernetesClusterInspector(

@@ -131,6 +131,19 @@ import Testing
       let version = try await desk.store("demo").version
       try await watchman.look()
       #expect(try await desk.store("demo").version == version)
+      // What is not known is waited for no more than usual.
+      let hidden = StoreCondition.unknown(.certificateReady, "NotVisible", "we may not")
+      cluster.set(certificate: hidden)
+      try await watchman.look()
+      #expect(try await desk.store("demo").condition(.certificateReady) == hidden)
+      let told = try #require(
+        try await desk.store("demo").conditions.first { $0.condition == hidden })
+      #expect(ProvisionerV1.Condition(told).status == .unknown)
+      #expect(
+        try await desk.owner.query(
+          scope: .none,
+          "SELECT FROM stores WHERE drift_check_at > now() + interval '400 s'", deadline: .soon
+        ).count == 1)
       cluster.set(certificate: issued)
       try await watchman.look()
       #expect(try await desk.store("demo").condition(.certificateReady) == issued)

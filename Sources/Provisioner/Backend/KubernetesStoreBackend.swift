@@ -140,7 +140,7 @@ package final class KubernetesStoreBackend: StoreBackend {
       try await ask()
     } catch {
       guard settings.address.scheme == "https", error.code == .verificationFailed,
-        let condition = try? await certificates.condition(site), !condition.isTrue
+        let condition = try? await certificates.condition(site), condition.isFalse
       else { throw error }
     }
   }

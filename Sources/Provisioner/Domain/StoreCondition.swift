@@ -15,14 +15,27 @@ package struct StoreCondition: Equatable, Sendable {
 
   package let kind: Kind
   package let isTrue: Bool
+  /// Whether it is known to be one or the other; where it is not, it is not true.
+  package let isKnown: Bool
   /// Why, in one CamelCase word.
   package let reason: String
   /// Why, for people.
   package let message: String
 
+  package var isFalse: Bool { isKnown && !isTrue }
+
   package init(_ kind: Kind, _ isTrue: Bool, _ reason: String, _ message: String = "") {
+    self.init(kind, isTrue, isKnown: true, reason, message)
+  }
+
+  package static func unknown(_ kind: Kind, _ reason: String, _ message: String) -> Self {
+    Self(kind, false, isKnown: false, reason, message)
+  }
+
+  private init(_ kind: Kind, _ isTrue: Bool, isKnown: Bool, _ reason: String, _ message: String) {
     self.kind = kind
     self.isTrue = isTrue
+    self.isKnown = isKnown
     self.reason = reason
     self.message = message
   }

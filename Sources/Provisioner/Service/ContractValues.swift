@@ -38,9 +38,11 @@ extension ProvisionerV1.Store {
 
 extension ProvisionerV1.Condition {
   init(_ record: StoreConditionRecord) {
+    let condition = record.condition
     self.init(
-      type: record.condition.kind.rawValue, status: record.condition.isTrue ? .true : .false,
-      reason: record.condition.reason, message: record.condition.message,
+      type: condition.kind.rawValue,
+      status: condition.isTrue ? .true : condition.isFalse ? .false : .unknown,
+      reason: condition.reason, message: condition.message,
       transitionTime: .init(record.changedAt))
   }
 }

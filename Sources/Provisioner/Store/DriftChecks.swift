@@ -88,7 +88,7 @@ package final class DriftChecks {
           in: transaction)
       }
       if decision != .correct {
-        let isPending = certificate?.isTrue == false
+        let isPending = certificate?.isFalse == true
         let interval = isPending ? min(interval, Self.certificateWait) : interval
         try await transaction.query(
           """

@@ -4,7 +4,7 @@ package import Postgres
 /// A condition of a store, and since when.
 package struct StoreConditionRecord: Equatable, Sendable {
   package let condition: StoreCondition
-  /// When it was last the other way round.
+  /// Since when it is true, false or unknown.
   package let changedAt: PostgresTimestamp
 }
 
@@ -15,9 +15,11 @@ extension [StoreConditionRecord] {
     for change in changes {
       let index = result.firstIndex { $0.condition.kind == change.kind }
       let before = index.map { result[$0] }
-      let isSame = before?.condition.isTrue == change.isTrue
+      let isSame = before.map {
+        $0.condition.isTrue == change.isTrue && $0.condition.isKnown == change.isKnown
+      }
       let record = StoreConditionRecord(
-        condition: change, changedAt: isSame ? before?.changedAt ?? time : time)
+        condition: change, changedAt: isSame == true ? before?.changedAt ?? time : time)
       if let index { result[index] = record } else { result.append(record) }
     }
     return result
@@ -28,7 +30,8 @@ extension [StoreConditionRecord] {
     let values = map { record in
       var object = JSONObject()
       object["type"] = .string(record.condition.kind.rawValue)
-      object["is_true"] = .bool(record.condition.isTrue)
+      // Versions that know of nothing unknown read this as false.
+      object["is_true"] = record.condition.isKnown ? .bool(record.condition.isTrue) : .null
       object["reason"] = .string(record.condition.reason)
       object["message"] = .string(record.condition.message)
       object["changed_at"] = .number(JSONNumber(record.changedAt.microseconds))
@@ -48,10 +51,10 @@ extension StoreConditionRecord {
       guard let kind = value["type"]?.string.flatMap(StoreCondition.Kind.init(rawValue:)) else {
         return nil
       }
+      let (reason, message) = (value["reason"]?.string ?? "", value["message"]?.string ?? "")
       return StoreConditionRecord(
-        condition: StoreCondition(
-          kind, value["is_true"]?.bool ?? false, value["reason"]?.string ?? "",
-          value["message"]?.string ?? ""),
+        condition: value["is_true"]?.bool.map { StoreCondition(kind, $0, reason, message) }
+          ?? .unknown(kind, reason, message),
         changedAt: PostgresTimestamp(microseconds: value["changed_at"]?.int64 ?? 0))
     }
   }

@@ -5,15 +5,15 @@ import Reactor
 
 /// The certificate that cert-manager gets for a store's address, where the chart asks for one by its
 /// Ingress. Each link of the chain Certificate, CertificateRequest, Order, Challenge says why the one
-/// before it waits. Confined to its reactor.
+/// before it waits. A store does without our seeing them. Confined to its reactor.
 final class StoreCertificates {
   private static let timeout = Duration.seconds(10)
   private static let ingress = "store"
   /// The annotations of an Ingress that name who issues its certificate.
   static let issuers = ["cert-manager.io/issuer", "cert-manager.io/cluster-issuer"]
-  private static let certificates = kind("cert-manager.io", "certificates", "Certificate")
-  /// What is made for a certificate, in order.
-  private static let chain = [
+  /// The certificate, and what is made for it, in order.
+  static let kinds = [
+    kind("cert-manager.io", "certificates", "Certificate"),
     kind("cert-manager.io", "certificaterequests", "CertificateRequest"),
     kind("acme.cert-manager.io", "orders", "Order"),
     kind("acme.cert-manager.io", "challenges", "Challenge"),
@@ -32,22 +32,20 @@ final class StoreCertificates {
     do throws(KubernetesError) {
       let deadline = Instant.now() + Self.timeout
       guard let name = try await wanted(site, deadline) else { return nil }
-      guard let certificate = try await find(Self.certificates, name, site, deadline) else {
-        return StoreCondition(
-          .certificateReady, false, "CertificateMissing",
-          "cert-manager has made no Certificate \(name) yet")
+      let (links, missing) = try await links(name, site, deadline)
+      guard let last = links.last else {
+        return missing.map {
+          .unknown(.certificateReady, "NotVisible", "it cannot be seen: we may not \($0)")
+        }
+          ?? StoreCondition(
+            .certificateReady, false, "CertificateMissing",
+            "cert-manager has made no Certificate \(name) yet")
       }
-      if certificate.condition("Ready")?.isTrue == true {
-        return StoreCondition(.certificateReady, true, "Issued")
-      }
-      var links = [certificate]
-      for kind in Self.chain {
-        guard let next = try await newest(kind, of: links[links.count - 1], deadline) else { break }
-        links.append(next)
-      }
+      if Self.isIssued(last) { return StoreCondition(.certificateReady, true, "Issued") }
+      let rest = missing.map { ["what it waits for cannot be seen: we may not \($0)"] } ?? []
       return StoreCondition(
-        .certificateReady, false, Self.reason(links[links.count - 1]),
-        links.map(Self.words).joined(separator: "; "))
+        .certificateReady, false, Self.reason(last),
+        (links.map(Self.words) + rest).joined(separator: "; "))
     } catch {
       throw ProvisionFailure(error)
     }
@@ -57,37 +55,60 @@ final class StoreCertificates {
   private func wanted(
     _ site: StoreSite, _ deadline: Instant
   ) async throws(KubernetesError) -> String? {
-    guard let ingress = try await find(.ingresses, Self.ingress, site, deadline),
-      Self.issuers.contains(where: { ingress.annotations[$0] != nil })
-    else { return nil }
-    return ingress["spec", "tls"]?.array?.first?["secretName"]?.string
-  }
-
-  private func find(
-    _ kind: ResourceKind, _ name: String, _ site: StoreSite, _ deadline: Instant
-  ) async throws(KubernetesError) -> KubernetesObject? {
+    let ingress: KubernetesObject
     do throws(KubernetesError) {
-      return try await kubernetes.get(
-        kind, namespace: site.namespace, name: name, deadline: deadline)
+      ingress = try await kubernetes.get(
+        .ingresses, namespace: site.namespace, name: Self.ingress, deadline: deadline)
     } catch {
-      // Of the object, or of the kind, where there is no cert-manager.
       if error.kind == .notFound { return nil }
       throw error
     }
+    guard Self.issuers.contains(where: { ingress.annotations[$0] != nil }) else { return nil }
+    return ingress["spec", "tls"]?.array?.first?["secretName"]?.string
+  }
+
+  /// What there is of the chain, as far as a certificate is not issued, and the right without which no
+  /// more of it is seen.
+  private func links(
+    _ name: String, _ site: StoreSite, _ deadline: Instant
+  ) async throws(KubernetesError) -> ([KubernetesObject], missing: ClusterRight?) {
+    var links: [KubernetesObject] = []
+    for kind in Self.kinds {
+      do throws(KubernetesError) {
+        guard let last = links.last else {
+          links.append(
+            try await kubernetes.get(
+              kind, namespace: site.namespace, name: name, deadline: deadline))
+          continue
+        }
+        guard !Self.isIssued(last), let next = try await newest(kind, of: last, deadline) else {
+          break
+        }
+        links.append(next)
+      } catch {
+        switch error.kind {
+        // The object, or the kind, where there is no cert-manager.
+        case .notFound: return (links, nil)
+        case .forbidden:
+          let verb = links.isEmpty ? "get" : "list"
+          return (links, ClusterRight(group: kind.group, resource: kind.plural, verb: verb))
+        default: throw error
+        }
+      }
+    }
+    return (links, nil)
+  }
+
+  private static func isIssued(_ link: KubernetesObject) -> Bool {
+    link.kind == "Certificate" && link.condition("Ready")?.isTrue == true
   }
 
   private func newest(
     _ kind: ResourceKind, of owner: KubernetesObject, _ deadline: Instant
   ) async throws(KubernetesError) -> KubernetesObject? {
-    let all: [KubernetesObject]
-    do throws(KubernetesError) {
-      all = try await kubernetes.listAll(
-        kind, ObjectSelection(namespace: owner.namespace), deadline: deadline
-      ).objects
-    } catch {
-      if error.kind == .notFound { return nil }
-      throw error
-    }
+    let all = try await kubernetes.listAll(
+      kind, ObjectSelection(namespace: owner.namespace), deadline: deadline
+    ).objects
     return all.filter { object in
       object["metadata", "ownerReferences"]?.array?.contains { $0["uid"]?.string == owner.uid }
         ?? false

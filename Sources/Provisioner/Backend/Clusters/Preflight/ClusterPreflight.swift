@@ -95,9 +95,15 @@ struct ClusterPreflight {
         return ClusterFinding(
           .permissions, .passed, "all \(needed.count) rights that stores take are there")
       }
+      let remedy = "bind its user to a ClusterRole like the provisioner's in helm/storeplane"
+      if missing.allSatisfy(\.isOptional) {
+        return ClusterFinding(
+          .permissions, .warning,
+          "whether stores have their certificates cannot be seen; rights are missing: "
+            + ClusterRight.told(missing), remedy: remedy)
+      }
       return ClusterFinding(
-        .permissions, .failed, "rights are missing: \(ClusterRight.told(missing))",
-        remedy: "bind its user to a ClusterRole like the provisioner's in helm/storeplane")
+        .permissions, .failed, "rights are missing: \(ClusterRight.told(missing))", remedy: remedy)
     } catch {
       return ClusterFinding(
         .permissions, .failed, "rights cannot be asked for: \(error.message)",

@@ -1,4 +1,5 @@
 import JSON
+import Kubernetes
 
 /// What the provisioner, and Helm with it, may have to do on a cluster: what its ClusterRole in
 /// helm/storeplane grants.
@@ -12,6 +13,9 @@ struct ClusterRight: Hashable, Sendable, CustomStringConvertible {
     let name = subresource.isEmpty ? resource : "\(resource)/\(subresource)"
     return "\(verb) \(group.isEmpty ? name : "\(name).\(group)")"
   }
+
+  /// Stores do without it: only their condition CertificateReady is unknown then.
+  var isOptional: Bool { StoreCertificates.kinds.contains { $0.group == group } }
 
   static func needed(for needs: ClusterNeeds) -> [ClusterRight] {
     let watching = ["get", "list", "watch"]
@@ -44,8 +48,7 @@ struct ClusterRight: Hashable, Sendable, CustomStringConvertible {
     if needs.needsGatewayAPI { add("gateway.networking.k8s.io", ["httproutes"], all) }
     if needs.needsMonitors { add("monitoring.coreos.com", ["servicemonitors"], all) }
     if needs.needsCertificates {
-      add("cert-manager.io", ["certificates", "certificaterequests"], ["get", "list"])
-      add("acme.cert-manager.io", ["orders", "challenges"], ["get", "list"])
+      for kind in StoreCertificates.kinds { add(kind.group, [kind.plural], ["get", "list"]) }
     }
     return rights
   }
