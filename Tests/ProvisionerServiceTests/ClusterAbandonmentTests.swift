@@ -194,6 +194,9 @@ import Testing
       let own = try await desk.clusters.find("default", deadline: .soon)
       try await desk.clusters.recordCheck(
         of: own, [], uid: "before", isReady: nil, deadline: .soon)
+      // What was put up with was of the one that is lost.
+      try await desk.owner.query(
+        scope: .none, "UPDATE clusters SET forced = '{storage}'", deadline: .soon)
       try await desk.schedule("default", .draining)
       _ = try await desk.clusters.abandon("default", by: Desk.origin("lost"), deadline: .soon)
       let abandonment = Self.abandonment(desk, secrets)
@@ -204,6 +207,7 @@ import Testing
       abandonment.stop()
       let empty = try await desk.clusters.find("default", deadline: .soon)
       #expect(empty.abandonment == nil && empty.access.uid == nil && empty.schedule == .draining)
+      #expect(empty.forced.isEmpty)
       let known = try await desk.clusters.recordCheck(
         of: empty, [], uid: "after", isReady: true, deadline: .soon)
       #expect(known.access.uid == "after")

@@ -78,7 +78,7 @@ extension ClusterCatalog {
       let changed = try await transaction.query(
         """
         UPDATE clusters SET abandoned_at = NULL, abandon_request_id = NULL, abandon_tenant = NULL,
-          abandon_principal = NULL, uid = NULL, check_at = now(),
+          abandon_principal = NULL, uid = NULL, forced = '{}', check_at = now(),
           updated_at = clock_timestamp()
         WHERE name = $1 RETURNING \(ClusterRecord.columns)
         """, [.text(before.name)])
