@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from installation import STORE_SECONDS_MAX, CommandFailed
+from installation import STORE_SECONDS_MAX, CommandFailed, proxy_before
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -137,3 +137,63 @@ def test_a_store_lives_on_the_second_cluster(
         installation.storectl("clusters", "remove", "second", "--yes")
     secrets = installation.query("SELECT name FROM config.secrets WHERE tenant = '~platform'")
     assert secrets == []
+
+
+def test_a_lost_cluster_is_given_up_with_its_stores(installation, account, kubeconfig, kubectl):
+    proxy = proxy_before(kubeconfig)
+    config = yaml.safe_load(account("lost", chart_rules())[0])
+    config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{proxy.port}"
+    installation.storectl("clusters", "register", "lost", given=yaml.safe_dump(config))
+    for name, cluster in (("stays", "default"), ("goes", "lost")):
+        installation.storectl(
+            "stores", "create", "--name", name, "--engine", "woocommerce", "--cluster", cluster,
+            "--wait", seconds=STORE_SECONDS_MAX,
+        )
+    stays, goes = installation.store("stays"), installation.store("goes")
+    assert goes["cluster"] == "lost"
+
+    def with_credentials():
+        rows = installation.query("SELECT DISTINCT store FROM config.store_credentials")
+        return {each["store"] for each in rows} & {stays["id"], goes["id"]}
+
+    def clusters():
+        return [each["name"] for each in installation.ask("clusters", "list")["clusters"]]
+
+    assert with_credentials() == {stays["id"], goes["id"]}
+    try:
+        # For good.
+        proxy.interrupt()
+        abandonment = ("clusters", "remove", "lost", "--abandon-stores")
+        with pytest.raises(CommandFailed) as early:
+            installation.storectl(*abandonment, "--confirm", "lost")
+        assert "drain" in early.value.errors
+        with pytest.raises(CommandFailed) as drained:
+            installation.storectl("clusters", "drain", "lost")
+        assert drained.value.status == 1 and "goes" in drained.value.output
+        for confirmation, status in (((), 2), (("--confirm", "default"), 1)):
+            with pytest.raises(CommandFailed) as unsure:
+                installation.storectl(*abandonment, *confirmation)
+            assert unsure.value.status == status
+        assert installation.store("goes")["state"] == "STATE_READY"
+
+        told = installation.storectl(*abandonment, "--confirm", "lost")
+        assert "given up with 1 store" in told
+        installation.wait_for(lambda: clusters() == ["default"], "the cluster to be forgotten")
+        installation.wait_for(
+            lambda: installation.transitions(goes["id"])[-2:]
+            == [("ready", "deleting"), ("deleting", "deleted")],
+            "the last event to arrive",
+        )
+        assert with_credentials() == {stays["id"]}
+        secrets = installation.query("SELECT name FROM config.secrets WHERE tenant = '~platform'")
+        assert secrets == []
+        events = json.dumps(installation.ask("events", "--limit", "1000"))
+        assert '"cluster.abandon"' in events and '"cluster.unregister"' in events
+        # Nobody asked the cluster: what is there is for whoever finds it again.
+        assert "Active" in kubectl("get", "namespace", goes["namespace"])
+        after = installation.store("stays")
+        assert (after["state"], after["operation"]) == ("STATE_READY", stays["operation"])
+        assert "Active" in kubectl("get", "namespace", stays["namespace"])
+    finally:
+        kubectl("delete", "namespace", goes["namespace"], "--wait=false")
+        installation.delete("stays")
