@@ -30,7 +30,9 @@ struct Coverage {
     + DatabaseProxy.Fault.allCases.map { "database \($0.rawValue)" }
     + Faults.Backend.allCases.map { "fault \($0.rawValue)" }
     + Faults.Audit.allCases.map { "audit \($0.rawValue)" }
-    + ["kill", "stall", "cut", "stop", "restart", "jump", "outage"].map { "accident \($0)" }
+    + ["kill", "stall", "cut", "stop", "restart", "jump", "outage", "astray"].map {
+      "accident \($0)"
+    }
     + ["waits", "notices lost"].map { "overlap \($0)" }
     + ["made", "seen", "not seen", "corrected"].map { "drift \($0)" }
     + ["done", "failed"].map { "backup removal \($0)" }
@@ -38,8 +40,12 @@ struct Coverage {
     + [
       "create", "create from a backup", "retry", "delete", "delete after a backup", "cancel",
       "again by the same key", "drift policy", "delete a backup", "cluster open",
-      "cluster cordoned", "cluster draining",
+      "cluster cordoned", "cluster draining", "cluster abandoned", "cluster registered",
     ].map { "asked \($0)" }
+    + ["lost default", "lost east", "passed", "not ready", "ready again"].map { "cluster \($0)" }
+    + ["away", "elsewhere"].map { "cluster found \($0)" }
+    + Faults.Inspection.allCases.map { "cluster inspection \($0.rawValue)" }
+    + ["abandon", "unregister", "end"].map { "given up \($0)" } + ["given up skipped"]
 
   private static var steps: [String] {
     OperationKind.allCases.flatMap { kind in

@@ -18,6 +18,9 @@ struct Faults {
   /// Whether replicas look at what runs, and after old backups.
   let looksAtDrift: Bool
   let removesBackups: Bool
+  let checksClusters: Bool
+  /// The cluster that goes away for good.
+  let lostCluster: String?
   /// What calls of the backend take, against what they usually do.
   private let backendPace: Double
   /// Kills, stalls, cuts, restarts, outages and jumps in a minute.
@@ -37,6 +40,9 @@ struct Faults {
     removesBackups = Bool.random(using: &random)
     backendPace = [0.2, 0.5, 1][Int.random(in: 0..<3, using: &random)]
     lanes = [1, 2, 2][Int.random(in: 0..<3, using: &random)]
+    checksClusters = Bool.random(using: &random)
+    let isLost = Int.random(in: 0..<4, using: &random) == 0
+    lostCluster = isLost ? SimulatedDatabase.clusters.randomElement(using: &random) : nil
   }
 
   /// At least one: runs with few kinds reach what others do not.
@@ -98,6 +104,21 @@ struct Faults {
 
   mutating func backend() -> Backend? {
     isOver || !chance(backendRate) ? nil : pick(backendFaults)
+  }
+
+  enum Inspection: String, CaseIterable {
+    /// Something is not as stores need it.
+    case lacking
+    /// It does not tell which cluster it is.
+    case untold
+    /// The config service does not give the kubeconfig.
+    case noKubeconfig
+    /// The replica cannot make checks.
+    case cannotCheck
+  }
+
+  mutating func inspection() -> Inspection? {
+    isOver || !chance(0.15) ? nil : pick(Inspection.allCases)
   }
 
   enum Audit: String, CaseIterable {

@@ -9,6 +9,10 @@ enum Mutation: String, CaseIterable {
   case hasty
   /// A deletion does not wait for the work that it cancels.
   case impatient
+  /// Whatever a check finds, its cluster stays in use.
+  case blind
+  /// A cluster that was given up is still taken for the one that it was.
+  case nostalgic
 
   /// What becomes of a statement of the services.
   func rewrite(_ sql: String) -> String {
@@ -17,6 +21,8 @@ enum Mutation: String, CaseIterable {
       sql.replacing(
         "fence = $2 AND state = 'running' AND lease_expires_at > clock_timestamp()",
         with: "$2::bigint IS NOT NULL")
+    case .blind: sql.replacing("ready = coalesce($4, ready)", with: "ready = ready OR $4")
+    case .nostalgic: sql.replacing("uid = NULL, forced = '{}'", with: "forced = '{}'")
     case .unleased, .hasty, .impatient: sql
     }
   }
@@ -32,7 +38,7 @@ enum Mutation: String, CaseIterable {
       )
     case .hasty: ("claim_outbox", "attempts = attempts + 1", "delivered_at = clock_timestamp()")
     case .impatient: ("is_claimable", "(candidate.kind <> 'delete' OR", "(true OR")
-    case .unfenced: nil
+    case .unfenced, .blind, .nostalgic: nil
     }
   }
 }

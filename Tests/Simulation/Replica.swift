@@ -14,6 +14,7 @@ final class Replica {
   private let feed: ChangeFeed
   private let delivery: OutboxDelivery
   private let drift: DriftReconciliation
+  private let abandonment: ClusterAbandonment
   private let jobs: [RecurringJob]
 
   init(_ simulation: Simulation, _ machine: Machine, slot: Int) throws {
@@ -55,6 +56,23 @@ final class Replica {
     if simulation.faults.looksAtDrift {
       jobs.append(RecurringJob(every: .seconds(4), on: machine.reactor) { drift.look() })
     }
+    let clusters = ClusterCatalog(pool: application, worker: worker)
+    let register = SimulatedRegister(simulation, machine)
+    let abandonment = ClusterAbandonment(
+      clusters: clusters,
+      stores: StoreCatalog(pool: application, hostSuffix: ".localhost", keepsBackups: true),
+      secrets: register, on: machine.reactor, logger: logger)
+    self.abandonment = abandonment
+    jobs.append(
+      RecurringJob(every: .seconds(10), on: machine.reactor) { await abandonment.run() })
+    if simulation.faults.checksClusters {
+      let handler = ClusterHandler(
+        catalog: clusters, inspector: register, secrets: register, logger: logger,
+        checkInterval: .seconds(12), recoveryInterval: .seconds(5))
+      jobs.append(
+        RecurringJob(every: .seconds(4), on: machine.reactor) { await handler.checkDue() })
+      machine.loop.spawn(on: machine.reactor) { await handler.checkOwn() }
+    }
     if simulation.faults.removesBackups {
       jobs.append(RecurringJob(every: .seconds(10), on: machine.reactor) { await backups.run() })
     }
@@ -70,6 +88,7 @@ final class Replica {
   /// Begins to stop in good order.
   func stop() {
     for job in jobs { job.stop() }
+    abandonment.stop()
     let (runner, delivery) = (runner, delivery)
     machine.loop.spawn(on: machine.reactor) { await runner.stop() }
     machine.loop.spawn(on: machine.reactor) { await delivery.stop() }

@@ -110,7 +110,7 @@ final class SimulatedBackend: StoreBackend {
   func drift(of site: StoreSite) async throws(ProvisionFailure) -> [Drift] {
     let before = world[site.store].drift
     await rest(for: simulation.faults.seconds(0.01...1), on: reactor)
-    if simulation.faults.backend() != nil || world.isAway(site.cluster) {
+    if simulation.faults.backend() != nil || failure(of: site) != nil {
       throw ProvisionFailure(.clusterUnreachable, "a fault")
     }
     // What it sees may be over by now, or not have begun.
@@ -241,10 +241,11 @@ final class SimulatedBackend: StoreBackend {
     let fault = simulation.faults.backend()
     if let fault { world.count(fault.rawValue, call) }
     var duration = simulation.faults.backendTime(seconds)
-    if world.isAway(site.cluster), step != .backupCheck, step != .credentialsRemoval {
+    if call.isOnCluster, let failure = self.failure(of: site) {
       await rest(for: simulation.faults.seconds(0.01...2), on: reactor)
-      throw ProvisionFailure(
-        step.dependency == .helm ? .helmUnavailable : .clusterUnreachable, "its cluster is away")
+      if failure.code == .clusterReplaced { world.count("elsewhere", call) }
+      throw step.dependency == .helm && failure.code == .clusterUnreachable
+        ? ProvisionFailure(.helmUnavailable, "its cluster is away") : failure
     }
     if fault == .slow { duration *= 8 }
     if let failure = failure(fault, step, isBefore: true) {
@@ -263,6 +264,19 @@ final class SimulatedBackend: StoreBackend {
     try act(call, change)
     if let failure = failure(fault, step, isBefore: false) { throw failure }
     if fault == .hangsAfter { try await hang(until: nil) }
+  }
+
+  /// Why nothing can be done where a store is.
+  private func failure(of site: StoreSite) -> ProvisionFailure? {
+    if world.isAway(site.cluster) {
+      return ProvisionFailure(.clusterUnreachable, "its cluster is away")
+    }
+    let found = world.uid(of: site.cluster)
+    if let expected = site.clusterAccess.uid {
+      return expected == found ? nil : ProvisionFailure(.clusterReplaced)
+    }
+    // Of one that is not known yet any will do; that is no fault that anybody could find.
+    return found == "another" ? ProvisionFailure(.clusterUnreachable, "its cluster is away") : nil
   }
 
   private func act(_ call: World.Call, _ change: Change) throws(ProvisionFailure) {

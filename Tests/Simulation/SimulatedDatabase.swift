@@ -26,9 +26,11 @@ final class SimulatedDatabase {
       """
       PREPARE call (text, bigint) AS SELECT fence, kind FROM operations
         WHERE store = $1 AND (fence = $2 OR fence > $2) ORDER BY fence DESC;
-      PREPARE rest AS
+      PREPARE rest (bool) AS
         SELECT FROM operations WHERE state IN ('pending', 'running') UNION ALL
-        SELECT FROM outbox WHERE delivered_at IS NULL LIMIT 1
+        SELECT FROM outbox WHERE delivered_at IS NULL UNION ALL
+        SELECT FROM clusters WHERE abandoned_at IS NOT NULL OR ($1
+          AND (NOT ready OR uid IS NULL OR findings @> '[{"outcome": "failed"}]')) LIMIT 1
       """)
     sessions = try urls.mapValues { url in
       try (0..<DatabaseProxy.lanesMax).map { _ in try ServerSession(url: url) }
@@ -87,6 +89,7 @@ final class SimulatedDatabase {
     try KeptPlans(admin, schema: schema).write()
     try admin.query(Notice.function)
     try admin.query(watchmen(schema))
+    try admin.query(ClusterWatchmen.text)
     return [
       adminURL, "\(schema)_app", urls.application.revealed, "\(schema)_worker",
       urls.worker.revealed,
@@ -145,8 +148,11 @@ final class SimulatedDatabase {
           INSERT INTO violations (what)
           SELECT format('%s was claimed from %s, who had it', NEW.id, OLD.holder);
         END IF;
+        -- Of a cluster that was given up any replica cancels what is under way, as a user might.
         IF client LIKE 'replica-%' AND NEW.fence = OLD.fence
-            AND (OLD.holder IS DISTINCT FROM client OR OLD.lease_expires_at <= clock_timestamp()) THEN
+            AND (OLD.holder IS DISTINCT FROM client OR OLD.lease_expires_at <= clock_timestamp())
+            AND NOT ((NEW.state = 'cancelled' OR OLD.cancel_requested_at IS DISTINCT FROM NEW.cancel_requested_at)
+              AND EXISTS (SELECT FROM given_up WHERE store = NEW.store)) THEN
           INSERT INTO violations (what) SELECT format('%s changed %s, which %s held until %s', client,
             NEW.id, coalesce(OLD.holder, 'nobody'), OLD.lease_expires_at);
         END IF;
@@ -179,12 +185,16 @@ final class SimulatedDatabase {
     }
     try admin.query(
       """
-      TRUNCATE stores, store_transitions, operations, operation_steps, store_releases, outbox, backups,
-        violations RESTART IDENTITY;
       DELETE FROM clusters WHERE name <> 'default';
       INSERT INTO clusters (name, secret) VALUES ('east', 'east');
-      UPDATE clusters SET stores = 0, stores_max = NULL, schedule = 'open', created_at = '2026-01-01',
-        updated_at = '2026-01-01';
+      UPDATE clusters SET stores = 0, stores_max = NULL, schedule = 'open', ready = true,
+        findings = '[]', forced = '{}', uid = name || '-1', labels = '{}',
+        abandoned_at = NULL, abandon_request_id = NULL, abandon_tenant = NULL,
+        abandon_principal = NULL, created_at = '2026-01-01', updated_at = '2026-01-01',
+        checked_at = '2026-01-01', check_at = timestamptz '2026-01-01'
+          + CASE name WHEN 'default' THEN interval '1 s' ELSE interval '2 s' END;
+      TRUNCATE stores, store_transitions, operations, operation_steps, store_releases, outbox, backups,
+        violations, given_up, cluster_changes RESTART IDENTITY;
       ALTER SEQUENCE fencing_tokens RESTART
       """)
     for row in try admin.query("SELECT name, definition FROM original_functions ORDER BY name") {
@@ -199,9 +209,9 @@ final class SimulatedDatabase {
     }
   }
 
-  /// Whether no operation goes on and every event was delivered.
-  func isAtRest() throws -> Bool {
-    try admin.query("EXECUTE rest").isEmpty
+  /// Whether no operation goes on, every event was delivered and nothing is left to do about a cluster.
+  func isAtRest(checksClusters: Bool) throws -> Bool {
+    try admin.query("EXECUTE rest (\(checksClusters))").isEmpty
   }
 }
 

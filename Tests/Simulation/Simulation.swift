@@ -42,6 +42,7 @@ final class Simulation {
   private(set) var world: World!
   private(set) var audit: AuditPeer!
   private var users: Users!
+  private var clusterOperator: ClusterOperator!
 
   init(seed: UInt64, _ environment: Environment, mutation: Mutation?, isVerbose: Bool) throws {
     self.seed = seed
@@ -68,8 +69,11 @@ final class Simulation {
   private func runToTheEnd() throws {
     try environment.database.clear(mutation)
     for slot in 1...faults.pick([2, 2, 3]) { try startReplica(slot) }
-    users = try Users(self, try makeMachine("users"))
+    let people = try makeMachine("users")
+    users = try Users(self, people)
     users.start()
+    clusterOperator = try ClusterOperator(self, people)
+    clusterOperator.start()
     planAccidents()
     try proceed(until: faults.troubledSeconds * 1_000_000_000) { false }
     try calm()
@@ -102,8 +106,10 @@ final class Simulation {
   }
 
   private func isAtRest() throws -> Bool {
-    guard replicas.allSatisfy({ $0.machine.isRunning }), !users.isBusy else { return false }
-    return try environment.database.isAtRest()
+    guard replicas.allSatisfy({ $0.machine.isRunning }), !users.isBusy,
+      !clusterOperator.isBusy
+    else { return false }
+    return try environment.database.isAtRest(checksClusters: faults.checksClusters)
   }
 
   /// From now on nothing goes wrong, and what has gone wrong is mended.
@@ -118,6 +124,7 @@ final class Simulation {
     }
     for replica in replicas where replica.machine.isDead { try startReplica(replica.slot) }
     users.calm()
+    clusterOperator.calm()
     world.calm()
   }
 
@@ -207,11 +214,15 @@ final class Simulation {
     }
   }
 
+  private static let accidents = [
+    "kill", "kill", "stall", "cut", "stop", "restart", "jump", "outage", "astray",
+  ]
+
   private func haveAccident() throws {
     lastFaultTime = time
     let replica = faults.pick(replicas)
     let machine = replica.machine
-    switch faults.pick(["kill", "kill", "stall", "cut", "stop", "restart", "jump", "outage"]) {
+    switch faults.pick(Simulation.accidents) {
     case "kill": try kill(machine)
     case "stall": stall(machine)
     case "cut":
@@ -241,6 +252,9 @@ final class Simulation {
     case "outage":
       coverage.count("accident outage")
       world.loseCluster(faults.pick(SimulatedDatabase.clusters), for: faults.nanoseconds(1...25))
+    case "astray":
+      coverage.count("accident astray")
+      world.lead(faults.pick(SimulatedDatabase.clusters), astray: faults.nanoseconds(1...25))
     default:
       trace.add("the database restarts")
       coverage.count("accident restart")

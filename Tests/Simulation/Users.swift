@@ -6,8 +6,7 @@ import ProvisionerService
 import Reactor
 import ServiceRuntime
 
-/// Those who ask for stores: each for a few of its own, now and then, whatever state they are in; and one who looks
-/// after the clusters.
+/// Those who ask for stores: each for a few of its own, now and then, whatever state they are in.
 final class Users {
   private static let tenants = ["acme", "bolt", "crux"]
   private static let names = ["tea", "wine"]
@@ -15,7 +14,6 @@ final class Users {
   private unowned let simulation: Simulation
   private let machine: Machine
   private let catalog: StoreCatalog
-  private let clusters: ClusterCatalog
   private var isCalm = false
   private var working = 0
   private var keys = 0
@@ -27,15 +25,13 @@ final class Users {
     self.simulation = simulation
     self.machine = machine
     let connections = try Connections(simulation.environment, machine)
-    let pool = connections.pool(.application)
-    catalog = StoreCatalog(pool: pool, hostSuffix: ".localhost", keepsBackups: true)
-    clusters = ClusterCatalog(pool: pool, worker: connections.pool(.worker))
+    catalog = StoreCatalog(
+      pool: connections.pool(.application), hostSuffix: ".localhost", keepsBackups: true)
   }
 
   func start() {
     let count = simulation.faults.pick([1, 2, 3])
     for tenant in Users.tenants.prefix(count) { spawn { await self.ask(as: tenant) } }
-    if simulation.faults.chance(0.4) { spawn { await self.lookAfterClusters() } }
     if simulation.faults.looksAtDrift { spawn { await self.meddle() } }
     if simulation.faults.chance(0.3) {
       simulation.after(simulation.faults.nanoseconds(5...30)) { [self] in
@@ -87,7 +83,6 @@ final class Users {
   private static func kind(of error: any Error) -> String {
     switch error {
     case let refusal as StoreRefusal: "\(refusal)".prefix { $0 != "(" }.description
-    case let refusal as ClusterRefusal: "\(refusal)".prefix { $0 != "(" }.description
     default: "\(type(of: error))"
     }
   }
@@ -217,24 +212,7 @@ final class Users {
     return "delete a backup"
   }
 
-  // MARK: Clusters
-
-  /// Closes and opens clusters, and makes them smaller and larger.
-  private func lookAfterClusters() async {
-    while !isCalm {
-      await rest(for: simulation.faults.seconds(0.5...8), on: machine.reactor)
-      if isCalm { break }
-      var change = ClusterChange()
-      change.schedule = simulation.faults.pick([.open, .open, .cordoned, .draining])
-      if simulation.faults.chance(0.3) { change.storesMax = simulation.faults.pick([0, 1, 3]) }
-      let (name, wanted) = (simulation.faults.pick(SimulatedDatabase.clusters), change)
-      await attempt("operator", name) {
-        _ = try await self.clusters.update(
-          name, wanted, by: self.origin("operator"), deadline: self.deadline)
-        return "cluster \(wanted.schedule?.rawValue ?? "")"
-      }
-    }
-  }
+  // MARK: Drift
 
   /// Changes what runs of stores past us.
   private func meddle() async {

@@ -3,9 +3,9 @@ import ProvisionerService
 
 /// What must be so once a run has come to rest.
 struct Verdict {
-  private let simulation: Simulation
-  private let admin: ServerSession
-  private var found: [String] = []
+  let simulation: Simulation
+  let admin: ServerSession
+  var found: [String] = []
 
   init(_ simulation: Simulation) {
     self.simulation = simulation
@@ -51,7 +51,12 @@ struct Verdict {
       if words[10] != "0" { simulation.coverage.count("drift corrected") }
       if words[8].isEmpty { found.append("\(name): its operation is not there") }
       switch words[2] {
-      case "deleted": if !store.isEmpty { found.append("\(name) is deleted and has \(store)") }
+      case "deleted":
+        // What is on a cluster that is lost is nobody's any more.
+        let isLost = simulation.world.isLost(uid: store.clusterUID)
+        if isLost ? store.hasCredentials : !store.isEmpty {
+          found.append("\(name) is deleted and has \(store)")
+        }
       case "failed": break
       case "ready":
         // After a restoration that failed nothing is served, and that is what the condition says.
@@ -117,14 +122,20 @@ struct Verdict {
     let rows = try admin.query(
       """
       SELECT o.kind, o.state, string_agg(p.state, ' ' ORDER BY p.position),
-        max(p.attempts), bool_and(p.failures <= p.attempts), o.error_code, o.holder
+        max(p.attempts), bool_and(p.failures <= p.attempts), o.error_code, o.holder,
+        o.kind = 'delete' AND EXISTS (SELECT FROM given_up g WHERE g.store = o.store)
       FROM operations o JOIN operation_steps p ON p.operation = o.id
       GROUP BY o.id ORDER BY o.created_at, o.id
       """)
     for row in rows {
       let words = row.map { $0 ?? "" }
       simulation.coverage.count("outcome \(words[0]) \(words[1]) \(words[5])")
-      let steps = words[2].split(separator: " ").drop { $0 == "succeeded" }
+      // Of a cluster that was given up nothing is removed.
+      let isLost = words[7] == "t"
+      if isLost, words[2].hasPrefix("skipped") { simulation.coverage.count("given up skipped") }
+      let steps = words[2].split(separator: " ").drop {
+        $0 == "succeeded" || (isLost && $0 == "skipped")
+      }
       let isInOrder =
         switch words[1] {
         case "succeeded": steps.isEmpty
@@ -162,17 +173,6 @@ struct Verdict {
         found.append("\(store.name) (\(id)) has a file of an unknown backup \(backup)")
       }
     }
-  }
-
-  /// Clusters count their stores.
-  private mutating func checkClusters() throws {
-    let rows = try admin.query(
-      """
-      SELECT c.name, c.stores, count(s.id) FROM clusters c
-        LEFT JOIN stores s ON s.cluster = c.name AND s.state <> 'deleted'
-      GROUP BY c.name HAVING c.stores <> count(s.id) ORDER BY c.name
-      """)
-    for row in rows { found.append("a cluster counts wrong: \(row.compactMap(\.self))") }
   }
 
   /// Each transition has one event, each beginning and end of other work too.

@@ -12,6 +12,8 @@ final class World {
   struct Store {
     var name = ""
     var cluster = ""
+    /// The uid of the cluster that it was made on.
+    var clusterUID = ""
     var hasNamespace = false
     /// The namespace is going away until then.
     var namespaceGoneAt: Int64?
@@ -35,16 +37,24 @@ final class World {
     let step: OperationStep
     let machine: Machine
     let kind: String
+    /// Of the cluster that answers.
+    let clusterUID: String
     var isOver = false
     /// Its machine stood still meanwhile: others may have gone on.
     var hasStalled = false
 
-    init(_ site: StoreSite, _ step: OperationStep, _ machine: Machine, kind: String) {
+    init(
+      _ site: StoreSite, _ step: OperationStep, _ machine: Machine, kind: String, clusterUID: String
+    ) {
       self.site = site
       self.step = step
       self.machine = machine
       self.kind = kind
+      self.clusterUID = clusterUID
     }
+
+    /// Whether it does something where the store is.
+    var isOnCluster: Bool { step != .backupCheck && step != .credentialsRemoval }
   }
 
   private unowned let simulation: Simulation
@@ -52,12 +62,22 @@ final class World {
   private var calls: [String: [Call]] = [:]
   /// The last token that any call for a store began by.
   private var newest: [String: Int64] = [:]
-  /// When clusters are back that are away.
+  /// When clusters are back that are away, or in whose place another one answers.
   private var awayUntil: [String: Int64] = [:]
+  private var astrayUntil: [String: Int64] = [:]
+  /// Of the clusters that there are, by name.
+  private var uids: [String: String] = [:]
+  /// The uids of those that do not come back.
+  private var lost: Set<String> = []
+  /// The clusters that kubeconfigs lead to, by the names of these.
+  var kubeconfigs = ["east": "east"]
   /// Of the platform: it changes with a new version.
   private(set) var chart = "store-1"
 
-  init(_ simulation: Simulation) { self.simulation = simulation }
+  init(_ simulation: Simulation) {
+    self.simulation = simulation
+    for name in SimulatedDatabase.clusters { uids[name] = "\(name)-1" }
+  }
 
   func upgradeChart() {
     chart = "store-\((Int(chart.dropFirst(6)) ?? 0) + 1)"
@@ -75,9 +95,44 @@ final class World {
     awayUntil[name] = simulation.time + nanoseconds
   }
 
-  func isAway(_ cluster: String) -> Bool { awayUntil[cluster] ?? 0 > simulation.time }
+  func isAway(_ cluster: String) -> Bool {
+    lost.contains(uids[cluster] ?? "") || awayUntil[cluster] ?? 0 > simulation.time
+  }
 
-  func calm() { awayUntil = [:] }
+  /// Its name leads elsewhere.
+  func lead(_ cluster: String, astray nanoseconds: Int64) {
+    // One that is not known yet would be taken for the right one.
+    if uids[cluster] != "\(cluster)-1" { return }
+    simulation.trace.add("another cluster answers for \(cluster)")
+    astrayUntil[cluster] = simulation.time + nanoseconds
+  }
+
+  /// The uid of the cluster that answers for the one of that name.
+  func uid(of cluster: String) -> String {
+    astrayUntil[cluster] ?? 0 > simulation.time ? "another" : uids[cluster] ?? ""
+  }
+
+  /// It is away for good, with all that is on it.
+  func loseForGood(_ cluster: String) {
+    simulation.trace.add("the cluster \(cluster) is lost")
+    simulation.coverage.count("cluster lost \(cluster)")
+    lost.insert(uids[cluster] ?? "")
+  }
+
+  func isLost(uid: String) -> Bool { lost.contains(uid) }
+
+  /// Another one is there in the place of the one that is lost.
+  func replace(_ cluster: String) {
+    simulation.trace.add("there is another cluster \(cluster)")
+    uids[cluster] = "\(cluster)-2"
+    awayUntil[cluster] = nil
+    astrayUntil[cluster] = nil
+  }
+
+  func calm() {
+    awayUntil = [:]
+    astrayUntil = [:]
+  }
 
   /// Somebody changes a store that runs, past us.
   func meddle(with store: String, _ drift: Drift) {
@@ -94,7 +149,7 @@ final class World {
       "EXECUTE call ('\(site.store)', \(site.fence))")
     let newest = rows.first?.first?.flatMap { Int64($0) } ?? site.fence
     let kind = rows.last?.last.flatMap(\.self) ?? "unknown"
-    let call = Call(site, step, machine, kind: kind)
+    let call = Call(site, step, machine, kind: kind, clusterUID: uid(of: site.cluster))
     simulation.trace.add(
       "\(machine.name) \(site.name): \(kind) \(step.rawValue) begins, token \(site.fence)")
     simulation.coverage.count("step \(kind) \(step.rawValue) none")
@@ -128,7 +183,7 @@ final class World {
   }
 
   /// Changes what a store has, unless the call's time is over.
-  func act(_ call: Call, _ change: (inout Store) throws -> Void) rethrows {
+  func act(_ call: Call, _ change: (inout Store) throws -> Void) throws {
     if newest[call.site.store] ?? 0 > call.site.fence {
       // Of one that stood still in the middle of a call nobody can know; its next call is refused.
       if call.hasStalled { return }
@@ -137,6 +192,16 @@ final class World {
       )
     }
     var store = stores[call.site.store] ?? Store()
+    if call.isOnCluster {
+      // It was lost meanwhile.
+      if isLost(uid: call.clusterUID) { throw ProvisionFailure(.clusterUnreachable, "it is lost") }
+      if store.clusterUID.isEmpty { store.clusterUID = call.clusterUID }
+      if store.clusterUID != call.clusterUID {
+        simulation.violate(
+          "\(call.site.name) is on \(store.clusterUID); its \(call.step.rawValue) is on \(call.clusterUID)"
+        )
+      }
+    }
     store.name = call.site.name
     store.cluster = call.site.cluster
     if let gone = store.namespaceGoneAt, gone <= simulation.time {

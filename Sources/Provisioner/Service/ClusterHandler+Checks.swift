@@ -22,7 +22,7 @@ extension ClusterHandler {
       let (findings, uid) = try await self.findings(about: cluster)
       let checked = try await self.catalog.recordCheck(
         of: cluster, findings, uid: uid, isReady: findings.failures.isEmpty,
-        keepsForced: false, deadline: context.databaseDeadline)
+        keepsForced: false, orSooner: self.recoveryInterval, deadline: context.databaseDeadline)
       self.log(checked.isReady ? "cluster is ready" : "cluster is not ready", checked)
       return ProvisionerV1.Cluster(checked)
     }
@@ -45,7 +45,7 @@ extension ClusterHandler {
     defer { isChecking = false }
     do {
       while let cluster = try await catalog.claimCheck(
-        every: Self.checkInterval, orSooner: Self.recoveryInterval,
+        every: checkInterval, orSooner: recoveryInterval,
         deadline: .now() + Self.secretTimeout)
       {
         do {
@@ -67,7 +67,7 @@ extension ClusterHandler {
     let (findings, uid) = try await findings(about: cluster)
     let checked = try await catalog.recordCheck(
       of: cluster, findings, uid: uid, isReady: cluster.readiness(by: findings),
-      deadline: .now() + Self.secretTimeout)
+      orSooner: recoveryInterval, deadline: .now() + Self.secretTimeout)
     for finding in findings where finding.outcome != .passed && !cluster.findings.contains(finding)
     {
       logger.notice(

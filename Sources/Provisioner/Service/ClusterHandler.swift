@@ -20,6 +20,8 @@ package final class ClusterHandler: ProvisionerV1.ClusterServiceHandler {
   let inspector: any ClusterInspector
   private let secrets: any ClusterSecrets
   let logger: Logger
+  let checkInterval: Duration
+  let recoveryInterval: Duration
   var isChecking = false
   /// Called after each change.
   package var onChange: () -> Void = {}
@@ -28,12 +30,15 @@ package final class ClusterHandler: ProvisionerV1.ClusterServiceHandler {
 
   package init(
     catalog: ClusterCatalog, inspector: any ClusterInspector, secrets: any ClusterSecrets,
-    logger: Logger
+    logger: Logger, checkInterval: Duration = ClusterHandler.checkInterval,
+    recoveryInterval: Duration = ClusterHandler.recoveryInterval
   ) {
     self.catalog = catalog
     self.inspector = inspector
     self.secrets = secrets
     self.logger = logger
+    self.checkInterval = checkInterval
+    self.recoveryInterval = recoveryInterval
   }
 
   // MARK: Reading

@@ -214,11 +214,14 @@ package final class ClusterCatalog {
   ///   - uid: what it was found to have.
   ///   - isReady: whether stores may be placed there; nil leaves that as it is.
   ///   - keepsForced: whether failures that were put up with still are.
+  ///   - recovery: until the next check, about, of one that is not ready, or of which it is not known which
+  ///     it is.
   /// - Throws: `ClusterRefusal.notFound`, `.changedMeanwhile`.
   @discardableResult
   package func recordCheck(
     of cluster: ClusterRecord, _ findings: [ClusterFinding], uid: String? = nil, isReady: Bool?,
-    keepsForced: Bool = true, deadline: Instant
+    keepsForced: Bool = true, orSooner recovery: Duration = ClusterHandler.recoveryInterval,
+    deadline: Instant
   ) async throws -> ClusterRecord {
     let rows = try await pool.query(
       scope: .none,
@@ -236,7 +239,7 @@ package final class ClusterCatalog {
         .text(cluster.name), .text(cluster.access.secret), .jsonb(findings.stored), .bool(isReady),
         .text(cluster.access.uid), .text(uid), .bool(keepsForced),
         .bool(findings.failures.contains { $0.check == .identity }),
-        .text(ClusterHandler.recoveryInterval.interval),
+        .text(recovery.interval),
       ], deadline: deadline)
     guard let row = rows.first else {
       _ = try await find(cluster.name, deadline: deadline)
