@@ -59,7 +59,7 @@ extension StorectlTests {
       let checked = try admin.run(
         "clusters", "register", name, "--kubeconfig", file.path, "--check-only", "-o", "json")
       #expect(checked.json?.object?["ready"] == true, "\(checked.errors)")
-      #expect(try admin.run("clusters", "describe", name).status == 3)
+      #expect(try admin.run("clusters", "get", name).status == 3)
       let made = try admin.run("clusters", "register", name, "--kubeconfig", file.path)
       #expect(made.status == 0, "\(made.errors)")
       let changed = try admin.run(

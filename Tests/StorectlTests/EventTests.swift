@@ -40,6 +40,18 @@ extension StorectlTests {
       #expect(try user.run("events", "--since", "yesterday").status == 2)
     }
 
+    @Test func workIsNamedWithItsEnd() async throws {
+      let user = try await StorectlUser.signedIn(try await TestPlatform.shared())
+      let created = try user.run(
+        "stores", "create", "--name", "worked", "--engine", "woocommerce", "--wait")
+      #expect(created.status == 0)
+      #expect(try user.run("stores", "suspend", "worked", "--wait").status == 0)
+      try recorded(#""outcome":"succeeded""#, user)
+      let outcome = try user.run("events", "--store", "worked")
+      #expect(outcome.output.contains("operation.begin   worked  suspend  "))
+      #expect(outcome.output.contains("operation.end     worked  suspend succeeded  "))
+    }
+
     @Test func eventsAreFollowedOverABreak() async throws {
       let platform = try await TestPlatform.shared()
       let door = try await platform.openDoor()

@@ -146,7 +146,8 @@ struct ListClusters: GatewayCommand {
 
 struct DescribeCluster: GatewayCommand {
   static let configuration = CommandConfiguration(
-    commandName: "describe", abstract: "Show a cluster and what its checks found.")
+    commandName: "describe", abstract: "Show a cluster and what its checks found.",
+    aliases: ["get"])
 
   @Argument(help: "The cluster's name.") var cluster: String
   @OptionGroup var connection: ConnectionOptions

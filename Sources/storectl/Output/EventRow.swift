@@ -27,17 +27,25 @@ enum EventRow {
     return kind.isEmpty ? actor["id"].text : "\(kind.replacing(" ", with: "-")):\(actor["id"].text)"
   }
 
-  /// From state to state; for other events what was changed.
+  /// From state to state; of work what was done and how it ended; for other events what was changed.
   private static func change(_ event: JSON) -> String {
     let (before, after) = (event["previousState"].text, event["newState"].text)
-    if !before.isEmpty || !after.isEmpty {
-      return (before.isEmpty ? "-" : before) + " -> " + (after.isEmpty ? "-" : after)
-    }
     let details = event["details"]
+    if !before.isEmpty || !after.isEmpty {
+      let states = (before.isEmpty ? "-" : before) + " -> " + (after.isEmpty ? "-" : after)
+      return words(states, details["error_code"])
+    }
+    if let kind = details["kind"].string {
+      return words(kind, details["outcome"], details["error_code"])
+    }
     if let name = details["name"].string {
       let version = details["version"]
       return version.isNull ? name : "\(name) version \(version.integer)"
     }
     return (details["changed"].array ?? []).map(\.text).joined(separator: ", ")
+  }
+
+  private static func words(_ first: String, _ more: JSON...) -> String {
+    ([first] + more.map(\.text)).filter { !$0.isEmpty }.joined(separator: " ")
   }
 }
