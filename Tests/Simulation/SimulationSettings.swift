@@ -33,12 +33,16 @@ extension Simulation {
 
   /// What a machine logs is part of the trace.
   func logger(_ machine: Machine) -> Logger {
-    Logger(label: machine.name) { _ in Handler(trace: trace, name: machine.name) }
+    Logger(label: machine.name) { _ in
+      Handler(trace: trace, name: machine.name, folder: environment.folder)
+    }
   }
 
   private struct Handler: LogHandler, @unchecked Sendable {
     let trace: Trace
     let name: String
+    /// Of the database's socket, which is another one each time.
+    let folder: String
     var metadata: Logger.Metadata = [:]
     var logLevel: Logger.Level = .info
 
@@ -49,7 +53,8 @@ extension Simulation {
 
     func log(event: LogEvent) {
       let values = (event.metadata ?? [:]).map { "\($0.key)=\($0.value)" }.sorted()
-      trace.add("\(name) says: \(event.message) \(values.joined(separator: " "))")
+      let words = "\(event.message) \(values.joined(separator: " "))"
+      trace.add("\(name) says: \(words.replacing(folder, with: ""))")
     }
   }
 }
