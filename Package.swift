@@ -165,6 +165,7 @@ let targets: [Target] = [
       .embedInCode("Store/Migrations/v0006_backups.sql"),
       .embedInCode("Store/Migrations/v0007_clusters.sql"),
       .embedInCode("Store/Migrations/v0008_lost_clusters.sql"),
+      .embedInCode("Store/Migrations/v0009_backup_schedules.sql"),
     ],
     [
       "ServiceRuntime", "Configuration", "Contracts", "Cryptography", "JSON", "Observability",
@@ -178,7 +179,8 @@ let targets: [Target] = [
     }
       + [
         "report.sh", "dump-mariadb.sh", "dump-postgres.sh", "load-mariadb.sh", "load-postgres.sh",
-        "archive.sh", "fetch.sh", "files.sh", "transfer.php", "transfer.js",
+        "try-mariadb.sh", "try-postgres.sh", "archive.sh", "fetch.sh", "files.sh", "transfer.php",
+        "transfer.js",
       ].map { .embedInCode("Backup/Scripts/\($0)") },
     [
       "ProvisionerService", "CLinux", "Configuration", "Contracts", "Cryptography", "HTTP", "JSON",

@@ -140,12 +140,14 @@ extension Setting where Value == Bool {
 }
 
 extension Setting where Value == Duration {
+  /// - Parameter orZero: whether 0s is allowed too.
   package static func duration(
     _ key: String, default fallback: String? = nil, in range: ClosedRange<Duration>,
-    _ summary: String, example: String
+    orZero: Bool = false, _ summary: String, example: String
   ) -> Setting {
     let allowed =
-      "\(DurationText.format(range.lowerBound)) to \(DurationText.format(range.upperBound))"
+      (orZero ? "0s, or " : "")
+      + "\(DurationText.format(range.lowerBound)) to \(DurationText.format(range.upperBound))"
     return make(
       key, kind: "duration", allowed: allowed, default: fallback, summary, example: example
     ) { text throws(Rejection) in
@@ -154,7 +156,7 @@ extension Setting where Value == Duration {
           reason: "is \(Shown.text(text)), not a duration",
           remedy: "give a whole number and a unit (ms, s, m, h, d), for example \(example)")
       }
-      guard range.contains(value) else {
+      guard range.contains(value) || (orZero && value == .zero) else {
         throw Rejection(reason: "is \(Shown.text(text))", remedy: "give \(allowed)")
       }
       return value

@@ -28,6 +28,21 @@ import Testing
     #expect(required(.audit) == ["DATABASE_URL"])
   }
 
+  @Test(arguments: [PlatformSettings.backupInterval, PlatformSettings.backupTestInterval])
+  func backupsAreMadeAndTestedEveryHourAtMostOrNever(_ setting: Setting<Duration>) throws {
+    func load(_ text: String) throws -> Duration {
+      try Configuration.load(
+        PlatformService.provisioner.schema,
+        environment: Self.secrets.merging([setting.key: text]) { $1 })[setting]
+    }
+    #expect(try load("0s") == .zero)
+    #expect(try load("1h") == .seconds(3_600))
+    #expect(try load("30d") == .seconds(30 * 86_400))
+    for wrong in ["59m", "1s", "366d", "-1h", "daily"] {
+      #expect(throws: (any Error).self) { try load(wrong) }
+    }
+  }
+
   @Test func portsDoNotCollide() throws {
     let ports = try PlatformService.allCases.flatMap { service in
       let configuration = try Configuration.load(service.schema, environment: Self.secrets)

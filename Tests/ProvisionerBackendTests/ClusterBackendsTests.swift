@@ -60,6 +60,11 @@ private final class CountingBackend: StoreBackend {
   ) async throws(ProvisionFailure) -> BackendProgress {
     BackendProgress(isDone: true, fraction: 1, detail: "")
   }
+  func testBackup(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    BackendProgress(isDone: true, fraction: 1, detail: "")
+  }
   func removeJob(_ site: StoreSite) async throws(ProvisionFailure) {}
   func removeBackup(_ backup: StoreBackup) async throws(ProvisionFailure) {}
   func abandon(_ site: StoreSite) async { abandoned += 1 }

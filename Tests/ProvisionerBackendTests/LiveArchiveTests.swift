@@ -68,6 +68,37 @@ extension LiveBackendTests {
     }
   }
 
+  /// In a pod that has nothing of the store but its images.
+  @Test(arguments: StoreEngine.allCases)
+  func aBackupIsTestedBesideItsStore(_ engine: StoreEngine) async throws {
+    let objects = try ObjectStorePeer(on: LiveStores.ownAddress())
+    try await LiveStores.withBackend(engine: engine, objects: objects) { _, parts in
+      try await parts.rollOut()
+      try await parts.backend.setUp(parts.site)
+      try await parts.sql("CREATE TABLE orders (name text); INSERT INTO orders VALUES ('then')")
+      let backup = try await parts.backUp()
+      try await parts.sql("UPDATE orders SET name = 'now'")
+      try await parts.test(backup)
+      // The store was not touched, and nothing is left of it.
+      #expect(try await parts.sql("SELECT name FROM orders") == "now\n")
+      try await parts.expectNothingOfJobs()
+      _ = try objects.server.ask("damage \(parts.key(backup))")
+      let damaged = await failure(ProvisionFailure.self) { try await parts.test(backup) }
+      #expect(damaged?.code == .backupDamaged, "\(damaged as Any)")
+      try await parts.backend.removeBackup(backup)
+      let missing = await failure(ProvisionFailure.self) { try await parts.test(backup) }
+      #expect(missing?.code == .backupMissing, "\(missing as Any)")
+      // It loads, but is of nothing that could be a store.
+      let table = engine == .medusa ? "mikro_orm_migrations" : "wp_options"
+      try await parts.sql("DELETE FROM \(table)")
+      let empty = try await parts.backUp()
+      let rejected = await failure(ProvisionFailure.self) { try await parts.test(empty) }
+      #expect(rejected?.code == .loadFailed, "\(rejected as Any)")
+      #expect(rejected?.detail.contains("\(table) is empty") == true, "\(rejected as Any)")
+      try await parts.expectNothingOfJobs()
+    }
+  }
+
   @Test func anObjectStoreThatRefusesOrIsAway() async throws {
     let objects = try ObjectStorePeer(on: LiveStores.ownAddress())
     try await LiveStores.withBackend(engine: .medusa, objects: objects) { _, parts in
@@ -151,6 +182,12 @@ extension LiveStores.Parts {
     let site = site(operation: UUID().uuidString.lowercased(), backup: backup)
     try await follow { try await backend.restore(site, after: $0) }
     try await follow { try await backend.start(site, after: $0) }
+    try await backend.removeJob(site)
+  }
+
+  func test(_ backup: StoreBackup) async throws {
+    let site = site(operation: UUID().uuidString.lowercased(), backup: backup)
+    try await follow { try await backend.testBackup(site, after: $0) }
     try await backend.removeJob(site)
   }
 

@@ -262,6 +262,12 @@ final class PodlessBackend: StoreBackend {
     try await real.start(site, after: previous)
   }
 
+  func testBackup(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    try await real.testBackup(site, after: previous)
+  }
+
   func removeJob(_ site: StoreSite) async throws(ProvisionFailure) {
     try await real.removeJob(site)
   }

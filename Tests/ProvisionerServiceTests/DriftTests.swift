@@ -198,12 +198,13 @@ import Testing
     try await withEngine { desk, cluster, watchman in
       let store = try await desk.store("demo")
       let updated = try await desk.catalog.update(
-        .name("demo"), .report, version: store.version, tenant: Desk.tenant,
+        .name("demo"), StoreCare(driftPolicy: .report), version: store.version, tenant: Desk.tenant,
         origin: Desk.origin(), deadline: .soon)
       #expect(updated.driftPolicy == .report && updated.version == store.version + 1)
       // Once more: nothing to do.
       let again = try await desk.catalog.update(
-        .name("demo"), .report, version: nil, tenant: Desk.tenant, origin: Desk.origin(),
+        .name("demo"), StoreCare(driftPolicy: .report), version: nil, tenant: Desk.tenant,
+        origin: Desk.origin(),
         deadline: .soon)
       #expect(again == updated)
       cluster.change(store.id, [Self.scaled])

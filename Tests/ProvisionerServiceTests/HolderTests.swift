@@ -64,7 +64,7 @@ import Testing
     await reactor.run { reactor in
       let claim = Claim(
         operation: .random(), tenant: "acme", store: "demo", kind: .provision, fence: 1,
-        wasInterrupted: false)
+        wasInterrupted: false, isScheduled: false)
       for isOver in [false, true] {
         let askedAt = Instant.now() + .seconds(isOver ? -60 : 60)
         let lease = OperationLease(claim, askedAt: askedAt, terms: .standard, on: reactor.loop)

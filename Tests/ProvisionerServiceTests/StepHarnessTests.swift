@@ -30,8 +30,9 @@ import Testing
     }
 
     /// The store that it takes its data from.
-    private var source: String { kind == .restore ? store : "source-\(step.rawValue)" }
-    private var usesBackup: Bool { kind == .restore || (kind == .provision && withBackup) }
+    private var source: String { isOwn ? store : "source-\(step.rawValue)" }
+    private var isOwn: Bool { kind == .restore || kind == .backupTest }
+    private var usesBackup: Bool { isOwn || (kind == .provision && withBackup) }
 
     /// Brings the store to where work of the kind can be asked for.
     func prepare(_ desk: Desk, _ cluster: FakeCluster) async throws {
@@ -42,7 +43,7 @@ import Testing
         try await desk.backUp(source)
         cluster.setData(of: id, to: "now")
       }
-      if kind == .provision || kind == .restore { return }
+      if kind == .provision || isOwn { return }
       try await desk.ready(store)
       switch kind {
       case .rollback: try await desk.wait(for: desk.upgrade(store).id)
@@ -66,6 +67,7 @@ import Testing
       case .resume: try await desk.change(store, .resume)
       case .backup: try await desk.change(store, .backup)
       case .restore: try await desk.change(store, .restore(from: try await backup(desk)))
+      case .backupTest: try await desk.change(store, .backupTest(of: try await backup(desk)))
       }
     }
 
@@ -87,7 +89,15 @@ import Testing
       #expect(store.release == (kind == .upgrade ? 2 : kind == .rollback ? 3 : 1), "\(self)")
       try await expectHealth(store, desk, cluster)
       if kind == .backup { try await expectBackups(1, of: store, desk, cluster) }
-      if usesBackup { #expect(cluster.data(of: store.id) == "then", "\(self)") }
+      if kind == .backupTest {
+        try await expectBackups(1, of: store, desk, cluster)
+        let backup = try #require(try await desk.backups(of: store.id).first)
+        #expect(backup.testedAt != nil && backup.testProblem == nil, "\(self)")
+        // The store itself is not touched.
+        #expect(cluster.data(of: store.id) == "now", "\(self)")
+      } else if usesBackup {
+        #expect(cluster.data(of: store.id) == "then", "\(self)")
+      }
       #expect(!cluster.hasJob(store.id), "\(self)")
       let ends = try await desk.events(of: store.id).filter { $0.action == "operation.end" }
       #expect(ends.allSatisfy { $0.details?["outcome"]?.string == "succeeded" }, "\(self)")
@@ -236,7 +246,12 @@ import Testing
   ) async throws {
     let store = try await desk.store(operation.store)
     #expect(store.state == .ready && store.problem == nil, "\(stop)")
-    let kind: StoreCondition.Kind = stop.kind == .backup ? .backedUp : .released
+    let kind: StoreCondition.Kind =
+      switch stop.kind {
+      case .backup: .backedUp
+      case .backupTest: .backupTested
+      default: .released
+      }
     let condition = try #require(
       store.conditions.map(\.condition).first { $0.kind == kind }, "\(stop)")
     #expect(!condition.isTrue, "\(stop)")

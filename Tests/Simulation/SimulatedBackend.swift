@@ -153,6 +153,17 @@ final class SimulatedBackend: StoreBackend {
     return BackendProgress(isDone: true, fraction: 1, detail: "loaded")
   }
 
+  func testBackup(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    try await call(.backupTest, site, 0.5...8) { store in
+      guard let backup = site.backup, store.backups.contains(backup.id) else {
+        throw ProvisionFailure(.backupMissing)
+      }
+    }
+    return BackendProgress(isDone: true, fraction: 1, detail: "good")
+  }
+
   func start(
     _ site: StoreSite, after previous: BackendProgress?
   ) async throws(ProvisionFailure) -> BackendProgress {
@@ -335,7 +346,7 @@ final class SimulatedBackend: StoreBackend {
     case .credentials, .credentialsRemoval: .credentialsUnavailable
     case .release, .rollback, .uninstall: .helmFailed
     case .rollout, .start: .unschedulable
-    case .backup, .backupCheck, .restore: .backupStoreUnreachable
+    case .backup, .backupCheck, .restore, .backupTest: .backupStoreUnreachable
     case .jobRemoval: .clusterUnreachable
     case .setup: .setupInterrupted
     case .verify, .check: .verificationFailed

@@ -157,6 +157,7 @@ final class Users {
     changes += store.isSuspended ? [.resume, .resume, .resume] : [.suspend]
     if let backup = try await backup(of: store, tenant) {
       changes += [.restore(from: backup.id), .restore(from: backup.id)]
+      changes.append(.backupTest(of: backup.id))
     }
     if simulation.faults.chance(0.1) { changes.append(contentsOf: [.suspend, .resume]) }
     let change = simulation.faults.pick(changes)
@@ -188,9 +189,10 @@ final class Users {
   }
 
   private func setDriftPolicy(_ store: StoreRecord, _ tenant: String) async throws -> String {
+    let policy: DriftPolicy = simulation.faults.pick([.correct, .correct, .report])
     _ = try await catalog.update(
-      .id(store.id), simulation.faults.pick([.correct, .correct, .report]), version: nil,
-      tenant: tenant, origin: origin(tenant), deadline: deadline)
+      .id(store.id), StoreCare(driftPolicy: policy), version: nil, tenant: tenant,
+      origin: origin(tenant), deadline: deadline)
     return "drift policy"
   }
 

@@ -86,6 +86,71 @@ extension StorectlTests {
       #expect(try user.run("stores", "restore", name + "-2", "--backup", "x", "--yes").status == 6)
     }
 
+    @Test func aBackupIsTested() async throws {
+      let platform = try await TestPlatform.shared()
+      let user = try await StorectlUser.signedIn(platform)
+      let name = "shop-\(UInt32.random(in: 0 ... .max))"
+      let made = try user.run(
+        "stores", "create", "--name", name, "--engine", "woocommerce", "--backup-interval", "12h",
+        "--wait")
+      #expect(made.status == 0, "\(made.errors)")
+      #expect(try user.run("stores", "backup", name, "--wait").status == 0)
+      let list = { try user.run("backups", "list", "--store", name).lines }
+      let backup = String(try #require(try list().last).prefix(36))
+      let good = try user.run("backups", "test", backup, "--wait")
+      #expect(good.output == "a store can be brought to \(backup)\n", "\(good.errors)")
+      #expect(try list().last?.hasSuffix("  good") == true)
+      platform.cluster.script(
+        .backupTest, of: name, [.fail(ProvisionFailure(.backupDamaged, "it has 3 bytes"))])
+      let failed = try user.run("backups", "test", backup, "--wait")
+      #expect(failed.status == 1)
+      #expect(
+        failed.errors.contains("BACKUP_DAMAGED: the backup's file is damaged: it has 3 bytes"))
+      #expect(failed.errors.contains("storectl backups describe \(backup)"))
+      #expect(try list().last?.hasSuffix("  BACKUP_DAMAGED") == true)
+      let shown = try user.run("backups", "describe", backup).output
+      #expect(shown.contains("test error  BACKUP_DAMAGED: the backup's file"), "\(shown)")
+      let store = try user.run("stores", "get", name).output
+      #expect(store.contains("BackupTested  false: test of a backup failed: "), "\(store)")
+      #expect(try user.run("backups", "test", "x").status == 6)
+      #expect(try user.run("backups", "test", "0c2f6c1e-6c0c-4d39-9c0e-2b8e0a5a7a11").status == 3)
+    }
+
+    @Test func howOftenAStoreIsBackedUpIsGivenAndShown() async throws {
+      let platform = try await TestPlatform.shared()
+      let user = try await StorectlUser.signedIn(platform)
+      let name = "shop-\(UInt32.random(in: 0 ... .max))"
+      let made = try user.run(
+        "stores", "create", "--name", name, "--engine", "woocommerce", "--backup-interval", "12h",
+        "--wait")
+      #expect(made.status == 0, "\(made.errors)")
+      let shown = { try user.run("stores", "get", name).output }
+      #expect(try shown().contains("backups    every 12h"))
+      for (given, words) in [
+        ("36h", "every 36h"), ("7d", "every 7d"), ("168h", "every 7d"), ("5400s", "every 90m"),
+        ("never", "never"),
+        ("default", "default"),
+      ] {
+        let updated = try user.run("stores", "update", name, "--backup-interval", given)
+        #expect(
+          updated.output == "\(name): backups: \(words)\n",
+          "\(updated.errors)")
+        #expect(try shown().contains("backups    \(words)"))
+      }
+      let both = try user.run(
+        "stores", "update", name, "--drift", "report", "--backup-interval", "1h")
+      #expect(both.output == "\(name): drift is reported, backups: every 1h\n")
+      #expect(try user.run("stores", "update", name).status == 2)
+      for wrong in ["", "12", "h", "-1h", "0h", "1.5h", "1w", "999999999999999d"] {
+        let refused = try user.run("stores", "update", name, "--backup-interval=\(wrong)")
+        #expect(refused.status == 2, "\(wrong)")
+      }
+      for outside in ["59m", "31d"] {
+        let refused = try user.run("stores", "update", name, "--backup-interval", outside)
+        #expect(refused.status == 6 && refused.errors.contains("backup_schedule.interval"))
+      }
+    }
+
     @Test func whatIsWrongIsSaid() async throws {
       let platform = try await TestPlatform.shared()
       let user = try await StorectlUser.signedIn(platform)

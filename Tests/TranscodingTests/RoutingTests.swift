@@ -28,6 +28,8 @@ import Transcoding
     ("GET", "/v1/stores/a:b:watch", "WatchStore store=a:b"),
     ("GET", "/v1/stores/shoes:nothing", "GetStore store=shoes:nothing"),
     ("GET", "/v1/stores/shoes:retry", "allow POST"),
+    ("POST", "/v1/backups/7:test", "TestBackup backup=7"),
+    ("DELETE", "/v1/backups/7:test", "allow POST"),
     ("PUT", "/v1/stores/shoes", "allow DELETE,GET,PATCH"),
     ("PATCH", "/v1/stores", "allow GET,POST"),
     ("GET", "/v1/stores/", "not found"),

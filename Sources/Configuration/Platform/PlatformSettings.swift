@@ -253,6 +253,17 @@ package enum PlatformSettings {
     "BACKUP_RETENTION", default: "30d", in: .seconds(3_600) ... .seconds(3_650 * 86_400),
     "How long a backup is kept.", example: "30d")
 
+  package static let backupInterval = Setting.duration(
+    "BACKUP_INTERVAL", default: "24h", in: .seconds(3_600) ... .seconds(30 * 86_400), orZero: true,
+    "About how long it is between two backups of a store that has no interval of its own; 0s for none "
+      + "that nobody asks for.", example: "24h")
+
+  package static let backupTestInterval = Setting.duration(
+    "BACKUP_TEST_INTERVAL", default: "7d", in: .seconds(3_600) ... .seconds(365 * 86_400),
+    orZero: true,
+    "About how long it is between two backups of a store that are brought back in a database of their "
+      + "own, to see that they can be; 0s for none that nobody asks for.", example: "7d")
+
   package static let stepRetryBase = Setting.duration(
     "STEP_RETRY_BASE", default: "500ms", in: .milliseconds(10) ... .seconds(60),
     "The wait after the n-th failure of a step is this times 2^n, at most a minute.",

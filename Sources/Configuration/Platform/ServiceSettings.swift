@@ -96,6 +96,8 @@ package enum PlatformService: String, Sendable, CaseIterable {
         AnySetting(Platform.backupSecretKey),
         AnySetting(Platform.backupsKept),
         AnySetting(Platform.backupRetention),
+        AnySetting(Platform.backupInterval),
+        AnySetting(Platform.backupTestInterval),
         AnySetting(Platform.stepRetryBase),
         AnySetting(Platform.stepAttempts),
         AnySetting(Platform.breakerFailures),

@@ -20,10 +20,14 @@ extension ProvisionerV1 {
       service: "storeplane.provisioner.v1.BackupService", name: "DeleteBackup",
       clientStreaming: false, serverStreaming: false
     )
+    package static let testBackup = MethodDescriptor(
+      service: "storeplane.provisioner.v1.BackupService", name: "TestBackup",
+      clientStreaming: false, serverStreaming: false
+    )
   }
 
-  /// Shows and deletes the backups of the caller's tenant. They are made by BackupStore, and outlive their
-  /// stores.
+  /// Shows, tests and deletes the backups of the caller's tenant. They are made by BackupStore and on a
+  /// schedule, and outlive their stores.
   package protocol BackupServiceHandler {
     /// Returns one backup.
     func getBackup(
@@ -40,6 +44,15 @@ extension ProvisionerV1 {
     func deleteBackup(
       _ request: ProvisionerV1.DeleteBackupRequest, context: ServerContext
     ) async throws -> ProvisionerV1.Backup
+
+    /// Brings a backup back in a database of its own, in the namespace of the store that it is of, which
+    /// serves meanwhile and is not touched. Returns at once with the operation that does so; what comes of
+    /// it is kept in the backup. Fails with FAILED_PRECONDITION unless the backup is available and its store
+    /// ready, not suspended, and not worked on; asking again while it goes on gives the operation that is at
+    /// it.
+    func testBackup(
+      _ request: ProvisionerV1.TestBackupRequest, context: ServerContext
+    ) async throws -> ProvisionerV1.Operation
   }
 
   /// Calls `storeplane.provisioner.v1.BackupService`.
@@ -84,6 +97,22 @@ extension ProvisionerV1 {
       }
       return response
     }
+
+    /// Brings a backup back in a database of its own, in the namespace of the store that it is of, which
+    /// serves meanwhile and is not touched. Returns at once with the operation that does so; what comes of
+    /// it is kept in the backup. Fails with FAILED_PRECONDITION unless the backup is available and its store
+    /// ready, not suspended, and not worked on; asking again while it goes on gives the operation that is at
+    /// it.
+    package func testBackup(
+      _ request: ProvisionerV1.TestBackupRequest, options: CallOptions = CallOptions()
+    ) async throws -> ProvisionerV1.Operation {
+      var response = ProvisionerV1.Operation()
+      try await channel.unary(BackupServiceMethods.testBackup, framed: request.framed(options.encoding), options) {
+        bytes throws(RPCError) in
+        response = try ProvisionerV1.Operation(received: bytes)
+      }
+      return response
+    }
   }
 }
 
@@ -110,6 +139,13 @@ extension ProvisionerV1.BackupServiceHandler {
         let request = try ProvisionerV1.DeleteBackupRequest(received: message, memoryBytes: &memoryBytes)
         return { sender in
           try sender.send(try await self.deleteBackup(request, context: sender.context))
+        }
+      },
+      .unary(ProvisionerV1.BackupServiceMethods.testBackup) {
+        message, memoryBytes throws(RPCError) in
+        let request = try ProvisionerV1.TestBackupRequest(received: message, memoryBytes: &memoryBytes)
+        return { sender in
+          try sender.send(try await self.testBackup(request, context: sender.context))
         }
       },
     ]

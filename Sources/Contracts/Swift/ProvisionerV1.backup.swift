@@ -28,6 +28,10 @@ extension ProvisionerV1 {
     package var createTime: GoogleProtobuf.Timestamp? = nil
     /// When it was whole.
     package var endTime: GoogleProtobuf.Timestamp? = nil
+    /// When it was last seen whether a store can be brought to it; absent until it was.
+    package var testTime: GoogleProtobuf.Timestamp? = nil
+    /// Why one cannot, as was seen then; absent where it can.
+    package var testError: ProvisionerV1.Problem? = nil
 
     package init() {}
 
@@ -42,7 +46,9 @@ extension ProvisionerV1 {
       chart: String = "",
       operation: String = "",
       createTime: GoogleProtobuf.Timestamp? = nil,
-      endTime: GoogleProtobuf.Timestamp? = nil
+      endTime: GoogleProtobuf.Timestamp? = nil,
+      testTime: GoogleProtobuf.Timestamp? = nil,
+      testError: ProvisionerV1.Problem? = nil
     ) {
       self.id = id
       self.store = store
@@ -55,6 +61,8 @@ extension ProvisionerV1 {
       self.operation = operation
       self.createTime = createTime
       self.endTime = endTime
+      self.testTime = testTime
+      self.testError = testError
     }
 
     package static var fullName: String { "storeplane.provisioner.v1.Backup" }
@@ -124,6 +132,8 @@ extension ProvisionerV1 {
       self.operation = Unpack.string(c.pointee.operation)
       self.createTime = c.pointee.create_time.map { GoogleProtobuf.Timestamp(unpacking: $0) }
       self.endTime = c.pointee.end_time.map { GoogleProtobuf.Timestamp(unpacking: $0) }
+      self.testTime = c.pointee.test_time.map { GoogleProtobuf.Timestamp(unpacking: $0) }
+      self.testError = c.pointee.test_error.map { ProvisionerV1.Problem(unpacking: $0) }
     }
 
     package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
@@ -146,6 +156,16 @@ extension ProvisionerV1 {
         let pointer = arena.structure(GoogleProtobuf.Timestamp.layout)
         value.pack(into: pointer, in: arena)
         c.pointee.end_time = pointer.assumingMemoryBound(to: Google__Protobuf__Timestamp.self)
+      }
+      if let value = self.testTime {
+        let pointer = arena.structure(GoogleProtobuf.Timestamp.layout)
+        value.pack(into: pointer, in: arena)
+        c.pointee.test_time = pointer.assumingMemoryBound(to: Google__Protobuf__Timestamp.self)
+      }
+      if let value = self.testError {
+        let pointer = arena.structure(ProvisionerV1.Problem.layout)
+        value.pack(into: pointer, in: arena)
+        c.pointee.test_error = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__Problem.self)
       }
     }
   }
@@ -293,6 +313,41 @@ extension ProvisionerV1 {
     package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
       let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__DeleteBackupRequest.self)
       c.pointee.backup = arena.string(self.backup)
+    }
+  }
+
+  package struct TestBackupRequest: ProtobufMessage {
+    /// The backup's id.
+    package var backup: String = ""
+    /// A UUID that makes the call safe to repeat: the same request with the same id is done once.
+    package var requestID: String = ""
+
+    package init() {}
+
+    package init(
+      backup: String = "",
+      requestID: String = ""
+    ) {
+      self.backup = backup
+      self.requestID = requestID
+    }
+
+    package static var fullName: String { "storeplane.provisioner.v1.TestBackupRequest" }
+
+    package static var layout: MessageLayout {
+      MessageLayout(contracts__storeplane__provisioner__v1__test_backup_request())
+    }
+
+    package init(unpacking pointer: UnsafeRawPointer) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__TestBackupRequest.self)
+      self.backup = Unpack.string(c.pointee.backup)
+      self.requestID = Unpack.string(c.pointee.request_id)
+    }
+
+    package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__TestBackupRequest.self)
+      c.pointee.backup = arena.string(self.backup)
+      c.pointee.request_id = arena.string(self.requestID)
     }
   }
 }

@@ -47,7 +47,7 @@ extension ProvisionerV1 {
     /// Stops the work and returns at once; the operation is cancelled as soon as nothing acts any more.
     /// A store whose provisioning is stopped is failed with the code CANCELLED, and can be retried or
     /// deleted; one whose upgrade or suspension is stopped goes back to its release; a backup that is
-    /// stopped leaves nothing. Asking again is safe. Fails with FAILED_PRECONDITION for a deletion, a
+    /// stopped, or the test of one, leaves nothing. Asking again is safe. Fails with FAILED_PRECONDITION for a deletion, a
     /// rollback, a resumption and a restore, and for work that has ended otherwise.
     func cancelOperation(
       _ request: ProvisionerV1.CancelOperationRequest, context: ServerContext
@@ -95,7 +95,7 @@ extension ProvisionerV1 {
     /// Stops the work and returns at once; the operation is cancelled as soon as nothing acts any more.
     /// A store whose provisioning is stopped is failed with the code CANCELLED, and can be retried or
     /// deleted; one whose upgrade or suspension is stopped goes back to its release; a backup that is
-    /// stopped leaves nothing. Asking again is safe. Fails with FAILED_PRECONDITION for a deletion, a
+    /// stopped, or the test of one, leaves nothing. Asking again is safe. Fails with FAILED_PRECONDITION for a deletion, a
     /// rollback, a resumption and a restore, and for work that has ended otherwise.
     package func cancelOperation(
       _ request: ProvisionerV1.CancelOperationRequest, options: CallOptions = CallOptions()

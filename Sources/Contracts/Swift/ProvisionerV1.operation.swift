@@ -39,8 +39,10 @@ extension ProvisionerV1 {
     /// The id of the operation that failed, or was stopped, whose changes this one takes back; empty
     /// when somebody asked for the work itself.
     package var remedies: String = ""
-    /// The id of the backup that it makes, or takes the data from; empty where there is none.
+    /// The id of the backup that it makes, tests, or takes the data from; empty where there is none.
     package var backup: String = ""
+    /// Whether the platform has begun it on a schedule, and nobody asked for it.
+    package var scheduled: Bool = false
 
     package init() {}
 
@@ -62,7 +64,8 @@ extension ProvisionerV1 {
       cancelRequested: Bool = false,
       release: Int32 = 0,
       remedies: String = "",
-      backup: String = ""
+      backup: String = "",
+      scheduled: Bool = false
     ) {
       self.id = id
       self.store = store
@@ -82,6 +85,7 @@ extension ProvisionerV1 {
       self.release = release
       self.remedies = remedies
       self.backup = backup
+      self.scheduled = scheduled
     }
 
     package static var fullName: String { "storeplane.provisioner.v1.Operation" }
@@ -105,6 +109,9 @@ extension ProvisionerV1 {
       case backup
       /// Brings a ready store's data to what a backup of it has.
       case restore
+      /// Brings a backup of a ready store back in a database of its own, to see that it can be; the store is
+      /// not touched.
+      case backupTest
       /// A value that is not in these contracts.
       case unrecognized(Int32)
 
@@ -121,6 +128,7 @@ extension ProvisionerV1 {
         case 6: self = .resume
         case 7: self = .backup
         case 8: self = .restore
+        case 9: self = .backupTest
         default: self = .unrecognized(rawValue)
         }
       }
@@ -136,6 +144,7 @@ extension ProvisionerV1 {
         case .resume: 6
         case .backup: 7
         case .restore: 8
+        case .backupTest: 9
         case .unrecognized(let value): value
         }
       }
@@ -152,11 +161,12 @@ extension ProvisionerV1 {
         case .resume: "KIND_RESUME"
         case .backup: "KIND_BACKUP"
         case .restore: "KIND_RESTORE"
+        case .backupTest: "KIND_BACKUP_TEST"
         case .unrecognized: nil
         }
       }
 
-      package static var known: [Self] { [.unspecified, .provision, .delete, .upgrade, .rollback, .suspend, .resume, .backup, .restore] }
+      package static var known: [Self] { [.unspecified, .provision, .delete, .upgrade, .rollback, .suspend, .resume, .backup, .restore, .backupTest] }
     }
 
     /// Where the work stands.
@@ -243,6 +253,7 @@ extension ProvisionerV1 {
       self.release = c.pointee.release
       self.remedies = Unpack.string(c.pointee.remedies)
       self.backup = Unpack.string(c.pointee.backup)
+      self.scheduled = c.pointee.scheduled != 0
     }
 
     package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
@@ -296,6 +307,7 @@ extension ProvisionerV1 {
       c.pointee.release = self.release
       c.pointee.remedies = arena.string(self.remedies)
       c.pointee.backup = arena.string(self.backup)
+      c.pointee.scheduled = self.scheduled ? 1 : 0
     }
   }
 

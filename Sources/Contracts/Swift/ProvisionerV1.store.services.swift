@@ -71,7 +71,8 @@ extension ProvisionerV1 {
   /// UpgradeStore, RollbackStore, SuspendStore, ResumeStore, BackupStore and RestoreStore work on a ready
   /// store, which stays ready meanwhile: its conditions tell what came of them. One goes on at a time. While another does they
   /// fail with FAILED_PRECONDITION, except that asking for the same work once more, without a request
-  /// id, gives the operation that is at it.
+  /// id, gives the operation that is at it, and that what the platform has begun on a schedule is cancelled
+  /// while no worker has taken it.
   package protocol StoreServiceHandler {
     /// Asks for a store and returns at once with the operation that makes it. Asking again with the
     /// same name and parameters while the store is failed is a retry; with other parameters, or while
@@ -123,8 +124,8 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.ResumeStoreRequest, context: ServerContext
     ) async throws -> ProvisionerV1.Operation
 
-    /// Changes how the platform looks after a store that is not deleted. The next look at what runs of
-    /// it follows within a minute.
+    /// Changes how the platform looks after a store that is not deleted: what the request names, at least
+    /// one thing. The next look at what runs of it follows within a minute.
     func updateStore(
       _ request: ProvisionerV1.UpdateStoreRequest, context: ServerContext
     ) async throws -> ProvisionerV1.Store
@@ -266,8 +267,8 @@ extension ProvisionerV1 {
       return response
     }
 
-    /// Changes how the platform looks after a store that is not deleted. The next look at what runs of
-    /// it follows within a minute.
+    /// Changes how the platform looks after a store that is not deleted: what the request names, at least
+    /// one thing. The next look at what runs of it follows within a minute.
     package func updateStore(
       _ request: ProvisionerV1.UpdateStoreRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Store {

@@ -93,6 +93,47 @@ extension ProvisionerV1 {
     package static var known: [Self] { [.unspecified, .correct, .report] }
   }
 
+  /// When the platform backs a store up by itself: where neither is set, as often as the platform does so of
+  /// itself.
+  package struct BackupSchedule: ProtobufMessage {
+    /// Not at all.
+    package var never: Bool = false
+    /// Between the backups of one store: an hour to 30 days.
+    package var interval: GoogleProtobuf.Duration? = nil
+
+    package init() {}
+
+    package init(
+      never: Bool = false,
+      interval: GoogleProtobuf.Duration? = nil
+    ) {
+      self.never = never
+      self.interval = interval
+    }
+
+    package static var fullName: String { "storeplane.provisioner.v1.BackupSchedule" }
+
+    package static var layout: MessageLayout {
+      MessageLayout(contracts__storeplane__provisioner__v1__backup_schedule())
+    }
+
+    package init(unpacking pointer: UnsafeRawPointer) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__BackupSchedule.self)
+      self.never = c.pointee.never != 0
+      self.interval = c.pointee.interval.map { GoogleProtobuf.Duration(unpacking: $0) }
+    }
+
+    package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
+      let c = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__BackupSchedule.self)
+      c.pointee.never = self.never ? 1 : 0
+      if let value = self.interval {
+        let pointer = arena.structure(GoogleProtobuf.Duration.layout)
+        value.pack(into: pointer, in: arena)
+        c.pointee.interval = pointer.assumingMemoryBound(to: Google__Protobuf__Duration.self)
+      }
+    }
+  }
+
   /// A shop of a tenant.
   package struct Store: ProtobufMessage {
     /// The id, unique in the platform and never used again.
@@ -135,6 +176,10 @@ extension ProvisionerV1 {
     package var driftPolicy: ProvisionerV1.DriftPolicy = ProvisionerV1.DriftPolicy()
     /// The cluster that it was placed on, once and for all.
     package var cluster: String = ""
+    /// Empty where the platform's own holds.
+    package var backupSchedule: ProvisionerV1.BackupSchedule? = nil
+    /// When the platform next backs the store up, or soon after; absent where it does not.
+    package var backupDueTime: GoogleProtobuf.Timestamp? = nil
 
     package init() {}
 
@@ -160,7 +205,9 @@ extension ProvisionerV1 {
       release: Int32 = 0,
       suspended: Bool = false,
       driftPolicy: ProvisionerV1.DriftPolicy = ProvisionerV1.DriftPolicy(),
-      cluster: String = ""
+      cluster: String = "",
+      backupSchedule: ProvisionerV1.BackupSchedule? = nil,
+      backupDueTime: GoogleProtobuf.Timestamp? = nil
     ) {
       self.id = id
       self.name = name
@@ -184,6 +231,8 @@ extension ProvisionerV1 {
       self.suspended = suspended
       self.driftPolicy = driftPolicy
       self.cluster = cluster
+      self.backupSchedule = backupSchedule
+      self.backupDueTime = backupDueTime
     }
 
     package static var fullName: String { "storeplane.provisioner.v1.Store" }
@@ -281,6 +330,8 @@ extension ProvisionerV1 {
       self.suspended = c.pointee.suspended != 0
       self.driftPolicy = ProvisionerV1.DriftPolicy(rawValue: Int32(bitPattern: c.pointee.drift_policy.rawValue))
       self.cluster = Unpack.string(c.pointee.cluster)
+      self.backupSchedule = c.pointee.backup_schedule.map { ProvisionerV1.BackupSchedule(unpacking: $0) }
+      self.backupDueTime = c.pointee.backup_due_time.map { GoogleProtobuf.Timestamp(unpacking: $0) }
     }
 
     package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
@@ -342,6 +393,16 @@ extension ProvisionerV1 {
       c.pointee.suspended = self.suspended ? 1 : 0
       c.pointee.drift_policy = .init(rawValue: UInt32(bitPattern: self.driftPolicy.rawValue))
       c.pointee.cluster = arena.string(self.cluster)
+      if let value = self.backupSchedule {
+        let pointer = arena.structure(ProvisionerV1.BackupSchedule.layout)
+        value.pack(into: pointer, in: arena)
+        c.pointee.backup_schedule = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__BackupSchedule.self)
+      }
+      if let value = self.backupDueTime {
+        let pointer = arena.structure(GoogleProtobuf.Timestamp.layout)
+        value.pack(into: pointer, in: arena)
+        c.pointee.backup_due_time = pointer.assumingMemoryBound(to: Google__Protobuf__Timestamp.self)
+      }
     }
   }
 
@@ -584,6 +645,7 @@ extension ProvisionerV1 {
     package var cluster: String = ""
     /// Labels that the cluster must have; at most 32.
     package var clusterLabels: [String: String] = [:]
+    package var backupSchedule: ProvisionerV1.BackupSchedule? = nil
 
     package init() {}
 
@@ -596,7 +658,8 @@ extension ProvisionerV1 {
       driftPolicy: ProvisionerV1.DriftPolicy = ProvisionerV1.DriftPolicy(),
       fromBackup: String = "",
       cluster: String = "",
-      clusterLabels: [String: String] = [:]
+      clusterLabels: [String: String] = [:],
+      backupSchedule: ProvisionerV1.BackupSchedule? = nil
     ) {
       self.name = name
       self.engine = engine
@@ -607,6 +670,7 @@ extension ProvisionerV1 {
       self.fromBackup = fromBackup
       self.cluster = cluster
       self.clusterLabels = clusterLabels
+      self.backupSchedule = backupSchedule
     }
 
     package static var fullName: String { "storeplane.provisioner.v1.CreateStoreRequest" }
@@ -629,6 +693,7 @@ extension ProvisionerV1 {
         let key = Unpack.string(entry.pointee.key)
         self.clusterLabels[key] = Unpack.string(entry.pointee.value)
       }
+      self.backupSchedule = c.pointee.backup_schedule.map { ProvisionerV1.BackupSchedule(unpacking: $0) }
     }
 
     package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
@@ -658,6 +723,11 @@ extension ProvisionerV1 {
         }
         c.pointee.cluster_labels = elements
         c.pointee.n_cluster_labels = count
+      }
+      if let value = self.backupSchedule {
+        let pointer = arena.structure(ProvisionerV1.BackupSchedule.layout)
+        value.pack(into: pointer, in: arena)
+        c.pointee.backup_schedule = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__BackupSchedule.self)
       }
     }
   }
@@ -855,20 +925,25 @@ extension ProvisionerV1 {
   package struct UpdateStoreRequest: ProtobufMessage {
     /// The store's id or name.
     package var store: String = ""
+    /// Stays as it is when unspecified.
     package var driftPolicy: ProvisionerV1.DriftPolicy = ProvisionerV1.DriftPolicy()
     /// Change the store only if this is its current etag.
     package var etag: String = ""
+    /// Stays as it is when absent; an empty one is the platform's.
+    package var backupSchedule: ProvisionerV1.BackupSchedule? = nil
 
     package init() {}
 
     package init(
       store: String = "",
       driftPolicy: ProvisionerV1.DriftPolicy = ProvisionerV1.DriftPolicy(),
-      etag: String = ""
+      etag: String = "",
+      backupSchedule: ProvisionerV1.BackupSchedule? = nil
     ) {
       self.store = store
       self.driftPolicy = driftPolicy
       self.etag = etag
+      self.backupSchedule = backupSchedule
     }
 
     package static var fullName: String { "storeplane.provisioner.v1.UpdateStoreRequest" }
@@ -882,6 +957,7 @@ extension ProvisionerV1 {
       self.store = Unpack.string(c.pointee.store)
       self.driftPolicy = ProvisionerV1.DriftPolicy(rawValue: Int32(bitPattern: c.pointee.drift_policy.rawValue))
       self.etag = Unpack.string(c.pointee.etag)
+      self.backupSchedule = c.pointee.backup_schedule.map { ProvisionerV1.BackupSchedule(unpacking: $0) }
     }
 
     package func pack(into pointer: UnsafeMutableRawPointer, in arena: borrowing Arena) {
@@ -889,6 +965,11 @@ extension ProvisionerV1 {
       c.pointee.store = arena.string(self.store)
       c.pointee.drift_policy = .init(rawValue: UInt32(bitPattern: self.driftPolicy.rawValue))
       c.pointee.etag = arena.string(self.etag)
+      if let value = self.backupSchedule {
+        let pointer = arena.structure(ProvisionerV1.BackupSchedule.layout)
+        value.pack(into: pointer, in: arena)
+        c.pointee.backup_schedule = pointer.assumingMemoryBound(to: Storeplane__Provisioner__V1__BackupSchedule.self)
+      }
     }
   }
 

@@ -194,6 +194,12 @@ package final class KubernetesStoreBackend: StoreBackend {
     try await keptArchives().restore(site, after: previous)
   }
 
+  package func testBackup(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    try await keptArchives().test(site, after: previous)
+  }
+
   package func start(
     _ site: StoreSite, after previous: BackendProgress?
   ) async throws(ProvisionFailure) -> BackendProgress {

@@ -91,6 +91,9 @@ extension FailureCode {
   package var summary: String { traits.summary }
   package var remedy: String { traits.remedy }
 
+  /// Those of a test that say that its backup is good for nothing.
+  package static let ofBackups: Set<FailureCode> = [.backupMissing, .backupDamaged, .loadFailed]
+
   private static func passing(
     _ verdict: DependencyVerdict, _ summary: String, _ remedy: String
   ) -> Traits {

@@ -3,6 +3,7 @@ package enum OperationKind: String, CaseIterable, Sendable {
   case provision, delete
   // Of a store that is ready, and stays so.
   case upgrade, rollback, suspend, resume, backup, restore
+  case backupTest = "backup-test"
 
   /// As people call it.
   package var noun: String {
@@ -15,6 +16,7 @@ package enum OperationKind: String, CaseIterable, Sendable {
     case .resume: "resumption"
     case .backup: "backup"
     case .restore: "restore"
+    case .backupTest: "test of a backup"
     }
   }
 
@@ -23,7 +25,9 @@ package enum OperationKind: String, CaseIterable, Sendable {
 
   /// Whether somebody may have it stopped who does not want the store deleted. What cannot be stopped
   /// is what brings a store back to where it can stay.
-  package var isCancellable: Bool { self == .provision || self == .backup || isUndone }
+  package var isCancellable: Bool {
+    self == .provision || self == .backup || self == .backupTest || isUndone
+  }
 
   /// Whether the store goes back to its release when the work does not succeed.
   package var isUndone: Bool { self == .upgrade || self == .suspend }

@@ -12,6 +12,7 @@ package enum OperationStep: String, CaseIterable, Sendable {
   // Of backups and what is made from them.
   case backup = "backup-job"
   case backupCheck = "backup-check"
+  case backupTest = "test-job"
   case restore = "restore-job"
   case start
   case jobRemoval = "job-removal"
@@ -37,6 +38,7 @@ extension OperationKind {
     case .suspend: [.release, .rollout]
     case .backup: [.backup, .backupCheck, .jobRemoval]
     case .restore: [.restore, .start, .jobRemoval, .check]
+    case .backupTest: [.backupTest, .jobRemoval]
     }
   }
 
@@ -70,7 +72,7 @@ extension OperationStep {
     case .namespaceRemoval: 10
     case .gone: 55
     case .credentialsRemoval: 5
-    case .backup, .restore: 60
+    case .backup, .restore, .backupTest: 60
     case .start: 30
     case .backupCheck, .jobRemoval: 5
     }
@@ -80,7 +82,7 @@ extension OperationStep {
   package var dependency: Dependency? {
     switch self {
     case .namespace, .credentials, .rollout, .setup, .namespaceRemoval, .gone, .backup, .restore,
-      .start, .jobRemoval:
+      .backupTest, .start, .jobRemoval:
       .kubernetes
     case .release, .rollback, .uninstall: .helm
     case .verify, .check, .credentialsRemoval, .backupCheck: nil
@@ -104,7 +106,7 @@ extension OperationStep {
     case .release, .rollback, .uninstall: .seconds(180)
     case .setup: .seconds(300)
     case .rollout, .gone, .start: .seconds(600)
-    case .backup, .restore: .seconds(1_800)
+    case .backup, .restore, .backupTest: .seconds(1_800)
     }
   }
 
@@ -112,7 +114,7 @@ extension OperationStep {
   package var timeoutCode: FailureCode {
     switch self {
     case .rollout, .start: .rolloutTimedOut
-    case .backup, .restore: .jobTimedOut
+    case .backup, .restore, .backupTest: .jobTimedOut
     case .gone: .removalTimedOut
     default: .stepTimedOut
     }

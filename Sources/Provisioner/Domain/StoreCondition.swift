@@ -9,6 +9,8 @@ package struct StoreCondition: Equatable, Sendable {
     case drifted = "Drifted"
     /// The last backup that was asked for was made.
     case backedUp = "BackedUp"
+    /// A store can be brought to the last backup that was tested.
+    case backupTested = "BackupTested"
     /// Its address has the certificate that it asks for; there is none of a store that asks for none.
     case certificateReady = "CertificateReady"
   }
@@ -63,6 +65,7 @@ package struct StoreCondition: Equatable, Sendable {
     case .resume:
       return [.init(.released, true, "Resumed", words), .init(.suspended, false, "Running")]
     case .backup: return [.init(.backedUp, true, "BackedUp")]
+    case .backupTest: return [.init(.backupTested, true, "BackupTested")]
     case .restore: return [.init(.released, true, "Restored", words)]
     case .delete: return []
     }
@@ -74,13 +77,25 @@ package struct StoreCondition: Equatable, Sendable {
   ///   - problem: why; nil: somebody had it stopped.
   ///   - hasActed: what runs may be changed.
   ///   - release: the number of the one that the store goes back to by itself; nil where it does not.
+  ///   - isScheduled: nobody asked for it, and it is done again by itself.
   package static func unsuccessful(
-    _ kind: OperationKind, _ problem: StoreProblem?, hasActed: Bool, backTo release: Int?
+    _ kind: OperationKind, _ problem: StoreProblem?, hasActed: Bool, backTo release: Int?,
+    isScheduled: Bool = false
   ) -> [StoreCondition] {
+    if kind == .backupTest {
+      // One that was stopped says nothing.
+      return problem.map {
+        [.init(.backupTested, false, "BackupTestFailed", "\(kind.noun) failed: \($0.message)")]
+      } ?? []
+    }
     let name = kind.rawValue.prefix(1).uppercased() + kind.rawValue.dropFirst()
     let reason = name + (problem == nil ? "Cancelled" : "Failed")
     let words = problem.map { "\(kind.noun) failed: \($0.message)" } ?? "\(kind.noun) cancelled"
-    if kind == .backup { return [StoreCondition(.backedUp, false, reason, words)] }
+    if kind == .backup {
+      let isRepeated = isScheduled && problem != nil
+      let next = isRepeated ? "; it is made again \(BackupSchedule.retryWords)" : ""
+      return [StoreCondition(.backedUp, false, reason, words + next)]
+    }
     let back = release.map { "; the store goes back to release \($0)" } ?? ""
     let released = StoreCondition(.released, false, reason, words + back)
     // Its pods were asked for: it is as any store whose pods do not come.

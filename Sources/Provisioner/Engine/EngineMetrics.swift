@@ -4,6 +4,7 @@ import Resilience
 /// What the engine counts and times.
 package final class EngineMetrics {
   private let operations: Family<Counter>
+  private let scheduled: Family<Counter>
   private let attempts: Family<Counter>
   private let duration: Family<Histogram>
   private let retries: Family<Counter>
@@ -14,6 +15,10 @@ package final class EngineMetrics {
   package init(_ metrics: MetricsRegistry) {
     operations = metrics.counters(
       "provisioner_operations_total", help: "Operations ended, by kind and outcome.",
+      labels: ["kind", "outcome"])
+    scheduled = metrics.counters(
+      "provisioner_scheduled_operations_total",
+      help: "Those of provisioner_operations_total that nobody asked for.",
       labels: ["kind", "outcome"])
     attempts = metrics.counters(
       "provisioner_step_attempts_total", help: "Attempts of steps, by outcome.",
@@ -38,8 +43,9 @@ package final class EngineMetrics {
       "provisioner_operations_running", help: "Operations this process works on.")
   }
 
-  func finished(_ kind: OperationKind, _ state: OperationState) {
+  func finished(_ kind: OperationKind, _ state: OperationState, isScheduled: Bool) {
     operations.with(kind.rawValue, state.rawValue).increment()
+    if isScheduled { scheduled.with(kind.rawValue, state.rawValue).increment() }
   }
 
   func retried(_ step: OperationStep, _ code: FailureCode) {

@@ -30,6 +30,9 @@ package struct EngineSettings: Sendable {
 
   package init() {}
 
+  /// Of the workers, those that may be at what nobody asked for.
+  var scheduledWorkers: Int { max(1, workers / BackupSchedule.workerShare) }
+
   func retry(of code: FailureCode) -> RetryPolicy {
     if code == .helmCrashed { return crashRetry }
     return code.isOutage ? outageRetry : retry

@@ -108,7 +108,7 @@ final class OperationExecution {
     }
     if let ending, ending != .shutdown { return try await end(ending) }
     try await ledger.finish(claim, .succeeded, certificate: certificate)
-    environment.metrics.finished(claim.kind, .succeeded)
+    finished(.succeeded)
     log(.notice, "operation succeeded", ["kind": "\(claim.kind.rawValue)"])
   }
 
@@ -187,6 +187,10 @@ final class OperationExecution {
     case .restore:
       try await follow(step) { previous throws(ProvisionFailure) in
         try await backend.restore(site, after: previous)
+      }
+    case .backupTest:
+      try await follow(step) { previous throws(ProvisionFailure) in
+        try await backend.testBackup(site, after: previous)
       }
     case .start:
       try await follow(step) { previous throws(ProvisionFailure) in
@@ -323,15 +327,19 @@ final class OperationExecution {
     case .shutdown: await release()
     case .cancelled:
       try await ledger.finish(claim, .cancelled(ProvisionFailure(.cancelled).problem))
-      environment.metrics.finished(claim.kind, .cancelled)
+      finished(.cancelled)
       log(.notice, "operation cancelled")
     }
   }
 
   private func fail(_ failure: ProvisionFailure, at step: OperationStep) async throws {
     try await ledger.finish(claim, .failed(failure.problem), at: step)
-    environment.metrics.finished(claim.kind, .failed)
+    finished(.failed)
     log(.error, "operation failed", ["code": "\(failure.code.rawValue)"])
+  }
+
+  private func finished(_ state: OperationState) {
+    environment.metrics.finished(claim.kind, state, isScheduled: claim.isScheduled)
   }
 
   /// Gives the operation back, if that can be done; otherwise the lease runs out.

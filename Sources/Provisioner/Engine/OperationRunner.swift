@@ -97,6 +97,11 @@ package final class OperationRunner {
     beatTimer = nil
   }
 
+  /// Of the operations under way here, those that nobody asked for.
+  private var scheduledCount: Int {
+    executions.values.count { $0.lease.claim.isScheduled }
+  }
+
   private var isIdle: Bool { executions.isEmpty && !isClaiming }
 
   // MARK: Claims
@@ -108,7 +113,8 @@ package final class OperationRunner {
       let free = settings.workers - executions.count
       let askedAt = Instant.now()
       let claims = try await ledger.claim(
-        free, for: holder, lease: settings.lease.duration, within: settings.limits)
+        free, scheduled: max(0, settings.scheduledWorkers - scheduledCount), for: holder,
+        lease: settings.lease.duration, within: settings.limits)
       for claim in claims { begin(claim, askedAt: askedAt) }
       if claims.count < free, let next = try await ledger.nextClaim() {
         wait = min(settings.pollInterval, next)

@@ -175,7 +175,12 @@ package protocol StoreBackend: AnyObject {
   func start(
     _ site: StoreSite, after previous: BackendProgress?
   ) async throws(ProvisionFailure) -> BackendProgress
-  /// Removes what `backUp` and `restore` have left in the cluster.
+  /// Brings the data that `backup` has back in a database of its own, which goes with it, beside the
+  /// store that it is of; how far that is. The store is not touched.
+  func testBackup(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress
+  /// Removes what `backUp`, `restore` and `testBackup` have left in the cluster.
   func removeJob(_ site: StoreSite) async throws(ProvisionFailure)
   /// Removes the file of a backup, if it is there.
   func removeBackup(_ backup: StoreBackup) async throws(ProvisionFailure)

@@ -66,6 +66,27 @@ package final class BackupHandler: ProvisionerV1.BackupServiceHandler {
     }
   }
 
+  package func testBackup(
+    _ request: ProvisionerV1.TestBackupRequest, context: ServerContext
+  ) async throws -> ProvisionerV1.Operation {
+    let tenant = try context.tenant()
+    let origin = try context.changeOrigin()
+    let backup = try await answering("backup", request.backup, logger: logger) {
+      try await self.catalog.findBackup(
+        try Self.id(request.backup, field: "backup"), tenant: tenant,
+        deadline: context.databaseDeadline)
+    }
+    return try await answering("store", backup.storeName, logger: logger) {
+      let operation = try await self.catalog.change(
+        .id(backup.store), .backupTest(of: backup.id), key: try StoreHandler.key(request.requestID),
+        tenant: tenant, origin: origin, deadline: context.databaseDeadline)
+      self.logger.info(
+        "test of a backup asked for",
+        metadata: ["store": "\(backup.store)", "operation": "\(operation.id)"])
+      return ProvisionerV1.Operation(operation)
+    }
+  }
+
   static func id(_ text: String, field: String) throws(InvalidField) -> PostgresUUID {
     guard let id = PostgresUUID(text) else {
       throw InvalidField(field, "is no id of a backup: give a UUID, as the list of backups has it")

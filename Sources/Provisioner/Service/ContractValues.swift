@@ -19,7 +19,11 @@ extension ProvisionerV1.Store {
       updateTime: .init(store.updatedAt), readyTime: store.readyAt.map { .init($0) },
       deleteTime: store.deletedAt.map { .init($0) }, etag: EntityTag.text(store.version),
       release: Int32(clamping: store.release ?? 0), suspended: store.isSuspended,
-      driftPolicy: .init(store.driftPolicy), cluster: store.cluster)
+      driftPolicy: .init(store.driftPolicy), cluster: store.cluster,
+      backupSchedule: .init(store.backupSchedule))
+    if store.state == .ready, !store.isSuspended {
+      backupDueTime = store.backupDueAt.map { .init($0) }
+    }
     conditions = store.conditions.map { .init($0) }
   }
 
@@ -63,7 +67,9 @@ extension ProvisionerV1.Backup {
       engine: .init(backup.engine), state: .init(backup.state),
       sizeBytes: backup.contents?.bytes ?? 0, sha256: backup.contents?.sha256 ?? "",
       chart: backup.chart ?? "", operation: backup.operation.description,
-      createTime: .init(backup.createdAt), endTime: backup.endedAt.map { .init($0) })
+      createTime: .init(backup.createdAt), endTime: backup.endedAt.map { .init($0) },
+      testTime: backup.testedAt.map { .init($0) },
+      testError: backup.testProblem.map { .init($0) })
   }
 }
 
@@ -120,6 +126,30 @@ extension ProvisionerV1.DriftPolicy {
     case .unrecognized:
       throw InvalidField("drift_policy", "give one of DRIFT_POLICY_CORRECT, DRIFT_POLICY_REPORT")
     }
+  }
+}
+
+extension ProvisionerV1.BackupSchedule {
+  init(_ schedule: BackupSchedule) {
+    switch schedule {
+    case .standard: self.init()
+    case .never: self.init(never: true)
+    case .every(let interval): self.init(interval: .init(seconds: interval.components.seconds))
+    }
+  }
+
+  func domain() throws(InvalidField) -> BackupSchedule {
+    guard let interval else { return never ? .never : .standard }
+    if never {
+      throw InvalidField("backup_schedule", "has an interval and is never; give one of the two")
+    }
+    let path = "backup_schedule.interval"
+    guard let duration = interval.duration else {
+      throw InvalidField(path, "is no duration; give seconds, such as 86400s")
+    }
+    let schedule = BackupSchedule.every(duration)
+    try schedule.check(at: path)
+    return schedule
   }
 }
 
@@ -185,7 +215,7 @@ extension ProvisionerV1.Operation {
       endTime: operation.endedAt.map { .init($0) }, cancelRequested: operation.isCancelRequested,
       release: Int32(clamping: operation.aim.release ?? 0),
       remedies: operation.aim.remedies?.description ?? "",
-      backup: operation.aim.backup?.description ?? "")
+      backup: operation.aim.backup?.description ?? "", scheduled: operation.isScheduled)
   }
 }
 
@@ -201,6 +231,7 @@ extension ProvisionerV1.Operation.Kind {
       case .resume: .resume
       case .backup: .backup
       case .restore: .restore
+      case .backupTest: .backupTest
       }
   }
 }

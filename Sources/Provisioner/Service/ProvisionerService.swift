@@ -70,6 +70,14 @@ package enum ProvisionerService {
     // Without the object store there is nothing to remove files from.
     if catalog.keepsBackups {
       repeating(service, every: BackupRetention.interval) { await retention.run() }
+      let scheduling = BackupScheduling(
+        BackupSchedules(worker: worker, application: try service.pool()),
+        breakers: runner.breakers,
+        every: .init(
+          backup: service.configuration[PlatformSettings.backupInterval],
+          backupTest: service.configuration[PlatformSettings.backupTestInterval]),
+        logger: service.logger, metrics: service.metrics)
+      repeating(service, every: BackupScheduling.questionInterval) { await scheduling.run() }
     }
   }
 

@@ -47,14 +47,21 @@ extension StoreHandler {
     let tenant = try context.tenant()
     let origin = try context.changeOrigin()
     return try await answering("store", request.store, logger: logger) {
-      guard let policy = try request.driftPolicy.domain() else {
-        throw InvalidField("drift_policy", "give one of DRIFT_POLICY_CORRECT, DRIFT_POLICY_REPORT")
+      let care = StoreCare(
+        driftPolicy: try request.driftPolicy.domain(),
+        backupSchedule: try request.backupSchedule?.domain())
+      guard care != StoreCare() else {
+        throw InvalidField("drift_policy", "give a drift_policy or a backup_schedule")
       }
       let store = try await self.catalog.update(
-        try Self.reference(request.store), policy, version: try EntityTag.version(request.etag),
+        try Self.reference(request.store), care, version: try EntityTag.version(request.etag),
         tenant: tenant, origin: origin, deadline: context.databaseDeadline)
       self.logger.info(
-        "store updated", metadata: ["store": "\(store.id)", "drift_policy": "\(policy)"])
+        "store updated",
+        metadata: [
+          "store": "\(store.id)", "drift_policy": "\(store.driftPolicy)",
+          "backup_schedule": "\(store.backupSchedule)",
+        ])
       return ProvisionerV1.Store(store, address: self.address)
     }
   }

@@ -61,8 +61,8 @@ package final class StoreHandler: ProvisionerV1.StoreServiceHandler {
       ? nil : try BackupHandler.id(request.fromBackup, field: "from_backup")
     return StoreDraft(
       name: request.name, engine: engine, parameters: parameters,
-      driftPolicy: try request.driftPolicy.domain(), wish: try wish(request),
-      backup: backup)
+      driftPolicy: try request.driftPolicy.domain(),
+      backupSchedule: try request.backupSchedule?.domain(), wish: try wish(request), backup: backup)
   }
 
   private static func wish(

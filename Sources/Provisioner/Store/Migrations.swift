@@ -14,6 +14,8 @@ package enum ProvisionerMigrations {
       try Migration(file: "v0007_clusters.sql", contents: PackageResources.v0007_clusters_sql),
       try Migration(
         file: "v0008_lost_clusters.sql", contents: PackageResources.v0008_lost_clusters_sql),
+      try Migration(
+        file: "v0009_backup_schedules.sql", contents: PackageResources.v0009_backup_schedules_sql),
     ]
   }
 }

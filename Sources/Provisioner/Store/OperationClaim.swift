@@ -10,6 +10,8 @@ package struct Claim: Equatable, Sendable {
   package let fence: Int64
   /// The holder before it died, or lost touch.
   package let wasInterrupted: Bool
+  /// Nobody asked for it.
+  package let isScheduled: Bool
 }
 
 /// What the holder of a claim works from.

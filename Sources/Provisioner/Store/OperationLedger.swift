@@ -27,15 +27,19 @@ package final class OperationLedger {
   // MARK: Leases
 
   /// Claims up to `count` operations for `lease` from now on, by the database's clock.
+  ///
+  /// - Parameter scheduled: how many of them may be such as nobody asked for; nil for any.
   package func claim(
-    _ count: Int, for holder: String, lease: Duration, within limits: OperationLimits = .init()
+    _ count: Int, scheduled: Int? = nil, for holder: String, lease: Duration,
+    within limits: OperationLimits = .init()
   ) async throws(PostgresError) -> [Claim] {
     let rows = try await worker.query(
-      scope: .worker, "SELECT * FROM claim_operations($1, $2, $3, $4, $5, $6, $7, NULL)",
+      scope: .worker, "SELECT * FROM claim_operations($1, $2, $3, $4, $5, $6, $7, NULL, $8)",
       [
         .text(holder), .text(String(min(count, OperationLedger.claimsMax))), .text(lease.interval),
         .text(String(limits.perTenant)), .text(String(limits.perCluster)),
         .text(String(limits.overall)), .textArray(OperationKind.allCases.map(\.rawValue)),
+        .text(String(min(scheduled ?? count, OperationLedger.claimsMax))),
       ], deadline: .now() + OperationLedger.exchangeTimeout)
     var claims: [Claim] = []
     for row in rows {
@@ -43,7 +47,8 @@ package final class OperationLedger {
         Claim(
           operation: try row.decode("claimed"), tenant: try row.decode("claimed_tenant"),
           store: try row.decode("claimed_store"), kind: try row.decodeCase("claimed_kind"),
-          fence: try row.decode("token"), wasInterrupted: try row.decode("was_interrupted")))
+          fence: try row.decode("token"), wasInterrupted: try row.decode("was_interrupted"),
+          isScheduled: try row.decode("is_scheduled")))
     }
     return claims
   }
@@ -222,6 +227,9 @@ package final class OperationLedger {
       }
       try await self.skipTheRest(claim, in: transaction)
       try await StoreBackups.abandon(claim.operation, in: transaction)
+      if claim.kind == .backupTest {
+        try await StoreBackups.tested(by: claim.operation, outcome, in: transaction)
+      }
       guard let operation = try await OperationRows.find(claim.operation, in: transaction) else {
         throw StoreRefusal.leaseLost
       }

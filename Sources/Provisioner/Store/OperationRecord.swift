@@ -18,6 +18,8 @@ package struct OperationRecord: Equatable, Sendable {
   package let updatedAt: PostgresTimestamp
   package let endedAt: PostgresTimestamp?
   package let isCancelRequested: Bool
+  /// The platform has begun it by itself, and nobody asked for it.
+  package let isScheduled: Bool
   package let aim: OperationAim
   /// What Helm has made so far.
   package let installed: InstalledRelease?
@@ -27,7 +29,7 @@ package struct OperationRecord: Equatable, Sendable {
     id, tenant, store, kind, state, progress_percent, error_code, error_message, error_retryable,
     error_user_fault, revision, request_id, traceparent, tracestate, principal, created_at,
     started_at, updated_at, ended_at, cancel_requested_at, parameters, release, remedies,
-    backup, helm_revision, chart
+    backup, helm_revision, chart, scheduled
     """
 
   init(_ row: PostgresRow, steps: [StepRecord]) throws(PostgresError) {
@@ -49,6 +51,7 @@ package struct OperationRecord: Equatable, Sendable {
     updatedAt = try row.decode("updated_at")
     endedAt = try row.decode("ended_at")
     isCancelRequested = try row.decode("cancel_requested_at", as: PostgresTimestamp?.self) != nil
+    isScheduled = try row.decode("scheduled")
     aim = try OperationAim(row)
     installed = try InstalledRelease(row)
     self.steps = steps
@@ -63,7 +66,7 @@ package struct OperationAim: Equatable, Sendable {
   package var release: Int?
   /// The operation whose changes are taken back.
   package var remedies: PostgresUUID?
-  /// The backup that is made, or that the data is taken from.
+  /// The backup that is made or tested, or that the data is taken from.
   package var backup: PostgresUUID?
 
   package init(
@@ -128,22 +131,22 @@ enum OperationRows {
   static func insert(
     _ kind: OperationKind, of store: String, tenant: String, for request: StoredRequestContext,
     _ aim: OperationAim = OperationAim(), key: PostgresUUID? = nil, id: PostgresUUID = .random(),
-    in transaction: PostgresTransaction
+    isScheduled: Bool = false, in transaction: PostgresTransaction
   ) async throws(PostgresError) -> OperationRecord {
     let results = try await transaction.pipeline { pipeline in
       pipeline.query(
         """
         INSERT INTO operations
           (id, tenant, store, kind, request_id, traceparent, tracestate, principal, request_key,
-           parameters, release, remedies, backup)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+           parameters, release, remedies, backup, scheduled)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
         RETURNING \(OperationRecord.columns)
         """,
         [
           .uuid(id), .text(tenant), .text(store), .text(kind.rawValue), .text(request.requestID),
           .text(request.traceparent), .text(request.tracestate), .text(request.principal),
           .uuid(key), .jsonb(aim.parameters?.stored), .int8(aim.release.map(Int64.init)),
-          .uuid(aim.remedies), .uuid(aim.backup),
+          .uuid(aim.remedies), .uuid(aim.backup), .bool(isScheduled),
         ])
       pipeline.query(
         """

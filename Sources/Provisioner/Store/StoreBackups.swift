@@ -19,10 +19,13 @@ package struct BackupRecord: Equatable, Sendable {
   package let contents: BackupContents?
   package let createdAt: PostgresTimestamp
   package let endedAt: PostgresTimestamp?
+  /// When it was last seen whether a store can be brought to it, and why not; nil where it can.
+  package let testedAt: PostgresTimestamp?
+  package let testProblem: StoreProblem?
 
   static let columns = """
     id, tenant, store, store_name, engine, chart, operation, state, bytes, sha256, created_at,
-    ended_at
+    ended_at, tested_at, error_code, error_message, error_retryable, error_user_fault
     """
 
   init(_ row: PostgresRow) throws(PostgresError) {
@@ -39,6 +42,8 @@ package struct BackupRecord: Equatable, Sendable {
     contents = bytes.flatMap { bytes in sha256.map { BackupContents(bytes: bytes, sha256: $0) } }
     createdAt = try row.decode("created_at")
     endedAt = try row.decode("ended_at")
+    testedAt = try row.decode("tested_at")
+    testProblem = try StoreProblem(row)
   }
 
   var backup: StoreBackup {
@@ -59,6 +64,13 @@ package enum StoreBackups {
       "SELECT \(BackupRecord.columns) FROM backups WHERE id = $1 FOR UPDATE", [.uuid(id)])
     guard let row = rows.first else { return nil }
     return try BackupRecord(row)
+  }
+
+  static func count(
+    of store: String, in transaction: PostgresTransaction
+  ) async throws(PostgresError) -> Int64 {
+    try await transaction.query(
+      "SELECT count(*) FROM backups WHERE store = $1", [.text(store)])[0].decode(0)
   }
 
   /// Puts down the backup that `operation` is to make.
@@ -100,6 +112,36 @@ package enum StoreBackups {
       WHERE operation = $1 AND state = 'creating'
       """, [.uuid(operation)])
   }
+
+  /// The newest backup of a store that can be used, unless it was tested already.
+  static func untested(
+    of store: String, in transaction: PostgresTransaction
+  ) async throws(PostgresError) -> PostgresUUID? {
+    let rows = try await transaction.query(
+      """
+      SELECT id, tested_at IS NULL AS is_untested FROM backups
+      WHERE store = $1 AND state = 'available' ORDER BY ended_at DESC, id DESC LIMIT 1 FOR UPDATE
+      """, [.text(store)])
+    guard let row = rows.first, try row.decode("is_untested") else { return nil }
+    return try row.decode("id")
+  }
+
+  /// Writes down what a test has shown of its backup, if it has.
+  static func tested(
+    by operation: PostgresUUID, _ outcome: OperationOutcome, in transaction: PostgresTransaction
+  ) async throws(PostgresError) {
+    let verdicts = FailureCode.ofBackups.map(\.rawValue)
+    let failure = outcome.failure
+    guard outcome == .succeeded || failure.map({ verdicts.contains($0.code) }) == true else {
+      return
+    }
+    try await transaction.query(
+      """
+      UPDATE backups SET tested_at = clock_timestamp(), error_code = $2, error_message = $3,
+        error_retryable = $4, error_user_fault = $5
+      WHERE id = (SELECT backup FROM operations WHERE id = $1) AND state = 'available'
+      """, [.uuid(operation)] + failure.parameters)
+  }
 }
 
 extension StoreCatalog {
@@ -110,8 +152,7 @@ extension StoreCatalog {
     forBackupOf store: StoreRecord, in transaction: PostgresTransaction
   ) async throws {
     guard keepsBackups else { throw StoreRefusal.noBackups }
-    let count: Int64 = try await transaction.query(
-      "SELECT count(*) FROM backups WHERE store = $1", [.text(store.id)])[0].decode(0)
+    let count = try await StoreBackups.count(of: store.id, in: transaction)
     if count >= StoreBackups.countMax { throw StoreRefusal.tooManyBackups }
   }
 

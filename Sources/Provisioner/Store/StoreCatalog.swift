@@ -9,19 +9,22 @@ package struct StoreDraft: Sendable {
   package var parameters: StoreParameters
   /// Nil: that of the platform, or, where the store is there already, what it is.
   package var driftPolicy: DriftPolicy?
+  /// As `driftPolicy`.
+  package var backupSchedule: BackupSchedule?
   package var wish: ClusterWish
   /// The backup that its data is taken from; nil for an empty store.
   package var backup: PostgresUUID?
 
   package init(
     name: String, engine: StoreEngine, parameters: StoreParameters,
-    driftPolicy: DriftPolicy? = nil, wish: ClusterWish = ClusterWish(),
-    backup: PostgresUUID? = nil
+    driftPolicy: DriftPolicy? = nil, backupSchedule: BackupSchedule? = nil,
+    wish: ClusterWish = ClusterWish(), backup: PostgresUUID? = nil
   ) {
     self.name = name
     self.engine = engine
     self.parameters = parameters
     self.driftPolicy = driftPolicy
+    self.backupSchedule = backupSchedule
     self.wish = wish
     self.backup = backup
   }
@@ -80,6 +83,7 @@ package final class StoreCatalog {
       {
         return before
       }
+      try self.check(draft.backupSchedule)
       if let backup = draft.backup {
         try await self.checkBackup(backup, for: draft.engine, "from_backup", in: transaction)
       }
@@ -100,11 +104,9 @@ package final class StoreCatalog {
         if let cluster = draft.wish.cluster, cluster != store.cluster {
           throw StoreRefusal.conflict(.otherParameters)
         }
-        if let policy = draft.driftPolicy {
-          try await transaction.query(
-            "UPDATE stores SET drift_policy = $2 WHERE id = $1",
-            [.text(store.id), .text(policy.rawValue)])
-        }
+        let care = StoreCare(
+          driftPolicy: draft.driftPolicy, backupSchedule: draft.backupSchedule)
+        if care != StoreCare() { try await Self.write(care, on: store, in: transaction) }
         return try await self.retry(store, draft.backup, key, origin: origin, in: transaction)
       default:
         return try await self.insert(draft, key, tenant: tenant, origin: origin, in: transaction)
@@ -160,6 +162,7 @@ package final class StoreCatalog {
       }
       if let alive = try await self.deletion(of: store, in: transaction) { return alive }
       if let version, version != store.version { throw StoreRefusal.etagMismatch }
+      try await self.clearSchedule(of: store, in: transaction)
       var aim = OperationAim()
       if finalBackup {
         try await self.checkFinalBackup(of: store, in: transaction)
@@ -222,8 +225,8 @@ package final class StoreCatalog {
         """
         INSERT INTO stores
           (id, tenant, name, engine, cluster, namespace, host, parameters, state, operation,
-           drift_policy)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'requested', $9, $10)
+           drift_policy, backup_interval)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'requested', $9, $10, $11)
         ON CONFLICT (host) WHERE state <> 'deleted' DO NOTHING
         RETURNING \(StoreRecord.columns)
         """,
@@ -232,6 +235,7 @@ package final class StoreCatalog {
           .text(cluster.name), .text(StorePlace.namespace(id: id)), .text(host),
           .jsonb(draft.parameters.stored), .uuid(operation),
           .text((draft.driftPolicy ?? .correct).rawValue),
+          .int8((draft.backupSchedule ?? .standard).stored),
         ])
       guard let row = rows.first else { continue }
       try await StoreTransitions.begin(StoreRecord(row), origin: origin, in: transaction)

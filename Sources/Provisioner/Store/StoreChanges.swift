@@ -12,6 +12,8 @@ package enum StoreChange: Sendable {
   case suspend, resume, backup
   /// - Parameter from: the id of a backup.
   case restore(from: PostgresUUID)
+  /// - Parameter of: the id of a backup.
+  case backupTest(of: PostgresUUID)
 
   package var kind: OperationKind {
     switch self {
@@ -21,6 +23,15 @@ package enum StoreChange: Sendable {
     case .resume: .resume
     case .backup: .backup
     case .restore: .restore
+    case .backupTest: .backupTest
+    }
+  }
+
+  /// Why it cannot be asked in any other state.
+  var readiness: String {
+    switch self {
+    case .backupTest: "a backup is tested beside its store, which has to be ready"
+    default: "this can be asked of a ready store only"
     }
   }
 
@@ -28,7 +39,7 @@ package enum StoreChange: Sendable {
   var isRefusedByDrain: Bool {
     switch self {
     case .upgrade, .resume, .restore: true
-    case .rollback, .suspend, .backup: false
+    case .rollback, .suspend, .backup, .backupTest: false
     }
   }
 
@@ -40,7 +51,37 @@ package enum StoreChange: Sendable {
       return JSON.object(values.merging(patch: patch)) == .object(values)
     case .rollback(let release): return release == nil || release == operation.aim.release
     case .suspend, .resume, .backup: return true
-    case .restore(let backup): return backup == operation.aim.backup
+    case .restore(let backup), .backupTest(let backup): return backup == operation.aim.backup
+    }
+  }
+}
+
+/// How a store is to be looked after; what is nil stays as it is.
+package struct StoreCare: Equatable, Sendable {
+  package var driftPolicy: DriftPolicy?
+  package var backupSchedule: BackupSchedule?
+
+  package init(driftPolicy: DriftPolicy? = nil, backupSchedule: BackupSchedule? = nil) {
+    self.driftPolicy = driftPolicy
+    self.backupSchedule = backupSchedule
+  }
+}
+
+extension BackupSchedule {
+  /// Seconds; nil for the platform's own.
+  var stored: Int64? {
+    switch self {
+    case .standard: nil
+    case .never: 0
+    case .every(let interval): interval.components.seconds
+    }
+  }
+
+  init(stored seconds: Int64?) {
+    switch seconds {
+    case nil: self = .standard
+    case 0?: self = .never
+    case let seconds?: self = .every(.seconds(seconds))
     }
   }
 }
@@ -69,8 +110,9 @@ extension StoreCatalog {
         return before
       }
       guard store.state == .ready else {
-        throw StoreRefusal.wrongState(store.state, "this can be asked of a ready store only")
+        throw StoreRefusal.wrongState(store.state, change.readiness)
       }
+      try await self.clearSchedule(of: store, in: transaction)
       if let alive = try await OperationRows.find(store.operation, in: transaction),
         !alive.state.isDone
       {
@@ -103,7 +145,7 @@ extension StoreCatalog {
     _ change: StoreChange, on store: StoreRecord
   ) throws(StoreRefusal) {
     switch change {
-    case .upgrade, .rollback, .backup, .restore:
+    case .upgrade, .rollback, .backup, .restore, .backupTest:
       if store.isSuspended {
         throw .wrongState(store.state, "it is suspended; resume it first")
       }
@@ -157,6 +199,10 @@ extension StoreCatalog {
       try await checkBackup(
         backup, for: store.engine, of: store.id, "backup", in: transaction)
       return OperationAim(backup: backup)
+    case .backupTest(let backup):
+      try await checkBackup(
+        backup, for: store.engine, of: store.id, "backup", in: transaction)
+      return OperationAim(backup: backup)
     }
   }
 
@@ -164,9 +210,9 @@ extension StoreCatalog {
   /// happens.
   ///
   /// - Parameter version: the one that the caller knows; nil for any.
-  /// - Throws: `StoreRefusal.notFound`, `.etagMismatch`, `.wrongState`.
+  /// - Throws: `StoreRefusal.notFound`, `.etagMismatch`, `.wrongState`, `.noBackups`.
   package func update(
-    _ reference: StoreReference, _ policy: DriftPolicy, version: Int64?, tenant: String,
+    _ reference: StoreReference, _ care: StoreCare, version: Int64?, tenant: String,
     origin: ChangeOrigin, deadline: Instant
   ) async throws -> StoreRecord {
     try await pool.withTransaction(scope: .tenant(tenant), deadline: deadline) { transaction in
@@ -174,21 +220,46 @@ extension StoreCatalog {
         throw StoreRefusal.notFound
       }
       if let version, version != store.version { throw StoreRefusal.etagMismatch }
-      if store.driftPolicy == policy { return store }
+      let (policy, schedule) = (care.driftPolicy, care.backupSchedule)
+      if policy ?? store.driftPolicy == store.driftPolicy,
+        schedule ?? store.backupSchedule == store.backupSchedule
+      {
+        return store
+      }
       guard store.state != .deleting, store.state != .deleted else {
         throw StoreRefusal.wrongState(store.state, "it can be changed no more")
       }
-      let rows = try await transaction.query(
-        """
-        UPDATE stores SET drift_policy = $2, drift_corrections = 0, version = version + 1,
-          drift_check_at = clock_timestamp(), updated_at = clock_timestamp()
-        WHERE id = $1 RETURNING \(StoreRecord.columns)
-        """, [.text(store.id), .text(policy.rawValue)])
-      let updated = try StoreRecord(rows[0])
+      try self.check(schedule)
+      let updated = try await Self.write(care, on: store, in: transaction)
       try await OutboxWriter().append(
         StoreEventMessage.updated(updated, origin), in: transaction)
       return updated
     }
+  }
+
+  /// Without an object store nothing can be made as often as that.
+  func check(_ schedule: BackupSchedule?) throws(StoreRefusal) {
+    if case .every = schedule, !keepsBackups { throw .noBackups }
+  }
+
+  @discardableResult
+  static func write(
+    _ care: StoreCare, on store: StoreRecord, in transaction: PostgresTransaction
+  ) async throws(PostgresError) -> StoreRecord {
+    let schedule = care.backupSchedule ?? store.backupSchedule
+    let policy = care.driftPolicy ?? store.driftPolicy
+    let rows = try await transaction.query(
+      """
+      UPDATE stores SET drift_policy = $2, version = version + 1, updated_at = clock_timestamp(),
+        drift_corrections = CASE WHEN drift_policy = $2 THEN drift_corrections ELSE 0 END,
+        drift_check_at =
+          CASE WHEN drift_policy = $2 THEN drift_check_at ELSE clock_timestamp() END,
+        backup_interval = $3::int,
+        backup_due_at = CASE WHEN $3::int = 0 THEN NULL
+          ELSE least(backup_due_at, clock_timestamp() + make_interval(secs => $3::int)) END
+      WHERE id = $1 RETURNING \(StoreRecord.columns)
+      """, [.text(store.id), .text(policy.rawValue), .int8(schedule.stored)])
+    return try StoreRecord(rows[0])
   }
 
   /// The releases that a store can go back to, the newest first.

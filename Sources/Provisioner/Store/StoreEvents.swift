@@ -88,7 +88,11 @@ enum StoreEventMessage {
   /// Somebody changed how the store is looked after.
   static func updated(_ store: StoreRecord, _ origin: ChangeOrigin) -> AuditV1.Event {
     var message = base(update, store, store.operation, origin, occurred: nil)
-    message.details = ["drift_policy": GoogleProtobuf.Value(store.driftPolicy.rawValue)]
+    let interval = store.backupSchedule.stored.map { $0 == 0 ? "never" : "\($0)s" }
+    message.details = [
+      "drift_policy": GoogleProtobuf.Value(store.driftPolicy.rawValue),
+      "backup_interval": GoogleProtobuf.Value(interval ?? "standard"),
+    ]
     return message
   }
 

@@ -67,7 +67,11 @@ enum StoreOutcomes {
     let isUndone = operation.kind.isUndone && hasActed && !isToBeDeleted
     let conditions = StoreCondition.unsuccessful(
       operation.kind, outcome.failure, hasActed: hasActed,
-      backTo: isUndone ? store.release : nil)
+      backTo: isUndone ? store.release : nil, isScheduled: operation.isScheduled)
+    // What somebody had stopped waits for its next time.
+    if operation.isScheduled, case .failed = outcome {
+      try await BackupSchedules.again(operation.kind, on: store.id, in: transaction)
+    }
     let isSuspended = store.isSuspended && !(operation.kind == .resume && hasActed)
     guard isUndone, let release = store.release else {
       return try await update(

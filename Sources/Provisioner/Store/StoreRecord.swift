@@ -30,6 +30,10 @@ package struct StoreRecord: Equatable, Sendable {
   package let driftPolicy: DriftPolicy
   /// Of its drift, within the last day.
   package let driftCorrections: Int
+  package let backupSchedule: BackupSchedule
+  /// When the platform next backs it up; nil where it does not, or that is not drawn yet.
+  package let backupDueAt: PostgresTimestamp?
+
   /// Whether it runs as was last asked for, as far as is known.
   var isReleased: Bool {
     condition(.released)?.isTrue ?? true
@@ -42,7 +46,7 @@ package struct StoreRecord: Equatable, Sendable {
   static let columns = """
     id, tenant, name, engine, cluster, namespace, host, parameters, state, revision, version,
     operation, error_code, error_message, error_retryable, error_user_fault, created_at, updated_at,
-    ready_at, deleted_at, release, suspended, conditions, drift_policy,
+    ready_at, deleted_at, release, suspended, conditions, drift_policy, backup_interval, backup_due_at,
     CASE WHEN drift_corrected_at > clock_timestamp() - interval '1 day' THEN drift_corrections
       ELSE 0 END AS drift_corrections
     """
@@ -70,6 +74,9 @@ package struct StoreRecord: Equatable, Sendable {
     conditions = try StoreConditionRecord.all(stored: row.decode("conditions"))
     driftPolicy = try row.decodeCase("drift_policy")
     driftCorrections = try row.decode("drift_corrections")
+    backupSchedule = BackupSchedule(
+      stored: try row.decode("backup_interval", as: Int?.self).map(Int64.init))
+    backupDueAt = try row.decode("backup_due_at")
   }
 }
 

@@ -280,6 +280,8 @@ package final class FakeCluster: Sendable {
     }
   }
 
+  func testBackup(_ site: StoreSite) { state.withLock { _ = $0.jobs.insert(site.store) } }
+
   func removeJob(of store: String) { state.withLock { _ = $0.jobs.remove(store) } }
 
   func removeArchive(_ id: String) throws(ProvisionFailure) {

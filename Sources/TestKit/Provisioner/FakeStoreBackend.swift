@@ -138,6 +138,20 @@ package final class FakeStoreBackend: StoreBackend {
     return BackendProgress(isDone: true, fraction: 1, detail: "the data is there")
   }
 
+  package func testBackup(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    if previous == nil {
+      try await act(
+        .backupTest, site, needs: .pods, { _ in }, and: { self.cluster.testBackup(site) })
+      guard let backup = site.backup, cluster.archive(backup.id) != nil else {
+        throw ProvisionFailure(.backupMissing)
+      }
+      return BackendProgress(isDone: false, fraction: 0.5, detail: "the backup is tested")
+    }
+    return BackendProgress(isDone: true, fraction: 1, detail: "the backup is good")
+  }
+
   package func start(
     _ site: StoreSite, after previous: BackendProgress?
   ) async throws(ProvisionFailure) -> BackendProgress {

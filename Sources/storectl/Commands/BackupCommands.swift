@@ -53,7 +53,7 @@ struct RestoreStore: GatewayCommand {
 struct BackupsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "backups", abstract: "The backups of stores.",
-    subcommands: [List.self, Describe.self, Delete.self])
+    subcommands: [List.self, Describe.self, Test.self, Delete.self])
 
   struct List: GatewayCommand {
     private static let limitMax = 10_000
@@ -76,7 +76,7 @@ struct BackupsCommand: AsyncParsableCommand {
     func run(_ gateway: GatewayClient, _ output: Output) async throws {
       let query = store.map { [(name: "store", value: $0)] } ?? []
       let backups = try await gateway.list("/v1/backups", "backups", query, limit: limit)
-      var table = Table(["ID", "STORE", "ENGINE", "STATE", "MADE", "BYTES", "SHA-256"])
+      var table = Table(["ID", "STORE", "ENGINE", "STATE", "MADE", "BYTES", "SHA-256", "TEST"])
       for backup in backups.elements {
         let state = EnumName.short(backup["state"].text, "STATE")
         table.add([
@@ -84,7 +84,7 @@ struct BackupsCommand: AsyncParsableCommand {
           .init(EnumName.short(backup["engine"].text, "ENGINE")),
           .init(state, EnumName.style(ofState: state)),
           .init(backup["endTime"].text.asLocalTime), .init(bytes(of: backup)),
-          .init(String(backup["sha256"].text.prefix(12))),
+          .init(String(backup["sha256"].text.prefix(12))), test(of: backup),
         ])
       }
       try output.show(backups.document, as: table)
@@ -100,6 +100,27 @@ struct BackupsCommand: AsyncParsableCommand {
 
     func run(_ gateway: GatewayClient, _ output: Output) async throws {
       try output.describeBackup(try await gateway.call(.get("/v1/backups/\(backup)")))
+    }
+  }
+
+  struct Test: GatewayCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "See whether a store can be brought to a backup.",
+      discussion: """
+        It is brought back in a database of its own, beside the store that it is of, which serves \
+        meanwhile and is not touched:
+          storectl backups test 0c2f6c1e-... --wait
+        """)
+
+    @Argument(help: "The backup's id.") var backup: String
+    @OptionGroup var waiting: WaitOptions
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+
+    func run(_ gateway: GatewayClient, _ output: Output) async throws {
+      let operation = try await gateway.call(
+        .post("/v1/backups/\(backup):test", once: JSONObject()))
+      try await output.follow(operation, of: backup, waiting, gateway)
     }
   }
 
@@ -134,22 +155,32 @@ private func bytes(of backup: JSON) -> String {
   return bytes == 0 ? "" : String(bytes)
 }
 
+/// What came of the last test of it.
+private func test(of backup: JSON) -> Table.Cell {
+  if backup["testTime"].text.isEmpty { return .init("") }
+  let error = OperationError(backup["testError"])
+  return error == nil ? .init("good", .green) : .init(backup["testError"]["code"].text, .red)
+}
+
 extension Output {
   fileprivate func describeBackup(_ document: JSON) throws {
     let state = EnumName.short(document["state"].text, "STATE")
-    try describe(
-      document,
-      [
-        ("id", .init(document["id"].text)),
-        ("store", .init("\(document["storeName"].text) (\(document["store"].text))")),
-        ("engine", .init(EnumName.short(document["engine"].text, "ENGINE"))),
-        ("state", .init(state, EnumName.style(ofState: state))),
-        ("chart", .init(document["chart"].text)),
-        ("begun", .init(document["createTime"].text.asLocalTime)),
-        ("made", .init(document["endTime"].text.asLocalTime)),
-        ("bytes", .init(bytes(of: document))),
-        ("sha-256", .init(document["sha256"].text)),
-        ("operation", .init(document["operation"].text)),
-      ])
+    var members: [(name: String, cell: Table.Cell)] = [
+      ("id", .init(document["id"].text)),
+      ("store", .init("\(document["storeName"].text) (\(document["store"].text))")),
+      ("engine", .init(EnumName.short(document["engine"].text, "ENGINE"))),
+      ("state", .init(state, EnumName.style(ofState: state))),
+      ("chart", .init(document["chart"].text)),
+      ("begun", .init(document["createTime"].text.asLocalTime)),
+      ("made", .init(document["endTime"].text.asLocalTime)),
+      ("bytes", .init(bytes(of: document))),
+      ("sha-256", .init(document["sha256"].text)),
+      ("operation", .init(document["operation"].text)),
+      ("tested", .init(document["testTime"].text.asLocalTime)),
+    ]
+    if let error = OperationError(document["testError"]) {
+      members.append(("test error", .init(error.text, .red)))
+    }
+    try describe(document, members)
   }
 }

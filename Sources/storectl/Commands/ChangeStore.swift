@@ -11,21 +11,44 @@ struct UpdateStore: GatewayCommand {
       What runs of a ready store is held against its release now and then. What somebody changed by \
       hand is taken back (correct), or told by the condition Drifted alone (report):
         storectl stores update demo --drift report
+
+      A store is backed up by itself as often as the platform does so (default), or at an interval of its \
+      own, an hour (1h) to 30 days (30d), or not at all (never):
+        storectl stores update demo --backup-interval 12h
       """)
 
   @Argument(help: "The store's name or id.") var store: String
-  @Option(help: "What is done about drift: correct or report.") var drift: DriftPolicy
+  @Option(help: "What is done about drift: correct or report.") var drift: DriftPolicy?
+  @Option(
+    help: ArgumentHelp(
+      "How often it is backed up by itself: such as 12h or 7d, default or never.",
+      valueName: "interval"))
+  var backupInterval: BackupInterval?
   @OptionGroup var connection: ConnectionOptions
   @OptionGroup var output: OutputOptions
 
+  func validate() throws {
+    if drift == nil, backupInterval == nil {
+      throw ValidationError("give what is to change: --drift, --backup-interval")
+    }
+  }
+
   func run(_ gateway: GatewayClient, _ output: Output) async throws {
     var body = JSONObject()
-    body["driftPolicy"] = .string(EnumName.long(drift.rawValue, "DRIFT_POLICY"))
+    body["driftPolicy"] = drift.map { .string(EnumName.long($0.rawValue, "DRIFT_POLICY")) }
+    body["backupSchedule"] = backupInterval?.document
     let found = try await gateway.call(
       GatewayRequest(
         method: "PATCH", path: "/v1/stores/\(store)", body: .object(body), isRepeatable: true))
     try output.show(found) {
-      ["\(found["name"].text.printable): drift is \(drift == .correct ? "corrected" : "reported")"]
+      let drift = EnumName.short(found["driftPolicy"].text, "DRIFT_POLICY")
+      let interval = BackupInterval(of: found["backupSchedule"])
+      let changes = [
+        self.drift.map { _ in "drift is \(drift == "correct" ? "corrected" : "reported")" },
+        backupInterval.map { _ in "backups: \(interval.words)" },
+      ]
+      let words = changes.compactMap { $0 }.joined(separator: ", ")
+      return ["\(found["name"].text.printable): \(words)"]
     }
   }
 }

@@ -40,6 +40,11 @@ struct CreateStore: GatewayCommand {
   var set: [String] = []
   @Option(help: "What is done about drift: correct, which is the default, or report.")
   var drift: DriftPolicy?
+  @Option(
+    help: ArgumentHelp(
+      "How often it is backed up by itself: such as 12h or 7d, never, or default, which is the default.",
+      valueName: "interval"))
+  var backupInterval: BackupInterval?
   @Option(help: "The cluster to make it on; one that has room when absent.") var cluster: String?
   @Option(
     help: ArgumentHelp(
@@ -64,6 +69,7 @@ struct CreateStore: GatewayCommand {
     body["engine"] = .string(EnumName.long(engine.rawValue, "ENGINE"))
     body["parameters"] = try parameters()
     body["driftPolicy"] = drift.map { .string(EnumName.long($0.rawValue, "DRIFT_POLICY")) }
+    body["backupSchedule"] = backupInterval?.document
     body["cluster"] = cluster.map { .string($0) }
     body["clusterLabels"] = clusterLabel.document
     body["fromBackup"] = fromBackup.map { .string($0) }

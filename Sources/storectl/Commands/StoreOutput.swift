@@ -1,5 +1,11 @@
 import JSON
 
+/// How often it is backed up by itself, and when next.
+private func backups(of store: JSON) -> String {
+  let due = store["backupDueTime"].text.asLocalTime
+  return BackupInterval(of: store["backupSchedule"]).words + (due.isEmpty ? "" : ", next \(due)")
+}
+
 extension Output {
   func describeStore(_ store: JSON) throws {
     let state = EnumName.short(store["state"].text, "STATE")
@@ -14,6 +20,7 @@ extension Output {
       ("plan", .init(store["parameters"]["plan"].text)),
       ("release", .init(store["release"].integer > 0 ? "\(store["release"].integer)" : "")),
       ("drift", .init(EnumName.short(store["driftPolicy"].text, "DRIFT_POLICY"))),
+      ("backups", .init(backups(of: store))),
       ("cluster", .init(store["cluster"].text)),
       ("namespace", .init(store["namespace"].text)),
       ("operation", .init(store["operation"].text)),
@@ -71,6 +78,7 @@ extension Output {
       case "provision": ["\(name) is ready: \(found["url"].text.printable)"]
       case "backup":
         ["\(name) is backed up as \(progress.backup.printable)"]
+      case "backup test": ["a store can be brought to \(progress.backup.printable)"]
       case "restore": ["\(name) has the data of \(progress.backup.printable)"]
       case "suspend": ["\(name) is suspended; storectl stores resume \(name) starts it again"]
       default: ["\(name) runs release \(found["release"].integer): \(found["url"].text.printable)"]
@@ -86,7 +94,9 @@ extension OperationProgress {
     let step = steps.first { $0.state == "failed" }?.name
     var lines = ["\(kind) of \(store) \(state)" + (step.map { " at the step \($0)" } ?? "")]
     if let error { lines.append("  " + error.text) }
-    if state == "failed" {
+    if state == "failed", kind == "backup test" {
+      lines.append("See what came of it: storectl backups describe \(backup)")
+    } else if state == "failed" {
       lines.append(
         (error?.isRetryable == false && kind != "delete"
           ? "Correct the cause, then: " : "Try again: ")

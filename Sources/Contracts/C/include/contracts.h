@@ -394,6 +394,9 @@ static inline const ProtobufCMessageDescriptor *contracts__storeplane__provision
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__backup(void) {
   return &storeplane__provisioner__v1__backup__descriptor;
 }
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__backup_schedule(void) {
+  return &storeplane__provisioner__v1__backup_schedule__descriptor;
+}
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__backup_store_request(void) {
   return &storeplane__provisioner__v1__backup_store_request__descriptor;
 }
@@ -516,6 +519,9 @@ static inline const ProtobufCMessageDescriptor *contracts__storeplane__provision
 }
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__suspend_store_request(void) {
   return &storeplane__provisioner__v1__suspend_store_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__test_backup_request(void) {
+  return &storeplane__provisioner__v1__test_backup_request__descriptor;
 }
 static inline const ProtobufCMessageDescriptor *contracts__storeplane__provisioner__v1__unregister_cluster_request(void) {
   return &storeplane__provisioner__v1__unregister_cluster_request__descriptor;

@@ -40,6 +40,7 @@ package enum JobReport: Equatable, Sendable {
     "dump": "the database is read", "archive": "the archive is written and read back",
     "fetch": "the archive is fetched and compared", "load": "the database is loaded",
     "files": "the files are put in place",
+    "try": "the archive is loaded into a database of its own",
   ]
 
   private struct End {

@@ -9,12 +9,14 @@ enum JobScripts {
         [
           ("dump-mariadb.sh", PackageResources.dump_mariadb_sh),
           ("load-mariadb.sh", PackageResources.load_mariadb_sh),
+          ("try-mariadb.sh", PackageResources.try_mariadb_sh),
           ("transfer.php", PackageResources.transfer_php),
         ]
       case .medusa:
         [
           ("dump-postgres.sh", PackageResources.dump_postgres_sh),
           ("load-postgres.sh", PackageResources.load_postgres_sh),
+          ("try-postgres.sh", PackageResources.try_postgres_sh),
           ("transfer.js", PackageResources.transfer_js),
         ]
       }

@@ -55,6 +55,24 @@ final class StoreArchives {
     return contents
   }
 
+  /// Brings a backup back beside the store, in a pod that has nothing of it.
+  func test(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    if previous == nil {
+      guard let backup = site.backup, let contents = backup.contents else {
+        throw ProvisionFailure(.backupMissing)
+      }
+      try await requireSize(contents.bytes, of: backup)
+    }
+    switch try await jobs.follow(.test, site, after: previous) {
+    case .running(let progress): return progress
+    case .done:
+      return BackendProgress(isDone: true, fraction: 1, detail: "a store can be brought to it")
+    case .failed(let failure, _): throw failure
+    }
+  }
+
   private func requireSize(
     _ bytes: Int64, of backup: StoreBackup
   ) async throws(ProvisionFailure) {

@@ -3,9 +3,15 @@ package import Kubernetes
 package import ProvisionerService
 
 /// A job that copies a store's data to the object store, or brings it back, in the images that the store
-/// itself runs: the database's reads or writes the database, the program's moves the archive.
+/// itself runs: the database's reads or writes the database, the program's moves the archive. Or one that
+/// brings it back in a database of its own, to see that it can be.
 package struct StoreJob: Sendable {
-  package enum Purpose: String, Sendable { case backup, restore }
+  package enum Purpose: String, Sendable {
+    case backup, restore, test
+
+    /// Whether it has to do with what the store holds.
+    var usesDatabase: Bool { self != .test }
+  }
 
   /// On the jobs, their pods and what belongs to them.
   static let purposeLabel = "storeplane.dev/job"
@@ -53,13 +59,15 @@ package struct StoreJob: Sendable {
   func ownPolicy(destination: String?, port: UInt16, owner: KubernetesObject?) -> JSON {
     var outside = Self.object(["ports": [["port": .number(JSONNumber(Int64(port)))]]])
     if let destination { outside["to"] = [["ipBlock": ["cidr": .string("\(destination)/32")]]] }
+    let inside: JSON = [
+      "to": [["podSelector": database["spec", "selector"] ?? [:]]], "ports": [databasePort],
+    ]
+    let names: JSON = [
+      "ports": [["port": 53, "protocol": "UDP"], ["port": 53, "protocol": "TCP"]]
+    ]
     let spec: JSON = [
       "podSelector": ["matchLabels": labels], "policyTypes": ["Egress", "Ingress"],
-      "egress": [
-        ["to": [["podSelector": database["spec", "selector"] ?? [:]]], "ports": [databasePort]],
-        ["ports": [["port": 53, "protocol": "UDP"], ["port": 53, "protocol": "TCP"]]],
-        .object(outside),
-      ],
+      "egress": .array((purpose.usesDatabase ? [inside] : []) + [names, .object(outside)]),
     ]
     return ["metadata": metadata(owner), "spec": spec]
   }
@@ -142,6 +150,9 @@ package struct StoreJob: Sendable {
         programContainer("fetch", readsFiles: true, writesFiles: true), databaseContainer("load"),
       ]
       pod["containers"] = [programContainer("files", readsFiles: false, writesFiles: true)]
+    case .test:
+      pod["initContainers"] = [programContainer("fetch", readsFiles: true, writesFiles: true)]
+      pod["containers"] = [databaseContainer("try")]
     }
     return .object(pod)
   }
@@ -152,9 +163,10 @@ package struct StoreJob: Sendable {
       ["name": "job", "secret": ["secretName": .string(name), "defaultMode": 0o440]],
     ]
     if let filesClaim {
-      volumes.append([
-        "name": "files", "persistentVolumeClaim": ["claimName": .string(filesClaim)],
-      ])
+      volumes.append(
+        purpose.usesDatabase
+          ? ["name": "files", "persistentVolumeClaim": ["claimName": .string(filesClaim)]]
+          : ["name": "files", "emptyDir": ["sizeLimit": .string(Self.workSize)]])
     }
     return volumes
   }
@@ -187,6 +199,7 @@ package struct StoreJob: Sendable {
   private func databaseContainer(_ script: String) -> JSON {
     var container = self.container(
       script, "\(script)-\(traits.workload).sh", from: database, named: traits.workload)
+    if !purpose.usesDatabase { return .object(container) }
     let known = (source(database, traits.workload)["env"]?.array ?? [])
     let value = { (variable: String) in
       known.first { $0["name"]?.string == variable }?["value"] ?? ""

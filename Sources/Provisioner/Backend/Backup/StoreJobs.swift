@@ -139,7 +139,7 @@ final class StoreJobs {
         destination: Self.isIPv4(access.address.host) ? access.address.host : nil,
         port: access.port, owner: owner), deadline: deadline)
     // Where nothing closes the database, a rule that opens it would.
-    guard try await isClosed(namespace) else { return }
+    guard plan.purpose.usesDatabase, try await isClosed(namespace) else { return }
     try await kubernetes.apply(
       Self.networkPolicies, namespace: namespace, name: "\(plan.name)-database",
       plan.databasePolicy(owner: owner), deadline: deadline)

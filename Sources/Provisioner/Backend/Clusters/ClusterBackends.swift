@@ -163,6 +163,14 @@ package final class ClusterBackends: StoreBackend {
     }
   }
 
+  package func testBackup(
+    _ site: StoreSite, after previous: BackendProgress?
+  ) async throws(ProvisionFailure) -> BackendProgress {
+    try await on(site) { backend throws(ProvisionFailure) in
+      try await backend.testBackup(site, after: previous)
+    }
+  }
+
   package func start(
     _ site: StoreSite, after previous: BackendProgress?
   ) async throws(ProvisionFailure) -> BackendProgress {

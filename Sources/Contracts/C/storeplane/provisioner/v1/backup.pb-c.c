@@ -37,6 +37,12 @@ void   storeplane__provisioner__v1__delete_backup_request__init
   static const Storeplane__Provisioner__V1__DeleteBackupRequest init_value = STOREPLANE__PROVISIONER__V1__DELETE_BACKUP_REQUEST__INIT;
   *message = init_value;
 }
+void   storeplane__provisioner__v1__test_backup_request__init
+                     (Storeplane__Provisioner__V1__TestBackupRequest         *message)
+{
+  static const Storeplane__Provisioner__V1__TestBackupRequest init_value = STOREPLANE__PROVISIONER__V1__TEST_BACKUP_REQUEST__INIT;
+  *message = init_value;
+}
 static const ProtobufCEnumValue storeplane__provisioner__v1__backup__state__enum_values_by_number[4] =
 {
   { "STATE_UNSPECIFIED", "STOREPLANE__PROVISIONER__V1__BACKUP__STATE__STATE_UNSPECIFIED", 0 },
@@ -69,7 +75,7 @@ const ProtobufCEnumDescriptor storeplane__provisioner__v1__backup__state__descri
   storeplane__provisioner__v1__backup__state__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCFieldDescriptor storeplane__provisioner__v1__backup__field_descriptors[11] =
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__backup__field_descriptors[13] =
 {
   {
     "id",
@@ -203,6 +209,30 @@ static const ProtobufCFieldDescriptor storeplane__provisioner__v1__backup__field
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "test_time",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__Backup, test_time),
+    &google__protobuf__timestamp__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "test_error",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__Backup, test_error),
+    &storeplane__provisioner__v1__problem__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned storeplane__provisioner__v1__backup__field_indices_by_name[] = {
   7,   /* field[7] = chart */
@@ -216,11 +246,13 @@ static const unsigned storeplane__provisioner__v1__backup__field_indices_by_name
   4,   /* field[4] = state */
   1,   /* field[1] = store */
   2,   /* field[2] = store_name */
+  12,   /* field[12] = test_error */
+  11,   /* field[11] = test_time */
 };
 static const ProtobufCIntRange storeplane__provisioner__v1__backup__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 11 }
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor storeplane__provisioner__v1__backup__descriptor =
 {
@@ -230,7 +262,7 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__backup__descriptor
   "Storeplane__Provisioner__V1__Backup",
   "storeplane.provisioner.v1",
   sizeof(Storeplane__Provisioner__V1__Backup),
-  11,
+  13,
   storeplane__provisioner__v1__backup__field_descriptors,
   storeplane__provisioner__v1__backup__field_indices_by_name,
   1,  storeplane__provisioner__v1__backup__number_ranges,
@@ -426,5 +458,56 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__delete_backup_requ
   storeplane__provisioner__v1__delete_backup_request__field_indices_by_name,
   1,  storeplane__provisioner__v1__delete_backup_request__number_ranges,
   (ProtobufCMessageInit) storeplane__provisioner__v1__delete_backup_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__test_backup_request__field_descriptors[2] =
+{
+  {
+    "backup",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__TestBackupRequest, backup),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "request_id",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__TestBackupRequest, request_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned storeplane__provisioner__v1__test_backup_request__field_indices_by_name[] = {
+  0,   /* field[0] = backup */
+  1,   /* field[1] = request_id */
+};
+static const ProtobufCIntRange storeplane__provisioner__v1__test_backup_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor storeplane__provisioner__v1__test_backup_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "storeplane.provisioner.v1.TestBackupRequest",
+  "TestBackupRequest",
+  "Storeplane__Provisioner__V1__TestBackupRequest",
+  "storeplane.provisioner.v1",
+  sizeof(Storeplane__Provisioner__V1__TestBackupRequest),
+  2,
+  storeplane__provisioner__v1__test_backup_request__field_descriptors,
+  storeplane__provisioner__v1__test_backup_request__field_indices_by_name,
+  1,  storeplane__provisioner__v1__test_backup_request__number_ranges,
+  (ProtobufCMessageInit) storeplane__provisioner__v1__test_backup_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

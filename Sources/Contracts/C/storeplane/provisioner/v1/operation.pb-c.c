@@ -49,7 +49,7 @@ void   storeplane__provisioner__v1__cancel_operation_request__init
   static const Storeplane__Provisioner__V1__CancelOperationRequest init_value = STOREPLANE__PROVISIONER__V1__CANCEL_OPERATION_REQUEST__INIT;
   *message = init_value;
 }
-static const ProtobufCEnumValue storeplane__provisioner__v1__operation__kind__enum_values_by_number[9] =
+static const ProtobufCEnumValue storeplane__provisioner__v1__operation__kind__enum_values_by_number[10] =
 {
   { "KIND_UNSPECIFIED", "STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_UNSPECIFIED", 0 },
   { "KIND_PROVISION", "STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_PROVISION", 1 },
@@ -60,13 +60,15 @@ static const ProtobufCEnumValue storeplane__provisioner__v1__operation__kind__en
   { "KIND_RESUME", "STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_RESUME", 6 },
   { "KIND_BACKUP", "STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_BACKUP", 7 },
   { "KIND_RESTORE", "STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_RESTORE", 8 },
+  { "KIND_BACKUP_TEST", "STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_BACKUP_TEST", 9 },
 };
 static const ProtobufCIntRange storeplane__provisioner__v1__operation__kind__value_ranges[] = {
-{0, 0},{0, 9}
+{0, 0},{0, 10}
 };
-static const ProtobufCEnumValueIndex storeplane__provisioner__v1__operation__kind__enum_values_by_name[9] =
+static const ProtobufCEnumValueIndex storeplane__provisioner__v1__operation__kind__enum_values_by_name[10] =
 {
   { "KIND_BACKUP", 7 },
+  { "KIND_BACKUP_TEST", 9 },
   { "KIND_DELETE", 2 },
   { "KIND_PROVISION", 1 },
   { "KIND_RESTORE", 8 },
@@ -83,9 +85,9 @@ const ProtobufCEnumDescriptor storeplane__provisioner__v1__operation__kind__desc
   "Kind",
   "Storeplane__Provisioner__V1__Operation__Kind",
   "storeplane.provisioner.v1",
-  9,
+  10,
   storeplane__provisioner__v1__operation__kind__enum_values_by_number,
-  9,
+  10,
   storeplane__provisioner__v1__operation__kind__enum_values_by_name,
   1,
   storeplane__provisioner__v1__operation__kind__value_ranges,
@@ -127,7 +129,7 @@ const ProtobufCEnumDescriptor storeplane__provisioner__v1__operation__state__des
   storeplane__provisioner__v1__operation__state__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCFieldDescriptor storeplane__provisioner__v1__operation__field_descriptors[18] =
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__operation__field_descriptors[19] =
 {
   {
     "id",
@@ -345,6 +347,18 @@ static const ProtobufCFieldDescriptor storeplane__provisioner__v1__operation__fi
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "scheduled",
+    19,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__Operation, scheduled),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned storeplane__provisioner__v1__operation__field_indices_by_name[] = {
   17,   /* field[17] = backup */
@@ -360,6 +374,7 @@ static const unsigned storeplane__provisioner__v1__operation__field_indices_by_n
   16,   /* field[16] = remedies */
   8,   /* field[8] = request_id */
   9,   /* field[9] = revision */
+  18,   /* field[18] = scheduled */
   11,   /* field[11] = start_time */
   3,   /* field[3] = state */
   5,   /* field[5] = steps */
@@ -369,7 +384,7 @@ static const unsigned storeplane__provisioner__v1__operation__field_indices_by_n
 static const ProtobufCIntRange storeplane__provisioner__v1__operation__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 18 }
+  { 0, 19 }
 };
 const ProtobufCMessageDescriptor storeplane__provisioner__v1__operation__descriptor =
 {
@@ -379,7 +394,7 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__operation__descrip
   "Storeplane__Provisioner__V1__Operation",
   "storeplane.provisioner.v1",
   sizeof(Storeplane__Provisioner__V1__Operation),
-  18,
+  19,
   storeplane__provisioner__v1__operation__field_descriptors,
   storeplane__provisioner__v1__operation__field_indices_by_name,
   1,  storeplane__provisioner__v1__operation__number_ranges,

@@ -7,6 +7,12 @@
 #endif
 
 #include "storeplane/provisioner/v1/store.pb-c.h"
+void   storeplane__provisioner__v1__backup_schedule__init
+                     (Storeplane__Provisioner__V1__BackupSchedule         *message)
+{
+  static const Storeplane__Provisioner__V1__BackupSchedule init_value = STOREPLANE__PROVISIONER__V1__BACKUP_SCHEDULE__INIT;
+  *message = init_value;
+}
 void   storeplane__provisioner__v1__store__init
                      (Storeplane__Provisioner__V1__Store         *message)
 {
@@ -133,6 +139,57 @@ void   storeplane__provisioner__v1__delete_store_request__init
   static const Storeplane__Provisioner__V1__DeleteStoreRequest init_value = STOREPLANE__PROVISIONER__V1__DELETE_STORE_REQUEST__INIT;
   *message = init_value;
 }
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__backup_schedule__field_descriptors[2] =
+{
+  {
+    "never",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__BackupSchedule, never),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "interval",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__BackupSchedule, interval),
+    &google__protobuf__duration__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned storeplane__provisioner__v1__backup_schedule__field_indices_by_name[] = {
+  1,   /* field[1] = interval */
+  0,   /* field[0] = never */
+};
+static const ProtobufCIntRange storeplane__provisioner__v1__backup_schedule__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor storeplane__provisioner__v1__backup_schedule__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "storeplane.provisioner.v1.BackupSchedule",
+  "BackupSchedule",
+  "Storeplane__Provisioner__V1__BackupSchedule",
+  "storeplane.provisioner.v1",
+  sizeof(Storeplane__Provisioner__V1__BackupSchedule),
+  2,
+  storeplane__provisioner__v1__backup_schedule__field_descriptors,
+  storeplane__provisioner__v1__backup_schedule__field_indices_by_name,
+  1,  storeplane__provisioner__v1__backup_schedule__number_ranges,
+  (ProtobufCMessageInit) storeplane__provisioner__v1__backup_schedule__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCEnumValue storeplane__provisioner__v1__store__state__enum_values_by_number[7] =
 {
   { "STATE_UNSPECIFIED", "STOREPLANE__PROVISIONER__V1__STORE__STATE__STATE_UNSPECIFIED", 0 },
@@ -171,7 +228,7 @@ const ProtobufCEnumDescriptor storeplane__provisioner__v1__store__state__descrip
   storeplane__provisioner__v1__store__state__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCFieldDescriptor storeplane__provisioner__v1__store__field_descriptors[22] =
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__store__field_descriptors[24] =
 {
   {
     "id",
@@ -437,8 +494,34 @@ static const ProtobufCFieldDescriptor storeplane__provisioner__v1__store__field_
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "backup_schedule",
+    23,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__Store, backup_schedule),
+    &storeplane__provisioner__v1__backup_schedule__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "backup_due_time",
+    24,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__Store, backup_due_time),
+    &google__protobuf__timestamp__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned storeplane__provisioner__v1__store__field_indices_by_name[] = {
+  23,   /* field[23] = backup_due_time */
+  22,   /* field[22] = backup_schedule */
   21,   /* field[21] = cluster */
   8,   /* field[8] = conditions */
   13,   /* field[13] = create_time */
@@ -465,7 +548,7 @@ static const unsigned storeplane__provisioner__v1__store__field_indices_by_name[
 static const ProtobufCIntRange storeplane__provisioner__v1__store__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 22 }
+  { 0, 24 }
 };
 const ProtobufCMessageDescriptor storeplane__provisioner__v1__store__descriptor =
 {
@@ -475,7 +558,7 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__store__descriptor 
   "Storeplane__Provisioner__V1__Store",
   "storeplane.provisioner.v1",
   sizeof(Storeplane__Provisioner__V1__Store),
-  22,
+  24,
   storeplane__provisioner__v1__store__field_descriptors,
   storeplane__provisioner__v1__store__field_indices_by_name,
   1,  storeplane__provisioner__v1__store__number_ranges,
@@ -835,7 +918,7 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__create_store_reque
   (ProtobufCMessageInit) storeplane__provisioner__v1__create_store_request__cluster_labels_entry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor storeplane__provisioner__v1__create_store_request__field_descriptors[9] =
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__create_store_request__field_descriptors[10] =
 {
   {
     "name",
@@ -945,8 +1028,21 @@ static const ProtobufCFieldDescriptor storeplane__provisioner__v1__create_store_
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "backup_schedule",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__CreateStoreRequest, backup_schedule),
+    &storeplane__provisioner__v1__backup_schedule__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned storeplane__provisioner__v1__create_store_request__field_indices_by_name[] = {
+  9,   /* field[9] = backup_schedule */
   7,   /* field[7] = cluster */
   8,   /* field[8] = cluster_labels */
   5,   /* field[5] = drift_policy */
@@ -960,7 +1056,7 @@ static const unsigned storeplane__provisioner__v1__create_store_request__field_i
 static const ProtobufCIntRange storeplane__provisioner__v1__create_store_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor storeplane__provisioner__v1__create_store_request__descriptor =
 {
@@ -970,7 +1066,7 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__create_store_reque
   "Storeplane__Provisioner__V1__CreateStoreRequest",
   "storeplane.provisioner.v1",
   sizeof(Storeplane__Provisioner__V1__CreateStoreRequest),
-  9,
+  10,
   storeplane__provisioner__v1__create_store_request__field_descriptors,
   storeplane__provisioner__v1__create_store_request__field_indices_by_name,
   1,  storeplane__provisioner__v1__create_store_request__number_ranges,
@@ -1219,7 +1315,7 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__retry_store_reques
   (ProtobufCMessageInit) storeplane__provisioner__v1__retry_store_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor storeplane__provisioner__v1__update_store_request__field_descriptors[3] =
+static const ProtobufCFieldDescriptor storeplane__provisioner__v1__update_store_request__field_descriptors[4] =
 {
   {
     "store",
@@ -1257,8 +1353,21 @@ static const ProtobufCFieldDescriptor storeplane__provisioner__v1__update_store_
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "backup_schedule",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Storeplane__Provisioner__V1__UpdateStoreRequest, backup_schedule),
+    &storeplane__provisioner__v1__backup_schedule__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned storeplane__provisioner__v1__update_store_request__field_indices_by_name[] = {
+  3,   /* field[3] = backup_schedule */
   1,   /* field[1] = drift_policy */
   2,   /* field[2] = etag */
   0,   /* field[0] = store */
@@ -1266,7 +1375,7 @@ static const unsigned storeplane__provisioner__v1__update_store_request__field_i
 static const ProtobufCIntRange storeplane__provisioner__v1__update_store_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor storeplane__provisioner__v1__update_store_request__descriptor =
 {
@@ -1276,7 +1385,7 @@ const ProtobufCMessageDescriptor storeplane__provisioner__v1__update_store_reque
   "Storeplane__Provisioner__V1__UpdateStoreRequest",
   "storeplane.provisioner.v1",
   sizeof(Storeplane__Provisioner__V1__UpdateStoreRequest),
-  3,
+  4,
   storeplane__provisioner__v1__update_store_request__field_descriptors,
   storeplane__provisioner__v1__update_store_request__field_indices_by_name,
   1,  storeplane__provisioner__v1__update_store_request__number_ranges,

@@ -15,6 +15,8 @@ PROTOBUF_C__BEGIN_DECLS
 #endif
 
 #include "google/protobuf/timestamp.pb-c.h"
+#include "storeplane/provisioner/v1/operation.pb-c.h"
+#include "storeplane/provisioner/v1/problem.pb-c.h"
 #include "storeplane/provisioner/v1/store.pb-c.h"
 
 typedef struct Storeplane__Provisioner__V1__Backup Storeplane__Provisioner__V1__Backup;
@@ -22,6 +24,7 @@ typedef struct Storeplane__Provisioner__V1__GetBackupRequest Storeplane__Provisi
 typedef struct Storeplane__Provisioner__V1__ListBackupsRequest Storeplane__Provisioner__V1__ListBackupsRequest;
 typedef struct Storeplane__Provisioner__V1__ListBackupsResponse Storeplane__Provisioner__V1__ListBackupsResponse;
 typedef struct Storeplane__Provisioner__V1__DeleteBackupRequest Storeplane__Provisioner__V1__DeleteBackupRequest;
+typedef struct Storeplane__Provisioner__V1__TestBackupRequest Storeplane__Provisioner__V1__TestBackupRequest;
 
 
 /* --- enums --- */
@@ -50,10 +53,12 @@ struct  Storeplane__Provisioner__V1__Backup
   char *operation;
   Google__Protobuf__Timestamp *create_time;
   Google__Protobuf__Timestamp *end_time;
+  Google__Protobuf__Timestamp *test_time;
+  Storeplane__Provisioner__V1__Problem *test_error;
 };
 #define STOREPLANE__PROVISIONER__V1__BACKUP__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__backup__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, STOREPLANE__PROVISIONER__V1__ENGINE__ENGINE_UNSPECIFIED, STOREPLANE__PROVISIONER__V1__BACKUP__STATE__STATE_UNSPECIFIED, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, NULL }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, STOREPLANE__PROVISIONER__V1__ENGINE__ENGINE_UNSPECIFIED, STOREPLANE__PROVISIONER__V1__BACKUP__STATE__STATE_UNSPECIFIED, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, NULL, NULL, NULL }
 
 
 struct  Storeplane__Provisioner__V1__GetBackupRequest
@@ -100,6 +105,17 @@ struct  Storeplane__Provisioner__V1__DeleteBackupRequest
     , (char *)protobuf_c_empty_string }
 
 
+struct  Storeplane__Provisioner__V1__TestBackupRequest
+{
+  ProtobufCMessage base;
+  char *backup;
+  char *request_id;
+};
+#define STOREPLANE__PROVISIONER__V1__TEST_BACKUP_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__test_backup_request__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+
+
 /* Storeplane__Provisioner__V1__Backup methods */
 void   storeplane__provisioner__v1__backup__init
                      (Storeplane__Provisioner__V1__Backup         *message);
@@ -115,6 +131,9 @@ void   storeplane__provisioner__v1__list_backups_response__init
 /* Storeplane__Provisioner__V1__DeleteBackupRequest methods */
 void   storeplane__provisioner__v1__delete_backup_request__init
                      (Storeplane__Provisioner__V1__DeleteBackupRequest         *message);
+/* Storeplane__Provisioner__V1__TestBackupRequest methods */
+void   storeplane__provisioner__v1__test_backup_request__init
+                     (Storeplane__Provisioner__V1__TestBackupRequest         *message);
 /* --- per-message closures --- */
 
 typedef void (*Storeplane__Provisioner__V1__Backup_Closure)
@@ -132,6 +151,9 @@ typedef void (*Storeplane__Provisioner__V1__ListBackupsResponse_Closure)
 typedef void (*Storeplane__Provisioner__V1__DeleteBackupRequest_Closure)
                  (const Storeplane__Provisioner__V1__DeleteBackupRequest *message,
                   void *closure_data);
+typedef void (*Storeplane__Provisioner__V1__TestBackupRequest_Closure)
+                 (const Storeplane__Provisioner__V1__TestBackupRequest *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -144,6 +166,7 @@ extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__get_backup_
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__list_backups_request__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__list_backups_response__descriptor;
 extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__delete_backup_request__descriptor;
+extern const ProtobufCMessageDescriptor storeplane__provisioner__v1__test_backup_request__descriptor;
 
 PROTOBUF_C__END_DECLS
 

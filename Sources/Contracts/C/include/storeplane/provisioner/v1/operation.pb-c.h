@@ -37,7 +37,8 @@ typedef enum _Storeplane__Provisioner__V1__Operation__Kind {
   STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_SUSPEND = 5,
   STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_RESUME = 6,
   STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_BACKUP = 7,
-  STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_RESTORE = 8
+  STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_RESTORE = 8,
+  STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_BACKUP_TEST = 9
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(STOREPLANE__PROVISIONER__V1__OPERATION__KIND)
 } Storeplane__Provisioner__V1__Operation__Kind;
 typedef enum _Storeplane__Provisioner__V1__Operation__State {
@@ -84,10 +85,11 @@ struct  Storeplane__Provisioner__V1__Operation
   int32_t release;
   char *remedies;
   char *backup;
+  protobuf_c_boolean scheduled;
 };
 #define STOREPLANE__PROVISIONER__V1__OPERATION__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&storeplane__provisioner__v1__operation__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_UNSPECIFIED, STOREPLANE__PROVISIONER__V1__OPERATION__STATE__STATE_UNSPECIFIED, 0, 0,NULL, NULL, 0, (char *)protobuf_c_empty_string, 0, NULL, NULL, NULL, NULL, 0, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, STOREPLANE__PROVISIONER__V1__OPERATION__KIND__KIND_UNSPECIFIED, STOREPLANE__PROVISIONER__V1__OPERATION__STATE__STATE_UNSPECIFIED, 0, 0,NULL, NULL, 0, (char *)protobuf_c_empty_string, 0, NULL, NULL, NULL, NULL, 0, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0 }
 
 
 struct  Storeplane__Provisioner__V1__Step

@@ -1,0 +1,554 @@
+import Contracts
+import Observability
+import Postgres
+import ProvisionerTestKit
+import Reactor
+import Resilience
+import TestKit
+import Testing
+
+@testable import ProvisionerService
+
+/// Backups that nobody asks for, and the way they make for what somebody does.
+@Suite(.timeLimit(.minutes(2))) struct BackupScheduleTests {
+  private static let day = Duration.seconds(86_400)
+  private static let lease = Duration.seconds(20)
+
+  private func withEngine(
+    _ body: @Sendable (Desk, FakeCluster, TestDatabase) async throws -> Void
+  ) async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      let engine = try await Engine.start(database, cluster)
+      try await desk.ready("demo")
+      try await body(desk, cluster, database)
+      #expect(cluster.violations.isEmpty)
+      await engine.stop()
+    }
+  }
+
+  /// With ready stores, and nobody who works on them any more.
+  private func withoutEngine(
+    _ stores: [String] = ["demo"], _ body: @Sendable (Desk, TestDatabase) async throws -> Void
+  ) async throws {
+    try await atDesk { desk, database in
+      let engine = try await Engine.start(database, FakeCluster())
+      for store in stores { try await desk.ready(store) }
+      await engine.stop()
+      try await body(desk, database)
+    }
+  }
+
+  // MARK: When
+
+  @Test func aStoreThatIsDueIsBackedUpByItself() async throws {
+    try await withEngine { desk, cluster, _ in
+      let scheduler = Scheduler(desk)
+      let before = try await desk.store("demo")
+      #expect(before.backupSchedule == .standard && before.backupDueAt == nil)
+      await scheduler.run()
+      // Drawn, so that stores that are made at once are not backed up at once.
+      let drawn = try await desk.store("demo")
+      #expect(drawn.operation == before.operation && drawn.version == before.version)
+      #expect(try await desk.dueIn("demo")?.isBetween(0, 86_400) == true)
+      try await desk.makeDue()
+      await scheduler.run()
+      let operation = try await desk.wait(for: desk.store("demo").operation)
+      #expect(operation.kind == .backup && operation.state == .succeeded && operation.isScheduled)
+      let backup = try #require(try await desk.backups(of: "demo").first)
+      #expect(backup.state == .available && backup.id == operation.aim.backup)
+      #expect(try await desk.store("demo").condition(.backedUp)?.isTrue == true)
+      #expect(try await desk.dueIn("demo")?.isBetween(0.89 * 86_400, 1.1 * 86_400) == true)
+      // Not again before then.
+      await scheduler.run()
+      #expect(try await desk.store("demo").operation == operation.id)
+      let events = try await desk.events(of: before.id).filter {
+        $0.operation == operation.id.description
+      }
+      #expect(events.map(\.action).sorted() == ["operation.begin", "operation.end"])
+      #expect(events.allSatisfy { $0.actor?.kind == .service })
+      #expect(scheduler.counted("backup", "begun"))
+    }
+  }
+
+  @Test func eachStoreHasAnIntervalOfItsOwnOrThePlatforms() async throws {
+    try await withoutEngine(["demo", "hourly", "none"]) { desk, _ in
+      let scheduler = Scheduler(desk)
+      let hour = BackupSchedule.every(.seconds(3_600))
+      let updated = try await desk.update("hourly", StoreCare(backupSchedule: hour))
+      #expect(updated.backupSchedule == hour)
+      #expect(try await desk.update("hourly", StoreCare(backupSchedule: hour)) == updated)
+      try await desk.update("none", StoreCare(backupSchedule: .never))
+      await scheduler.run()
+      #expect(try await desk.dueIn("hourly")?.isBetween(0, 3_600) == true)
+      #expect(try await desk.dueIn("none") == nil)
+      // Switched off, and on again at a shorter interval: at no time that was drawn for another one.
+      await scheduler.run(backup: .zero)
+      #expect(try await desk.dueIn("demo") == nil)
+      #expect(try await desk.dueIn("hourly") != nil)
+      await scheduler.run()
+      try await desk.execute("UPDATE stores SET backup_due_at = now() + interval '23 hours'")
+      await scheduler.run(backup: .seconds(7_200))
+      #expect(try await desk.dueIn("demo")?.isBetween(0, 7_200) == true)
+      #expect(try await desk.dueIn("hourly")?.isBetween(0, 3_600) == true)
+      // A clock that was far ahead when it was drawn.
+      try await desk.execute("UPDATE stores SET backup_due_at = now() + interval '9 years'")
+      await scheduler.run()
+      #expect(try await desk.dueIn("demo")?.isBetween(0, 86_400) == true)
+      // Soon where it is to be more often, and not at all where it is not to be.
+      try await desk.execute("UPDATE stores SET backup_due_at = now() + interval '20 hours'")
+      try await desk.update("demo", StoreCare(backupSchedule: hour))
+      #expect(try await desk.dueIn("demo")?.isBetween(0, 3_600) == true)
+      try await desk.update("demo", StoreCare(backupSchedule: .never))
+      #expect(try await desk.dueIn("demo") == nil)
+      try await desk.makeDue()
+      await scheduler.run()
+      #expect(try await desk.backups().map(\.storeName) == ["hourly"])
+      let events = try await desk.events(of: updated.id).filter { $0.action == "store.update" }
+      #expect(events.map { $0.details?["backup_interval"]?.string } == ["3600s"])
+    }
+  }
+
+  @Test func replicasThatLookAtOnceBeginEachBackupOnce() async throws {
+    try await withoutEngine(["one", "two", "three"]) { desk, database in
+      await Scheduler(desk).run()
+      try await desk.makeDue()
+      let desks = try (0..<3).map { _ in try Desk(database, on: desk.reactor) }
+      defer { for desk in desks { desk.close() } }
+      let runs = desks.map { other in
+        desk.reactor.loop.spawn(on: desk.reactor) { await Scheduler(other).run() }
+      }
+      for run in runs { await run.value }
+      #expect(try await desk.backups().map(\.storeName).sorted() == ["one", "three", "two"])
+    }
+  }
+
+  @Test func noMoreWaitForAWorkerThanThereMayBe() async throws {
+    try await withoutEngine(["one", "two"]) { desk, _ in
+      await Scheduler(desk).run()
+      try await desk.makeDue()
+      let schedules = BackupSchedules(worker: desk.worker, application: desk.application)
+      let one = try await desk.worker.query(
+        scope: .worker, "SELECT * FROM claim_due_backups(86400, 10, 1, '1 hour')", deadline: .soon)
+      #expect(one.count == 1)
+      let due = try #require(try await schedules.claim(.backup, every: Self.day, 10).first)
+      #expect(try await schedules.begin(.backup, on: due, every: Self.day) == .begun)
+      try await desk.makeDue()
+      let none = try await desk.worker.query(
+        scope: .worker, "SELECT * FROM claim_due_backups(86400, 10, 1, '1 hour')", deadline: .soon)
+      #expect(none.isEmpty)
+      #expect(try await schedules.claim(.backup, every: Self.day, 10).count == 1)
+    }
+  }
+
+  // MARK: Where not
+
+  @Test func aStoreThatIsNotAtRestIsLookedAtLater() async throws {
+    try await withoutEngine(["busy", "asleep", "torn", "lost", "late"]) { desk, _ in
+      let scheduler = Scheduler(desk)
+      await scheduler.run()
+      try await desk.makeDue()
+      let schedules = scheduler.schedules
+      try await desk.change("busy", .suspend)
+      try await desk.execute("UPDATE stores SET suspended = true WHERE name = 'asleep'")
+      try await desk.execute(
+        """
+        UPDATE stores SET conditions = '[{"type": "Released", "is_true": false,
+          "reason": "RestoreFailed", "message": "", "changed_at": 0}]' WHERE name = 'torn'
+        """)
+      try await desk.execute(
+        """
+        INSERT INTO clusters (name, secret, schedule, abandoned_at, abandon_request_id)
+        VALUES ('gone', 'gone', 'draining', now(), 'x')
+        """)
+      try await desk.execute("UPDATE stores SET cluster = 'gone' WHERE name = 'lost'")
+      let due = try await schedules.claim(.backup, every: Self.day, 10)
+      let late = try await desk.store("late")
+      #expect(due.map(\.store) == [late.id])
+      // Taken by somebody between the two.
+      try await desk.change("late", .suspend)
+      #expect(try await schedules.begin(.backup, on: due[0], every: Self.day) == .skipped)
+      #expect(try await desk.backups().isEmpty)
+      // Not in a loop.
+      #expect(try await schedules.claim(.backup, every: Self.day, 10).isEmpty)
+      #expect(try await desk.dueIn("late")?.isBetween(0, 300) == true)
+    }
+  }
+
+  /// Between the look and the lock; the database's own rule would refuse it too, but as an error.
+  @Test func workThatBeginsAtTheSameTimeIsSeen() async throws {
+    try await withoutEngine { desk, database in
+      let schedules = Scheduler(desk).schedules
+      let demo = try await desk.store("demo")
+      let due = BackupSchedules.Due(store: demo.id, tenant: demo.tenant, cluster: demo.cluster)
+      let other = try Desk(database, on: desk.reactor)
+      defer { other.close() }
+      var outcome: BackupSchedules.Outcome?
+      let begun = try await other.application.withTransaction(
+        scope: .tenant(demo.tenant), deadline: .soon
+      ) { transaction in
+        try await transaction.query(
+          "SELECT FROM stores WHERE id = $1 FOR NO KEY UPDATE", [.text(demo.id)])
+        let begun = desk.reactor.loop.spawn(on: desk.reactor) {
+          outcome = try? await schedules.begin(.backup, on: due, every: Self.day)
+        }
+        while try await desk.owner.query(
+          scope: .none, "SELECT FROM pg_locks WHERE NOT granted", deadline: .soon
+        ).isEmpty {}
+        _ = try await OperationRows.insert(
+          .suspend, of: demo.id, tenant: demo.tenant, for: Desk.origin().request, in: transaction)
+        return begun
+      }
+      await begun.value
+      #expect(outcome == .skipped)
+      #expect(try await desk.backups().isEmpty)
+    }
+  }
+
+  @Test func whatCameOfThemIsCounted() {
+    let registry = MetricsRegistry()
+    let metrics = EngineMetrics(registry)
+    metrics.finished(.backup, .failed, isScheduled: true)
+    metrics.finished(.backup, .failed, isScheduled: false)
+    let text = String(decoding: registry.exposition(), as: UTF8.self)
+    #expect(text.contains("provisioner_operations_total{kind=\"backup\",outcome=\"failed\"} 2"))
+    #expect(
+      text.contains("provisioner_scheduled_operations_total{kind=\"backup\",outcome=\"failed\"} 1"))
+  }
+
+  @Test func aStoreWithAllTheBackupsItMayHaveIsLookedAtLater() async throws {
+    try await withEngine { desk, _, _ in
+      let scheduler = Scheduler(desk)
+      await scheduler.run()
+      let backup = try await desk.backUp("demo")
+      try await desk.execute(
+        """
+        INSERT INTO backups (id, tenant, store, store_name, engine, operation, state)
+        SELECT gen_random_uuid(), tenant, store, store_name, engine, gen_random_uuid(), 'deleting'
+        FROM backups, generate_series(1, \(StoreBackups.countMax - 1)) WHERE id = '\(backup.id)'
+        """)
+      try await desk.makeDue()
+      await scheduler.run()
+      #expect(try await desk.backups(of: "demo").count == StoreBackups.countMax)
+      #expect(try await desk.dueIn("demo")?.isBetween(3_000, 3_600) == true)
+      #expect(scheduler.counted("backup", "postponed"))
+    }
+  }
+
+  @Test func nothingIsBegunWhereTheClusterIsLeftAlone() async throws {
+    try await withoutEngine { desk, _ in
+      let scheduler = Scheduler(desk, breaker: .init(failureThreshold: 1))
+      await scheduler.run()
+      try await desk.makeDue()
+      guard case .admitted(let permit) = scheduler.breakers.admit(.kubernetes, in: "default") else {
+        Issue.record("the breaker is open already")
+        return
+      }
+      scheduler.breakers.record(.failed, for: permit)
+      await scheduler.run()
+      #expect(try await desk.backups().isEmpty)
+      #expect(scheduler.counted("backup", "skipped"))
+    }
+  }
+
+  @Test func withoutAnObjectStoreNoIntervalIsTaken() async throws {
+    try await withoutEngine { desk, _ in
+      let without = StoreCatalog(pool: desk.application, hostSuffix: ".localhost")
+      func update(_ schedule: BackupSchedule) async throws -> StoreRecord {
+        try await without.update(
+          .name("demo"), StoreCare(backupSchedule: schedule), version: nil, tenant: Desk.tenant,
+          origin: Desk.origin(), deadline: .soon)
+      }
+      #expect(await refusal { try await update(.every(.seconds(3_600))) } == .noBackups)
+      let never = try await update(.never)
+      #expect(never.backupSchedule == .never)
+      let refused = await refusal {
+        try await without.create(
+          StoreDraft(
+            name: "new", engine: .medusa, parameters: StoreParameters(),
+            backupSchedule: .every(.seconds(3_600))), tenant: Desk.tenant, origin: Desk.origin(),
+          deadline: .soon)
+      }
+      #expect(refused == .noBackups)
+    }
+  }
+
+  // MARK: What comes of it
+
+  @Test func oneThatFailsIsMadeAgainSoonAndSaysSo() async throws {
+    try await withEngine { desk, cluster, _ in
+      let scheduler = Scheduler(desk)
+      await scheduler.run()
+      try await desk.makeDue()
+      cluster.script(.backup, of: "demo", [.fail(ProvisionFailure(.backupStoreDenied, "key"))])
+      await scheduler.run()
+      let failed = try await desk.wait(for: desk.store("demo").operation)
+      #expect(failed.state == .failed && failed.isScheduled)
+      let condition = try await desk.store("demo").condition(.backedUp)
+      #expect(condition?.isTrue == false && condition?.reason == "BackupFailed")
+      #expect(condition?.message.contains("key") == true)
+      #expect(condition?.message.hasSuffix("it is made again about an hour later") == true)
+      #expect(try await desk.dueIn("demo")?.isBetween(0, 1.1 * 3_600) == true)
+      try await desk.makeDue()
+      await scheduler.run()
+      let again = try await desk.wait(for: desk.store("demo").operation)
+      #expect(again.state == .succeeded && again.id != failed.id)
+      #expect(try await desk.store("demo").condition(.backedUp)?.isTrue == true)
+      #expect(try await desk.dueIn("demo")?.isBetween(0.89 * 86_400, 1.1 * 86_400) == true)
+    }
+  }
+
+  @Test func oneThatSomebodyStopsWaitsForItsNextTime() async throws {
+    try await withEngine { desk, cluster, _ in
+      let scheduler = Scheduler(desk)
+      await scheduler.run()
+      try await desk.makeDue()
+      cluster.script(.backup, of: "demo", [.hang])
+      await scheduler.run()
+      await cluster.reached(.backup, of: "demo")
+      let id = try await desk.store("demo").operation
+      // It is at work: what is asked for now is refused, and told what to do.
+      #expect(await refusal { try await desk.change("demo", .suspend) } == .busy(.backup, id))
+      _ = try await desk.catalog.cancel(
+        id, tenant: Desk.tenant, origin: Desk.origin(), deadline: .soon)
+      #expect(try await desk.wait(for: id).state == .cancelled)
+      #expect(try await desk.dueIn("demo")?.isBetween(0.89 * 86_400, 1.1 * 86_400) == true)
+      // A deletion stops it by itself.
+      try await desk.makeDue()
+      cluster.script(.backup, of: "demo", [.hang])
+      await scheduler.run()
+      await cluster.reached(.backup, of: "demo", count: 2)
+      let second = try await desk.store("demo").operation
+      let deletion = try await desk.delete("demo")
+      #expect(try await desk.wait(for: second).state == .cancelled)
+      #expect(try await desk.wait(for: deletion.id).state == .succeeded)
+    }
+  }
+
+  // MARK: Making way
+
+  @Test func whatWaitsGivesWayToWhatSomebodyAsks() async throws {
+    let names = ["suspended", "upgraded", "saved", "restored", "deleted", "last"]
+    try await withoutEngine(names) { desk, _ in
+      let scheduler = Scheduler(desk)
+      await scheduler.run()
+      try await desk.makeDue()
+      for _ in 0..<2 { await scheduler.run() }
+      var waiting: [String: PostgresUUID] = [:]
+      for name in names {
+        waiting[name] = try await desk.store(name).operation
+        #expect(try await desk.operation(waiting[name]!).isScheduled)
+      }
+      let backup = PostgresUUID.random()
+      try await desk.execute(
+        """
+        INSERT INTO backups (id, tenant, store, store_name, engine, operation, state, bytes, sha256,
+          ended_at)
+        SELECT '\(backup)', tenant, id, name, engine, gen_random_uuid(), 'available', 1,
+          repeat('0', 64), now() FROM stores WHERE name = 'restored'
+        """)
+      let asked = [
+        try await desk.change("suspended", .suspend), try await desk.upgrade("upgraded"),
+        // The same work, but somebody's own.
+        try await desk.change("saved", .backup),
+        try await desk.change("restored", .restore(from: backup)),
+        try await desk.delete("deleted"), try await desk.delete("last", finalBackup: true),
+      ]
+      for operation in asked { #expect(!operation.isScheduled && operation.state == .pending) }
+      for name in names {
+        let gone = try await desk.operation(waiting[name]!)
+        #expect(gone.state == .cancelled, "\(name)")
+        #expect(gone.steps.allSatisfy { $0.state == .skipped }, "\(name)")
+        let begun = try await desk.catalog.findBackup(
+          try #require(gone.aim.backup), tenant: Desk.tenant, deadline: .soon)
+        #expect(begun.state == .deleting, "\(name)")
+        let events = try await desk.events(of: gone.store).filter {
+          $0.operation == gone.id.description
+        }
+        #expect(events.map(\.action).sorted() == ["operation.begin", "operation.end"], "\(name)")
+      }
+      #expect(try await desk.store("deleted").state == .deleting)
+      #expect(try await desk.store("last").state == .deleting)
+      // Made up for soon.
+      #expect(try await desk.dueIn("suspended")?.isBetween(0, 1.1 * 3_600) == true)
+      // None of it is there to be claimed any more.
+      let claims = try await desk.ledger.claim(20, for: "a", lease: Self.lease)
+      #expect(Set(claims.map(\.operation)) == Set(asked.map(\.id)))
+    }
+  }
+
+  /// What is refused changes nothing.
+  @Test func whatIsRefusedLeavesWhatWaits() async throws {
+    try await withoutEngine { desk, _ in
+      let scheduler = Scheduler(desk)
+      await scheduler.run()
+      try await desk.makeDue()
+      await scheduler.run()
+      let waiting = try await desk.store("demo").operation
+      #expect(
+        await refusal { try await desk.change("demo", .resume) }
+          == .wrongState(.ready, "it is not suspended"))
+      #expect(try await desk.operation(waiting).state == .pending)
+      // What a worker has taken gives no way.
+      let claim = try #require(try await desk.ledger.claim(1, for: "a", lease: Self.lease).first)
+      #expect(claim.operation == waiting && claim.isScheduled)
+      #expect(await refusal { try await desk.change("demo", .suspend) } == .busy(.backup, waiting))
+    }
+  }
+
+  // MARK: Workers
+
+  @Test func whatPeopleAskForIsClaimedFirstAndKeepsHalfOfEverything() async throws {
+    try await withoutEngine(["one", "two", "three", "four"]) { desk, _ in
+      await Scheduler(desk).run()
+      try await desk.makeDue()
+      await Scheduler(desk).run()
+      try await desk.create("later")
+      // It came last.
+      let first = try await desk.ledger.claim(1, scheduled: 1, for: "a", lease: Self.lease)
+      #expect(first.map(\.kind) == [.provision] && first.first?.isScheduled == false)
+      // No more of the others than the replica has room for.
+      let two = try await desk.ledger.claim(5, scheduled: 2, for: "a", lease: Self.lease)
+      #expect(two.count == 2 && two.allSatisfy(\.isScheduled))
+      #expect(try await desk.ledger.claim(5, scheduled: 0, for: "a", lease: Self.lease).isEmpty)
+      // Three are under way: of a limit of six they may have half, of eight one more.
+      for limit in [\OperationLimits.perTenant, \.perCluster, \.overall] {
+        var limits = OperationLimits()
+        limits[keyPath: limit] = 6
+        let none = try await desk.ledger.claim(
+          5, scheduled: 5, for: "a", lease: Self.lease, within: limits)
+        #expect(none.isEmpty)
+      }
+      var limits = OperationLimits()
+      limits.perTenant = 8
+      let one = try await desk.ledger.claim(
+        5, scheduled: 5, for: "a", lease: Self.lease, within: limits)
+      #expect(one.count == 1 && one[0].isScheduled)
+      // People have the rest.
+      limits.perTenant = 5
+      try await desk.create("last")
+      let last = try await desk.ledger.claim(
+        5, scheduled: 5, for: "a", lease: Self.lease, within: limits)
+      #expect(last.map(\.kind) == [.provision])
+    }
+  }
+
+  @Test func aReplicaKeepsWorkersForPeople() async throws {
+    for (workers, scheduled) in [(1, 1), (2, 1), (5, 2), (8, 4)] {
+      var settings = EngineSettings()
+      settings.workers = workers
+      #expect(settings.scheduledWorkers == scheduled)
+    }
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      var settings = EngineSettings.quick
+      settings.workers = 2
+      let engine = try await Engine.start(database, cluster, settings)
+      for name in ["one", "two"] { try await desk.ready(name) }
+      await Scheduler(desk).run()
+      try await desk.makeDue()
+      cluster.script(.backup, of: nil, [.hang, .hang])
+      await Scheduler(desk).run()
+      // One of the two is at work, and there is a worker for this.
+      try await desk.ready("three")
+      #expect(cluster.calls.count { $0.step == .backup } == 1)
+      await engine.stop()
+    }
+  }
+
+  /// What is to be cancelled is in somebody's way: it is not to wait for its share.
+  @Test func oneThatIsToBeCancelledIsClaimedAtOnce() async throws {
+    try await withoutEngine { desk, _ in
+      await Scheduler(desk).run()
+      try await desk.makeDue()
+      await Scheduler(desk).run()
+      let id = try await desk.store("demo").operation
+      #expect(try await desk.ledger.claim(1, scheduled: 0, for: "a", lease: Self.lease).isEmpty)
+      _ = try await desk.catalog.cancel(
+        id, tenant: Desk.tenant, origin: Desk.origin(), deadline: .soon)
+      let claims = try await desk.ledger.claim(1, scheduled: 0, for: "a", lease: Self.lease)
+      #expect(claims.map(\.operation) == [id])
+    }
+  }
+
+  /// They work on backups as on any, but know nothing of tests of them.
+  @Test func formerReplicasClaimBackupsButNoTests() async throws {
+    try await withoutEngine(["one", "two"]) { desk, _ in
+      await Scheduler(desk).run()
+      try await desk.makeDue()
+      await Scheduler(desk).run()
+      let (one, two) = (try await desk.store("one"), try await desk.store("two"))
+      try await desk.execute(
+        "UPDATE operations SET kind = 'backup-test' WHERE id = '\(two.operation)'")
+      let rows = try await desk.worker.query(
+        scope: .worker,
+        """
+        SELECT claimed FROM claim_operations('former', 10, '10 seconds', 9, 9, 9,
+          ARRAY['provision', 'delete', 'upgrade', 'rollback', 'suspend', 'resume', 'backup',
+            'restore'], NULL)
+        """, deadline: .soon)
+      #expect(try rows.map { try $0.decode(0, as: PostgresUUID.self) } == [one.operation])
+    }
+  }
+}
+
+/// What looks for due backups, as a replica does.
+final class Scheduler {
+  let schedules: BackupSchedules
+  let breakers: DependencyBreakers
+  private let metrics = MetricsRegistry()
+
+  init(_ desk: Desk, breaker: CircuitBreaker.Settings = .init()) {
+    schedules = BackupSchedules(worker: desk.worker, application: desk.application)
+    breakers = DependencyBreakers(
+      settings: breaker, clock: SystemTimeSource(), logger: quiet, metrics: EngineMetrics(metrics))
+  }
+
+  func run(backup: Duration = .seconds(86_400), backupTest: Duration = .zero) async {
+    await BackupScheduling(
+      schedules, breakers: breakers, every: .init(backup: backup, backupTest: backupTest),
+      logger: quiet, metrics: metrics
+    ).run()
+  }
+
+  func counted(_ kind: String, _ outcome: String) -> Bool {
+    String(decoding: metrics.exposition(), as: UTF8.self)
+      .contains("provisioner_due_backups_total{kind=\"\(kind)\",outcome=\"\(outcome)\"}")
+  }
+}
+
+extension Desk {
+  func execute(_ sql: String) async throws {
+    try await owner.query(scope: .none, sql, deadline: .soon)
+  }
+
+  /// Has all stores due that have a time.
+  func makeDue() async throws {
+    for column in ["backup_due_at", "backup_test_due_at"] {
+      try await execute(
+        "UPDATE stores SET \(column) = now() - interval '1 s' WHERE \(column) IS NOT NULL")
+    }
+  }
+
+  /// Seconds until a store is backed up, or has a backup tested; nil where it is not.
+  func dueIn(_ store: String, _ column: String = "backup_due_at") async throws -> Double? {
+    let rows = try await owner.query(
+      scope: .none,
+      """
+      SELECT (extract(epoch FROM \(column) - clock_timestamp()) * 1000)::bigint FROM stores
+      WHERE name = $1
+      """, [.text(store)], deadline: .soon)
+    return try rows[0].decode(0, as: Int64?.self).map { Double($0) / 1_000 }
+  }
+
+  @discardableResult
+  func update(_ store: String, _ care: StoreCare) async throws -> StoreRecord {
+    try await catalog.update(
+      StoreReference(store), care, version: nil, tenant: Desk.tenant, origin: Desk.origin(),
+      deadline: .soon)
+  }
+}
+
+extension Double {
+  func isBetween(_ low: Double, _ high: Double) -> Bool { self >= low && self <= high }
+}
