@@ -18,7 +18,7 @@ client() {
     --batch --skip-column-names "$@"
 }
 
-until client --execute='CREATE DATABASE store' 2>load.log; do
+until client --execute='CREATE DATABASE IF NOT EXISTS store' 2>load.log; do
   kill -0 "$server" 2>/dev/null || refuse JOB_INTERRUPTED unchanged server.log
   sleep 1
 done
