@@ -36,6 +36,7 @@ struct Coverage {
     + ["waits", "notices lost"].map { "overlap \($0)" }
     + ["made", "seen", "not seen", "corrected"].map { "drift \($0)" }
     + ["done", "failed"].map { "backup removal \($0)" }
+    + ["backup succeeded", "backup cancelled", "backup-test succeeded"].map { "scheduled \($0)" }
     + ["ready", "failed", "deleted"].map { "end \($0)" }
     + [
       "create", "create from a backup", "retry", "delete", "delete after a backup", "cancel",

@@ -64,8 +64,9 @@ final class Driver {
       ("database", "statements with faults (fault, statement)"), ("audit", "faults of audit"),
       ("accident", "accidents of machines and clusters"), ("fault", "faults of the backend"),
       ("overlap", "overlapping transactions, lost notices"), ("drift", "changes past us"),
-      ("backup", "removals of backups"), ("cluster", "what becomes of clusters"),
-      ("given", "what is given up"), ("refused", "refusals"),
+      ("backup", "removals of backups"), ("scheduled", "work that nobody asked for"),
+      ("cluster", "what becomes of clusters"), ("given", "what is given up"),
+      ("refused", "refusals"),
       ("settling", "times to come to rest"),
     ] {
       let (cells, count) = results.coverage.total(prefix + " ")

@@ -21,6 +21,8 @@ struct Faults {
   let checksClusters: Bool
   /// The cluster that goes away for good.
   let lostCluster: String?
+  /// Whether they back stores up by themselves.
+  let schedulesBackups: Bool
   /// What calls of the backend take, against what they usually do.
   private let backendPace: Double
   /// Kills, stalls, cuts, restarts, outages and jumps in a minute.
@@ -38,6 +40,7 @@ struct Faults {
     troubledSeconds = [15, 25, 40][Int.random(in: 0..<3, using: &random)]
     looksAtDrift = Bool.random(using: &random)
     removesBackups = Bool.random(using: &random)
+    schedulesBackups = Bool.random(using: &random)
     backendPace = [0.2, 0.5, 1][Int.random(in: 0..<3, using: &random)]
     lanes = [1, 2, 2][Int.random(in: 0..<3, using: &random)]
     checksClusters = Bool.random(using: &random)

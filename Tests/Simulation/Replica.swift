@@ -47,6 +47,10 @@ final class Replica {
     let backups = BackupRetention(
       ledger: BackupLedger(worker: worker), backend: backend, age: .seconds(8), kept: 1,
       on: machine.reactor, logger: logger, metrics: metrics)
+    let scheduling = BackupScheduling(
+      BackupSchedules(worker: worker, application: application), breakers: runner.breakers,
+      every: .init(backup: .seconds(8), backupTest: .seconds(8)), logger: logger,
+      metrics: metrics)
     var jobs = [
       RecurringJob(every: .seconds(60), on: machine.reactor) { await retention.forget() },
       RecurringJob(every: NeglectedOperations.interval, on: machine.reactor) {
@@ -75,6 +79,14 @@ final class Replica {
     }
     if simulation.faults.removesBackups {
       jobs.append(RecurringJob(every: .seconds(10), on: machine.reactor) { await backups.run() })
+    }
+    if simulation.faults.schedulesBackups {
+      let isOver = { [unowned simulation] in simulation.faults.isOver }
+      jobs.append(
+        RecurringJob(every: .seconds(3), on: machine.reactor) {
+          // It would begin something for ever.
+          if !isOver() { await scheduling.run() }
+        })
     }
     self.jobs = jobs
     let runner = runner

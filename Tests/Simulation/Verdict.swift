@@ -123,13 +123,14 @@ struct Verdict {
       """
       SELECT o.kind, o.state, string_agg(p.state, ' ' ORDER BY p.position),
         max(p.attempts), bool_and(p.failures <= p.attempts), o.error_code, o.holder,
-        o.kind = 'delete' AND EXISTS (SELECT FROM given_up g WHERE g.store = o.store)
+        o.kind = 'delete' AND EXISTS (SELECT FROM given_up g WHERE g.store = o.store), o.scheduled
       FROM operations o JOIN operation_steps p ON p.operation = o.id
       GROUP BY o.id ORDER BY o.created_at, o.id
       """)
     for row in rows {
       let words = row.map { $0 ?? "" }
       simulation.coverage.count("outcome \(words[0]) \(words[1]) \(words[5])")
+      if words[8] == "t" { simulation.coverage.count("scheduled \(words[0]) \(words[1])") }
       // Of a cluster that was given up nothing is removed.
       let isLost = words[7] == "t"
       if isLost, words[2].hasPrefix("skipped") { simulation.coverage.count("given up skipped") }
