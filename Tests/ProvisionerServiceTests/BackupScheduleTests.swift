@@ -111,20 +111,40 @@ import Testing
   }
 
   @Test func noMoreWaitForAWorkerThanThereMayBe() async throws {
-    try await withoutEngine(["one", "two"]) { desk, _ in
+    try await withoutEngine(["one", "two", "three"]) { desk, _ in
+      let schedules = Scheduler(desk).schedules
+      func claimed(whileFewerThan most: Int) async throws -> [BackupSchedules.Due] {
+        try await desk.makeDue()
+        return try await schedules.claim(
+          .backup, every: Self.day, 10, waitingPerTenantMax: most)
+      }
       await Scheduler(desk).run()
+      #expect(try await claimed(whileFewerThan: 1).count == 1)
+      let due = try await claimed(whileFewerThan: 3)
+      #expect(due.count == 3)
+      #expect(try await schedules.begin(.backup, on: due[0], every: Self.day) == .begun)
+      #expect(try await claimed(whileFewerThan: 1).isEmpty)
+      #expect(try await claimed(whileFewerThan: 2).count == 1)
+      let claim = try await desk.ledger.claim(1, for: "a", lease: .seconds(20))
+      #expect(try await claimed(whileFewerThan: 1).count == 1)
+      // One that a worker gave back waits too.
+      try await desk.ledger.release(claim[0], after: .zero)
+      #expect(try await claimed(whileFewerThan: 1).isEmpty)
+    }
+  }
+
+  /// Who has many stores, and short intervals, is not in the way of others.
+  @Test func oneTenantsStoresDoNotDelayAnothersOne() async throws {
+    let names = (0..<8).map { "many-\($0)" } + ["one"]
+    try await withoutEngine(names) { desk, _ in
+      let scheduler = Scheduler(desk)
+      await scheduler.run()
       try await desk.makeDue()
-      let schedules = BackupSchedules(worker: desk.worker, application: desk.application)
-      let one = try await desk.worker.query(
-        scope: .worker, "SELECT * FROM claim_due_backups(86400, 10, 1, '1 hour')", deadline: .soon)
-      #expect(one.count == 1)
-      let due = try #require(try await schedules.claim(.backup, every: Self.day, 10).first)
-      #expect(try await schedules.begin(.backup, on: due, every: Self.day) == .begun)
-      try await desk.makeDue()
-      let none = try await desk.worker.query(
-        scope: .worker, "SELECT * FROM claim_due_backups(86400, 10, 1, '1 hour')", deadline: .soon)
-      #expect(none.isEmpty)
-      #expect(try await schedules.claim(.backup, every: Self.day, 10).count == 1)
+      try await desk.execute(
+        "UPDATE stores SET backup_due_at = backup_due_at - interval '1 day' WHERE name <> 'one'")
+      try await desk.execute("UPDATE stores SET tenant = 'other' WHERE name = 'one'")
+      let due = try await scheduler.schedules.claim(.backup, every: Self.day, 2)
+      #expect(due.map(\.tenant).sorted() == [Desk.tenant, "other"].sorted())
     }
   }
 
@@ -167,7 +187,7 @@ import Testing
     try await withoutEngine { desk, database in
       let schedules = Scheduler(desk).schedules
       let demo = try await desk.store("demo")
-      let due = BackupSchedules.Due(store: demo.id, tenant: demo.tenant, cluster: demo.cluster)
+      let due = BackupSchedules.Due(store: demo.id, tenant: demo.tenant)
       let other = try Desk(database, on: desk.reactor)
       defer { other.close() }
       var outcome: BackupSchedules.Outcome?
@@ -206,8 +226,8 @@ import Testing
   @Test func aStoreWithAllTheBackupsItMayHaveIsLookedAtLater() async throws {
     try await withEngine { desk, _, _ in
       let scheduler = Scheduler(desk)
-      await scheduler.run()
       let backup = try await desk.backUp("demo")
+      await scheduler.run()
       try await desk.execute(
         """
         INSERT INTO backups (id, tenant, store, store_name, engine, operation, state)
@@ -234,7 +254,8 @@ import Testing
       scheduler.breakers.record(.failed, for: permit)
       await scheduler.run()
       #expect(try await desk.backups().isEmpty)
-      #expect(scheduler.counted("backup", "skipped"))
+      // It stays due.
+      #expect(try await scheduler.schedules.claim(.backup, every: Self.day, 10).count == 1)
     }
   }
 
@@ -267,7 +288,10 @@ import Testing
       let scheduler = Scheduler(desk)
       await scheduler.run()
       try await desk.makeDue()
-      cluster.script(.backup, of: "demo", [.fail(ProvisionFailure(.backupStoreDenied, "key"))])
+      let failure = FakeCluster.Behaviour.fail(ProvisionFailure(.dumpFailed, "key"))
+      cluster.script(
+        .backup, of: "demo",
+        Array(repeating: failure, count: EngineSettings.quick.retry.maximumAttempts))
       await scheduler.run()
       let failed = try await desk.wait(for: desk.store("demo").operation)
       #expect(failed.state == .failed && failed.isScheduled)
@@ -282,6 +306,49 @@ import Testing
       #expect(again.state == .succeeded && again.id != failed.id)
       #expect(try await desk.store("demo").condition(.backedUp)?.isTrue == true)
       #expect(try await desk.dueIn("demo")?.isBetween(0.89 * 86_400, 1.1 * 86_400) == true)
+    }
+  }
+
+  @Test(arguments: [FailureCode.backupStoreDenied, .jobTimedOut])
+  func whatWillNotChangeSoonWaitsForItsNextTime(_ code: FailureCode) async throws {
+    try await withEngine { desk, cluster, _ in
+      let scheduler = Scheduler(desk)
+      await scheduler.run()
+      try await desk.makeDue()
+      cluster.script(.backup, of: "demo", [.fail(ProvisionFailure(code))])
+      await scheduler.run()
+      let failed = try await desk.wait(for: desk.store("demo").operation)
+      // Not tried a second time either.
+      #expect(failed.state == .failed && failed.steps[0].attempts == 1)
+      let condition = try await desk.store("demo").condition(.backedUp)
+      #expect(condition?.isTrue == false && condition?.message.contains("made again") == false)
+      #expect(try await desk.dueIn("demo")?.isBetween(0.89 * 86_400, 1.1 * 86_400) == true)
+    }
+  }
+
+  @Test func somebodysOwnBackupPutsTheNextOff() async throws {
+    try await withEngine { desk, _, _ in
+      await Scheduler(desk).run()
+      try await desk.makeDue()
+      _ = try await desk.backUp("demo")
+      #expect(try await desk.dueIn("demo") == nil)
+    }
+  }
+
+  @Test func whatIsLateIsCounted() async throws {
+    try await withoutEngine(["waits", "begun", "made"]) { desk, _ in
+      let schedules = Scheduler(desk).schedules
+      await Scheduler(desk).run()
+      #expect(try await schedules.overdue(by: .seconds(3_600)) == 0)
+      try await desk.execute(
+        "UPDATE stores SET backup_due_at = now() - interval '61 minutes' WHERE name <> 'made'")
+      #expect(try await schedules.overdue(by: .seconds(3_600)) == 2)
+      for due in try await schedules.claim(.backup, every: Self.day, 10) {
+        #expect(try await schedules.begin(.backup, on: due, every: Self.day) == .begun)
+      }
+      #expect(try await schedules.overdue(by: .seconds(3_600)) == 0)
+      try await desk.execute("UPDATE operations SET created_at = now() - interval '61 minutes'")
+      #expect(try await schedules.overdue(by: .seconds(3_600)) == 2)
     }
   }
 

@@ -64,6 +64,30 @@ import Testing
     }
   }
 
+  /// It may have had a worker: one that was away, or has died since.
+  @Test func whatNobodyIsAtGivesWay() async throws {
+    try await withoutEngine(["parked", "died", "held"]) { desk, _ in
+      await Scheduler(desk).run()
+      try await desk.makeDue()
+      for _ in 0..<2 { await Scheduler(desk).run() }
+      let claims = try await desk.ledger.claim(3, for: "a", lease: Self.lease)
+      let ids = try await [desk.store("parked"), desk.store("died")].map(\.operation)
+      let parked = try #require(claims.first { $0.operation == ids[0] })
+      try await desk.ledger.release(parked, after: .seconds(60))
+      try await desk.execute(
+        "UPDATE operations SET lease_expires_at = now() - interval '1 second' WHERE id = '\(ids[1])'"
+      )
+      for (name, id) in zip(["parked", "died"], ids) {
+        #expect(try await desk.change(name, .suspend).state == .pending, "\(name)")
+        #expect(try await desk.operation(id).state == .cancelled, "\(name)")
+      }
+      let died = try #require(claims.first { $0.operation == ids[1] })
+      #expect(await refusal { try await desk.ledger.finish(died, .succeeded) } == .leaseLost)
+      let held = try await desk.store("held").operation
+      #expect(await refusal { try await desk.change("held", .suspend) } == .busy(.backup, held))
+    }
+  }
+
   /// What is refused changes nothing.
   @Test func whatIsRefusedLeavesWhatWaits() async throws {
     try await withoutEngine { desk, _ in
@@ -117,6 +141,31 @@ import Testing
       let last = try await desk.ledger.claim(
         5, scheduled: 5, for: "a", lease: Self.lease, within: limits)
       #expect(last.map(\.kind) == [.provision])
+    }
+  }
+
+  /// Work that had begun is taken over at once, and what has waited for an hour has its turn.
+  @Test func whatIsScheduledIsNotPutOffForEver() async throws {
+    try await withoutEngine(["old", "begun"]) { desk, _ in
+      await Scheduler(desk).run()
+      try await desk.makeDue()
+      await Scheduler(desk).run()
+      let (old, begun) = (
+        try await desk.store("old").operation, try await desk.store("begun").operation
+      )
+      try await desk.create("later")
+      try await desk.execute(
+        "UPDATE operations SET created_at = now() - interval '61 minutes' WHERE id = '\(old)'")
+      try await desk.execute(
+        """
+        UPDATE operations SET state = 'running', holder = 'dead', fence = nextval('fencing_tokens'),
+          started_at = now(), available_at = now() - interval '6 minutes',
+          lease_expires_at = now() - interval '6 minutes' WHERE id = '\(begun)'
+        """)
+      let neglected = try await desk.ledger.neglected(10, for: .seconds(300))
+      #expect(neglected.oldest == [begun])
+      let two = try await desk.ledger.claim(2, for: "a", lease: Self.lease)
+      #expect(Set(two.map(\.operation)) == [old, begun])
     }
   }
 

@@ -22,7 +22,7 @@ final class Scheduler {
   func run(backup: Duration = .seconds(86_400), backupTest: Duration = .zero) async {
     await BackupScheduling(
       schedules, breakers: breakers, every: .init(backup: backup, backupTest: backupTest),
-      logger: quiet, metrics: metrics
+      testsAfter: .zero, logger: quiet, metrics: metrics
     ).run()
   }
 

@@ -14,6 +14,26 @@ package enum BackupSchedule: Equatable, Sendable {
   /// is scheduled may take one of so many; one worker at least.
   package static let workerShare = 2
 
+  /// Between two backups; zero for never.
+  ///
+  /// - Parameter standard: as the platform does.
+  package func interval(else standard: Duration) -> Duration {
+    switch self {
+    case .standard: standard
+    case .never: .zero
+    case .every(let own): own
+    }
+  }
+
+  /// Whether scheduled work that failed of this is done again after `retryWait`. What will not change by
+  /// itself, or took as long as it may, waits for its time. After a backup that is good for nothing the
+  /// next one is tested soon.
+  package static func isRetried(_ kind: OperationKind, _ problem: StoreProblem) -> Bool {
+    let code = FailureCode(rawValue: problem.code)
+    if kind == .backupTest, let code, FailureCode.ofBackups.contains(code) { return true }
+    return problem.isRetryable && code != .jobTimedOut
+  }
+
   /// - Throws: `InvalidField`.
   package func check(at path: String) throws(InvalidField) {
     guard case .every(let interval) = self else { return }

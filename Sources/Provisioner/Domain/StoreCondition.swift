@@ -92,7 +92,7 @@ package struct StoreCondition: Equatable, Sendable {
     let reason = name + (problem == nil ? "Cancelled" : "Failed")
     let words = problem.map { "\(kind.noun) failed: \($0.message)" } ?? "\(kind.noun) cancelled"
     if kind == .backup {
-      let isRepeated = isScheduled && problem != nil
+      let isRepeated = isScheduled && problem.map { BackupSchedule.isRetried(kind, $0) } == true
       let next = isRepeated ? "; it is made again \(BackupSchedule.retryWords)" : ""
       return [StoreCondition(.backedUp, false, reason, words + next)]
     }

@@ -75,6 +75,12 @@ package final class DependencyBreakers {
     breakers[Key(cluster: bounded(cluster), dependency: dependency)]?.isOpen(at: clock.now) ?? false
   }
 
+  /// The clusters where a call would be refused now.
+  package func openClusters(_ dependency: Dependency) -> [String] {
+    breakers.filter { $0.key.dependency == dependency && $0.value.isOpen(at: clock.now) }
+      .map(\.key.cluster)
+  }
+
   /// Forgets those of other clusters than these. What is under way there is recorded nowhere.
   package func retain(_ clusters: Set<String>) {
     for cluster in Set(breakers.keys.map(\.cluster)).subtracting(clusters)

@@ -293,8 +293,11 @@ final class OperationExecution {
 
   private func retryOrFail(_ failure: ProvisionFailure, _ record: StepRecord) async throws {
     if let ending { return try await end(ending) }
+    // Nobody waits for what is scheduled: it does not take that long several times over.
+    let isRetryable =
+      failure.code.isRetryable && !(claim.isScheduled && failure.code == .jobTimedOut)
     let decision = settings.retry(of: failure.code).decide(
-      after: failure.code.isRetryable ? .retryable(retryAfter: failure.retryAfter) : .permanent,
+      after: isRetryable ? .retryable(retryAfter: failure.retryAfter) : .permanent,
       failedAttempts: record.failures + 1, using: &generator)
     var metadata: Logger.Metadata = [
       "step": "\(record.step.rawValue)", "code": "\(failure.code.rawValue)",

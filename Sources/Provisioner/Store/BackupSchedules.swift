@@ -10,9 +10,6 @@ package final class BackupSchedules {
     case backupTest = "backup-test"
 
     var kind: OperationKind { self == .backup ? .backup : .backupTest }
-    fileprivate var claim: String {
-      self == .backup ? "claim_due_backups" : "claim_due_backup_tests"
-    }
     fileprivate var dueColumn: String {
       self == .backup ? "backup_due_at" : "backup_test_due_at"
     }
@@ -21,7 +18,6 @@ package final class BackupSchedules {
   package struct Due: Equatable, Sendable {
     package let store: String
     package let tenant: String
-    package let cluster: String
   }
 
   package enum Outcome: String, Sendable {
@@ -35,8 +31,8 @@ package final class BackupSchedules {
 
   /// Until a store that nothing came of is looked at again.
   package static let lookWait: Duration = .seconds(300)
-  /// Of what was begun on a schedule: where so many wait for a worker, over all replicas, no more is begun.
-  package static let pendingMax = 20
+  /// Of what was begun of a kind: where so many of a tenant wait for a worker, no more of it is begun.
+  package static let waitingPerTenantMax = 10
 
   private let worker: PostgresPool
   private let application: PostgresPool
@@ -51,24 +47,33 @@ package final class BackupSchedules {
 
   /// Takes up to `count` stores that are due.
   ///
-  /// - Parameter interval: of stores that have none of their own; zero for never.
+  /// - Parameters:
+  ///   - interval: of stores that have none of their own; zero for never.
+  ///   - away: the clusters whose stores wait.
   package func claim(
-    _ work: Work, every interval: Duration, _ count: Int
+    _ work: Work, every interval: Duration, _ count: Int, away: [String] = [],
+    waitingPerTenantMax: Int = waitingPerTenantMax
   ) async throws(PostgresError) -> [Due] {
     let rows = try await worker.query(
-      scope: .worker, "SELECT * FROM \(work.claim)($1, $2, $3, $4)",
+      scope: .worker, "SELECT * FROM claim_due($1, $2, $3, $4, $5, $6)",
       [
-        .text(String(interval.components.seconds)), .text(String(count)),
-        .text(String(Self.pendingMax)), .text(Self.lookWait.interval),
+        .text(work.rawValue), .text(String(interval.components.seconds)), .text(String(count)),
+        .text(String(waitingPerTenantMax)), .textArray(away), .text(Self.lookWait.interval),
       ], deadline: .now() + OperationLedger.exchangeTimeout)
     var due: [Due] = []
     for row in rows {
       due.append(
         Due(
-          store: try row.decode("claimed"), tenant: try row.decode("claimed_tenant"),
-          cluster: try row.decode("claimed_cluster")))
+          store: try row.decode("claimed"), tenant: try row.decode("claimed_tenant")))
     }
     return due
+  }
+
+  /// How many stores have waited for their backup for longer than `age` after it was due.
+  package func overdue(by age: Duration) async throws(PostgresError) -> Int64 {
+    try await worker.query(
+      scope: .worker, "SELECT overdue_backups($1)", [.text(age.interval)],
+      deadline: .now() + OperationLedger.exchangeTimeout)[0].decode(0)
   }
 
   /// Begins the work as an operation that nobody asked for, and moves on when it is due next.
@@ -86,15 +91,12 @@ package final class BackupSchedules {
         [.text(due.store)])
       guard let row = rows.first else { return .skipped }
       let store = try StoreRecord(row)
+      let interval = work == .backup ? store.backupSchedule.interval(else: interval) : interval
+      guard interval > .zero else { return .skipped }
       guard let aim = try await self.aim(of: work, on: store, in: transaction) else {
         try await self.postpone(work, store, in: transaction)
         return .postponed
       }
-      let interval =
-        switch (work, store.backupSchedule) {
-        case (.backup, .every(let own)): own
-        default: interval
-        }
       try await self.begin(work, aim, on: store, every: interval, in: transaction)
       return .begun
     }
@@ -144,7 +146,15 @@ package final class BackupSchedules {
       [.text(store.id), .text(BackupSchedule.retryWait.interval)])
   }
 
-  /// Has scheduled work that came to nothing done again before its time.
+  /// Forgets when a store is to be backed up, since somebody has just had that done.
+  static func drawAnew(
+    _ store: String, in transaction: PostgresTransaction
+  ) async throws(PostgresError) {
+    try await transaction.query(
+      "UPDATE stores SET backup_due_at = NULL WHERE id = $1", [.text(store)])
+  }
+
+  /// Has scheduled work that came to nothing done again before its time, where that helps.
   static func again(
     _ kind: OperationKind, on store: String, in transaction: PostgresTransaction
   ) async throws(PostgresError) {
@@ -160,21 +170,24 @@ package final class BackupSchedules {
 }
 
 extension StoreCatalog {
-  /// What the platform has begun on a schedule, and no worker has taken yet, gives way to what somebody
-  /// asks for.
+  /// What the platform has begun on a schedule, and no worker is at now, gives way to what somebody asks
+  /// for. A worker whose lease has ended writes nothing any more, and what it left in the cluster goes with
+  /// the next job there.
   func clearSchedule(
     of store: StoreRecord, in transaction: PostgresTransaction
   ) async throws {
     let rows = try await transaction.query(
       """
-      UPDATE operations SET state = 'cancelled', ended_at = clock_timestamp(),
-        revision = revision + 1, updated_at = clock_timestamp()
-      WHERE store = $1 AND scheduled AND state = 'pending' RETURNING id
+      UPDATE operations o SET state = 'cancelled', ended_at = clock_timestamp(), holder = NULL,
+        lease_expires_at = NULL, revision = revision + 1, updated_at = clock_timestamp()
+      WHERE o.store = $1 AND o.scheduled AND o.state IN ('pending', 'running') AND is_unheld(o)
+      RETURNING id
       """, [.text(store.id)])
     guard let row = rows.first else { return }
     let id: PostgresUUID = try row.decode("id")
     try await transaction.query(
-      "UPDATE operation_steps SET state = 'skipped' WHERE operation = $1", [.uuid(id)])
+      "UPDATE operation_steps SET state = 'skipped' WHERE operation = $1 AND state <> 'succeeded'",
+      [.uuid(id)])
     try await StoreBackups.abandon(id, in: transaction)
     guard let operation = try await OperationRows.find(id, in: transaction) else { return }
     try await BackupSchedules.again(operation.kind, on: store.id, in: transaction)

@@ -12,6 +12,9 @@ enum StoreOutcomes {
     _ operation: OperationRecord, on store: StoreRecord, _ certificate: StoreCondition?,
     in transaction: PostgresTransaction
   ) async throws {
+    if operation.kind == .backup, !operation.isScheduled {
+      try await BackupSchedules.drawAnew(store.id, in: transaction)
+    }
     let (release, parameters) = try await released(operation, on: store, in: transaction)
     let conditions = StoreCondition.succeeded(
       operation.kind, release: release, isRemedy: operation.aim.remedies != nil)
@@ -69,7 +72,9 @@ enum StoreOutcomes {
       operation.kind, outcome.failure, hasActed: hasActed,
       backTo: isUndone ? store.release : nil, isScheduled: operation.isScheduled)
     // What somebody had stopped waits for its next time.
-    if operation.isScheduled, case .failed = outcome {
+    if operation.isScheduled, case .failed(let problem) = outcome,
+      BackupSchedule.isRetried(operation.kind, problem)
+    {
       try await BackupSchedules.again(operation.kind, on: store.id, in: transaction)
     }
     let isSuspended = store.isSuspended && !(operation.kind == .resume && hasActed)
