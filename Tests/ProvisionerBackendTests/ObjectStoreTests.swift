@@ -81,11 +81,12 @@ struct ObjectStorePeer {
   private static let key = "tea & cups/0abc/b-1.tar.gz"
 
   private func withStore(
-    secretKey: String = ObjectStorePeer.secretKey, port: UInt16? = nil,
+    bucket: String = "backups", secretKey: String = ObjectStorePeer.secretKey,
+    port: UInt16? = nil,
     _ body: @Sendable (ObjectStore, ObjectStorePeer) async throws -> Void
   ) async throws {
     let peer = try ObjectStorePeer()
-    let access = try peer.access(secretKey: secretKey, port: port)
+    let access = try peer.access(bucket: bucket, secretKey: secretKey, port: port)
     try await onReactor { reactor in
       let store = try ObjectStore(access, reactor: reactor, blocking: BlockingPool())
       try await body(store, peer)
@@ -110,6 +111,27 @@ struct ObjectStorePeer {
       try await store.remove(Self.backup)
       try await store.remove(Self.backup)
       #expect(try peer.server.ask("names") == "")
+    }
+  }
+
+  /// An answer to HEAD does not tell them apart, and it would be held against the backup.
+  @Test func aBucketThatIsNotThereIsNoMissingFile() async throws {
+    try await withStore(bucket: "elsewhere") { store, _ in
+      let away = await failure(ProvisionFailure.self) { try await store.size(of: Self.backup) }
+      #expect(away?.code == .backupStoreDenied && away?.code.isRetryable == false)
+    }
+    try await withStore { store, peer in
+      let absent = await failure(ProvisionFailure.self) { try await store.size(of: Self.backup) }
+      #expect(absent?.code == .backupMissing)
+      for (status, reason, code) in [
+        // Of something in between, which is no object store.
+        (404, "NotFound", FailureCode.backupStoreDenied),
+        (503, "SlowDown", .backupStoreUnreachable), (403, "AccessDenied", .backupStoreDenied),
+      ] {
+        _ = try peer.server.ask("answer \(status) \(reason) GET")
+        let unclear = await failure(ProvisionFailure.self) { try await store.size(of: Self.backup) }
+        #expect(unclear?.code == code, "\(unclear as Any)")
+      }
     }
   }
 
@@ -265,6 +287,24 @@ struct ObjectStorePeer {
     #expect(
       report(phase: "Failed", [("fetch", 0, ""), ("load", 1, "LOAD_FAILED unchanged x")])
         == .failed(ProvisionFailure(.loadFailed, "x"), hasChanged: false))
+  }
+
+  /// Where a tenant's data is loaded, its own code may write what the job is to say.
+  @Test func aJobTellsOnlyOfWhatJobsDo() {
+    for code in FailureCode.allCases {
+      let said = report(phase: "Failed", [("try", 1, "\(code.rawValue) unchanged x")])
+      let isBelieved = JobReport.codes.contains(code)
+      #expect(
+        said
+          == .failed(
+            isBelieved
+              ? ProvisionFailure(code, "x")
+              : ProvisionFailure(.jobInterrupted, "the container try ended with 1 (Error)"),
+            hasChanged: false))
+      guard case .failed(let failure, _) = said else { continue }
+      // Nothing counts against the cluster, or is the tenant's own fault.
+      #expect(failure.verdict != .failed && !failure.code.isUserFault)
+    }
   }
 
   @Test func aJobThatSaysNothingIsJudgedByWhatWasAtWork() {

@@ -36,6 +36,13 @@ package enum JobReport: Equatable, Sendable {
     }
   }
 
+  /// What the scripts tell of. The tenant's own data is loaded where they do, and may do so in their place:
+  /// how the cluster or Helm fares is not for it to say.
+  static let codes: Set<FailureCode> = [
+    .backupStoreUnreachable, .backupStoreDenied, .backupNoRoom, .backupTooLarge, .backupMissing,
+    .backupDamaged, .dumpFailed, .loadFailed, .jobInterrupted,
+  ]
+
   private static let words = [
     "dump": "the database is read", "archive": "the archive is written and read back",
     "fetch": "the archive is fetched and compared", "load": "the database is loaded",
@@ -73,7 +80,9 @@ package enum JobReport: Equatable, Sendable {
   private static func failure(_ pod: KubernetesObject, _ ended: [End]) -> JobReport {
     if let end = ended.first(where: { $0.exitCode != 0 }) {
       let parts = end.message.split(separator: " ", maxSplits: 2)
-      if parts.count >= 2, let code = FailureCode(rawValue: String(parts[0])) {
+      if parts.count >= 2, let code = FailureCode(rawValue: String(parts[0])),
+        codes.contains(code)
+      {
         let words = parts.count > 2 ? String(parts[2]) : ""
         return .failed(ProvisionFailure(code, words), hasChanged: parts[1] == "changed")
       }

@@ -37,7 +37,9 @@ package final class ObjectStore {
 
   /// The bytes of the file of a backup.
   package func size(of backup: StoreBackup) async throws(ProvisionFailure) -> Int64 {
-    let answer = try await send(.head, backup)
+    let answer = try await send(.head, backup).head
+    // An answer to HEAD has no words: where the bucket is not there, it is the same.
+    if answer.status.code == 404 { throw try await absence(of: backup) }
     guard answer.status == .ok else { throw refusal(answer, .head) }
     guard let bytes = answer.headers["content-length"].flatMap({ Int64($0) }) else {
       throw ProvisionFailure(.backupStoreDenied, "HEAD answered without a length")
@@ -47,10 +49,22 @@ package final class ObjectStore {
 
   /// Removes the file of a backup, if it is there.
   package func remove(_ backup: StoreBackup) async throws(ProvisionFailure) {
-    let answer = try await send(.delete, backup)
+    let answer = try await send(.delete, backup).head
     guard (200..<300).contains(answer.status.code) || answer.status.code == 404 else {
       throw refusal(answer, .delete)
     }
+  }
+
+  /// Why the file of a backup is not found. That it is gone is told only where the object store says so: it
+  /// stays with the backup.
+  private func absence(of backup: StoreBackup) async throws(ProvisionFailure) -> ProvisionFailure {
+    let answer = try await send(.get, backup, range: "bytes=0-0")
+    guard answer.head.status.code == 404 else { return refusal(answer.head, .get) }
+    guard String(decoding: answer.body, as: UTF8.self).contains("<Code>NoSuchKey</Code>") else {
+      return ProvisionFailure(
+        .backupStoreDenied, "GET answered \(answer.head.status), but not NoSuchKey")
+    }
+    return ProvisionFailure(.backupMissing, "GET answered \(answer.head.status) NoSuchKey")
   }
 
   private func sign(_ method: HTTPMethod, _ backup: StoreBackup, seconds: Int) -> SignedAddress {
@@ -62,12 +76,13 @@ package final class ObjectStore {
   }
 
   private func send(
-    _ method: HTTPMethod, _ backup: StoreBackup
-  ) async throws(ProvisionFailure) -> HTTPResponseHead {
+    _ method: HTTPMethod, _ backup: StoreBackup, range: String? = nil
+  ) async throws(ProvisionFailure) -> HTTPClientResponse {
     let signed = sign(method, backup, seconds: Self.ownSeconds)
     var head = HTTPRequestHead(method: method, authority: access.authority, path: signed.path)
     head.query = signed.query
     head.headers["user-agent"] = "storeplane"
+    if let range { head.headers["range"] = range }
     do {
       let host = access.address.host
       let addresses = try await resolver.resolve(host, port: access.port)
@@ -76,8 +91,7 @@ package final class ObjectStore {
       }
       return try await client.send(
         head, to: first, tls: tls.map { ($0, .hostName(host)) },
-        deadline: .now() + Self.timeout
-      ).head
+        deadline: .now() + Self.timeout)
     } catch {
       if Task.isCancelled { throw ProvisionFailure(.cancelled) }
       throw ProvisionFailure(.backupStoreUnreachable, "\(method): \(error)")
@@ -87,7 +101,6 @@ package final class ObjectStore {
   private func refusal(_ answer: HTTPResponseHead, _ method: HTTPMethod) -> ProvisionFailure {
     let code: FailureCode =
       switch answer.status.code {
-      case 404: .backupMissing
       case 429, 500...599: .backupStoreUnreachable
       default: .backupStoreDenied
       }

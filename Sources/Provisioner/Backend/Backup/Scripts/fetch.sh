@@ -8,13 +8,16 @@ cd /backup
 $TRANSFER get work/archive.tar.gz
 tar -xzf work/archive.tar.gz work/database.sql 2>work/tar.log ||
   refuse BACKUP_DAMAGED unchanged work/tar.log
-if [ ! -d files ] || ! tar -tzf work/archive.tar.gz | grep -q '^files/'; then
-  exit 0
-fi
-new=files/.storeplane-restore
-rm -rf "$new"
-mkdir "$new"
-if ! (umask 022 && tar -xzf work/archive.tar.gz -C "$new" files) 2>work/tar.log; then
+if [ -d files ] && tar -tzf work/archive.tar.gz | grep -q '^files/'; then
+  new=files/.storeplane-restore
   rm -rf "$new"
-  refuse LOAD_FAILED unchanged work/tar.log
+  mkdir "$new"
+  if ! (umask 022 && tar -xzf work/archive.tar.gz -C "$new" files) 2>work/tar.log; then
+    code=LOAD_FAILED
+    has_room "$new" || code=BACKUP_NO_ROOM
+    rm -rf "$new"
+    refuse "$code" unchanged work/tar.log
+  fi
 fi
+# Its room is for the database.
+rm work/archive.tar.gz

@@ -41,7 +41,7 @@ async function judge(method, answer) {
   let code = 'BACKUP_STORE_DENIED'
   if (status === 413 || reason === 'EntityTooLarge') code = 'BACKUP_TOO_LARGE'
   else if (status === 507 || /Quota|StorageFull/.test(reason)) code = 'BACKUP_NO_ROOM'
-  else if (status === 404 && method === 'GET' && reason !== 'NoSuchBucket') code = 'BACKUP_MISSING'
+  else if (status === 404 && reason === 'NoSuchKey') code = 'BACKUP_MISSING'
   else if (status >= 500 || status === 429) code = 'BACKUP_STORE_UNREACHABLE'
   throw new Failure(code, `${method} answered ${status} ${reason}`)
 }

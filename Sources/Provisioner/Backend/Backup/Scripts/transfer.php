@@ -37,7 +37,7 @@ function judge(CurlHandle $curl, string $verb, string $answer): void
     $code = match (true) {
         $status === 413 || $reason === 'EntityTooLarge' => 'BACKUP_TOO_LARGE',
         $status === 507 || preg_match('/Quota|StorageFull/', $reason) => 'BACKUP_NO_ROOM',
-        $status === 404 && $verb === 'GET' && $reason !== 'NoSuchBucket' => 'BACKUP_MISSING',
+        $status === 404 && $reason === 'NoSuchKey' => 'BACKUP_MISSING',
         $status >= 500 || $status === 429 => 'BACKUP_STORE_UNREACHABLE',
         default => 'BACKUP_STORE_DENIED',
     };
