@@ -35,6 +35,9 @@ class BackupStore:
             "BACKUP_S3_BUCKET": "backups",
             "BACKUP_S3_ACCESS_KEY": ACCESS_KEY,
             "BACKUP_S3_SECRET_KEY": SECRET_KEY,
+            # What is made follows from what is asked for.
+            "BACKUP_INTERVAL": "0s",
+            "BACKUP_TEST_INTERVAL": "0s",
         }
 
     def _ask(self, line: str) -> str:

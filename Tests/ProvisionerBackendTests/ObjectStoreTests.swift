@@ -119,6 +119,9 @@ struct ObjectStorePeer {
     try await withStore(bucket: "elsewhere") { store, _ in
       let away = await failure(ProvisionFailure.self) { try await store.size(of: Self.backup) }
       #expect(away?.code == .backupStoreDenied && away?.code.isRetryable == false)
+      // Neither is a file gone then.
+      let kept = await failure(ProvisionFailure.self) { try await store.remove(Self.backup) }
+      #expect(kept?.code == .backupStoreDenied)
     }
     try await withStore { store, peer in
       let absent = await failure(ProvisionFailure.self) { try await store.size(of: Self.backup) }

@@ -49,8 +49,8 @@ final class Replica {
       on: machine.reactor, logger: logger, metrics: metrics)
     let scheduling = BackupScheduling(
       BackupSchedules(worker: worker, application: application), breakers: runner.breakers,
-      every: .init(backup: .seconds(8), backupTest: .seconds(8)), logger: logger,
-      metrics: metrics)
+      every: .init(backup: .seconds(8), backupTest: .seconds(8)),
+      testsAfter: .zero, logger: logger, metrics: metrics)
     var jobs = [
       RecurringJob(every: .seconds(60), on: machine.reactor) { await retention.forget() },
       RecurringJob(every: NeglectedOperations.interval, on: machine.reactor) {

@@ -50,9 +50,12 @@ package final class ObjectStore {
   /// Removes the file of a backup, if it is there.
   package func remove(_ backup: StoreBackup) async throws(ProvisionFailure) {
     let answer = try await send(.delete, backup).head
-    guard (200..<300).contains(answer.status.code) || answer.status.code == 404 else {
-      throw refusal(answer, .delete)
+    if answer.status.code == 404 {
+      let absence = try await absence(of: backup)
+      if absence.code == .backupMissing { return }
+      throw absence
     }
+    guard (200..<300).contains(answer.status.code) else { throw refusal(answer, .delete) }
   }
 
   /// Why the file of a backup is not found. That it is gone is told only where the object store says so: it

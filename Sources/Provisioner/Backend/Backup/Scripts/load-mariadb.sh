@@ -12,7 +12,8 @@ sandbox=
 ! mariadb --no-defaults --sandbox --version >/dev/null 2>&1 || sandbox=--sandbox
 
 client() {
-  mariadb $sandbox --host="$DATABASE_HOST" --user="$DATABASE_USER" --default-character-set=utf8mb4 \
+  mariadb $sandbox --host="$DATABASE_HOST" --user="$DATABASE_USER" --max-allowed-packet=1G \
+    --default-character-set=utf8mb4 \
     --batch --skip-column-names "$DATABASE_NAME"
 }
 
@@ -30,7 +31,7 @@ SQL
 }
 
 mariadb-dump --host="$DATABASE_HOST" --user="$DATABASE_USER" --single-transaction --quick \
-  --skip-lock-tables --routines --events --hex-blob --no-tablespaces \
+  --max-allowed-packet=1G --skip-lock-tables --routines --events --hex-blob --no-tablespaces \
   --default-character-set=utf8mb4 "$DATABASE_NAME" >before.sql 2>load.log ||
   refuse LOAD_FAILED unchanged load.log
 if ! load database.sql; then
