@@ -199,7 +199,9 @@ package final class HelmWorkerSupervisor {
   private func settle(_ worker: HelmWorker, _ store: String, _ end: HelmWorker.CallEnd) {
     worker.end(store, end)
     if end == .answered {
+      // Workers work: the next one need not wait.
       failures = 0
+      nextStart = Instant(nanoseconds: 0)
       suspects.remove(store)
     }
     let resident = worker.process.residentBytes
