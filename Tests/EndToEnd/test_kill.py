@@ -47,8 +47,12 @@ def test_a_creation_survives_kill_9(
         with held(installation, api_proxy, step):
             store = installation.create(name)["store"]
             installation.wait_for_step(name, step, "running")
-            if service == "helm-worker":
-                installation.wait_for(installation.helm_worker, "the helm-worker to start")
+            namespace = installation.store(name)["namespace"]
+            if step == "release":
+                # Before, no call is cut off: the step may go on as if nothing had been.
+                installation.wait_for(
+                    lambda: releases(kubectl, namespace) == ["pending-install"], "Helm to begin"
+                )
             installation.kill(service)
         installation.up()
         operation = installation.wait_until_done(name)
@@ -60,7 +64,6 @@ def test_a_creation_survives_kill_9(
             lambda: len(installation.transitions(store)) >= len(MADE), "the events to arrive"
         )
         assert installation.transitions(store) == MADE
-        namespace = installation.store(name)["namespace"]
         assert releases(kubectl, namespace) == ["deployed"]
     finally:
         installation.delete(name)
