@@ -8,6 +8,9 @@ import Reactor
 final class StoreArchives {
   private static let requestTimeout = Duration.seconds(25)
   private static let lookInterval = Duration.seconds(1)
+  /// For the store's pods to end. One that is being started ends only once it has been, and then has its
+  /// grace.
+  private static let endingWait = Duration.seconds(180)
   /// How many pods a Deployment had before it was stopped.
   private static let replicasAnnotation = "storeplane.dev/replicas-before-restore"
 
@@ -197,7 +200,7 @@ final class StoreArchives {
       let before = Int64(deployment.annotations[Self.replicasAnnotation] ?? "") ?? replicas
       try await scale(deployment, to: 0, remembering: (before, site.operation))
     }
-    let limit = Instant.now() + StoreJobs.endingWait
+    let limit = Instant.now() + Self.endingWait
     while try await hasPods(deployments, site) {
       if Instant.now() > limit {
         throw KubernetesError(.limitReached, "the store's pods do not end")

@@ -11,7 +11,7 @@ import Reactor
 final class StoreJobs {
   private static let requestTimeout = Duration.seconds(25)
   /// For pods to end: longer than any container of the chart is given.
-  static let endingWait = Duration.seconds(65)
+  private static let endingWait = Duration.seconds(65)
   /// Between looks at what no watch tells.
   private static let lookInterval = Duration.seconds(2)
   /// Made by the chart where it closes the network of the namespace.
