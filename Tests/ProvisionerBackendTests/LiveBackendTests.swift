@@ -60,13 +60,47 @@ import Testing
       }
       try await backend.setUp(site)
       try await backend.verify(site)
-      let count =
-        "SELECT COUNT(*) FROM wp_users; SELECT COUNT(*) FROM wp_posts WHERE post_type='page'"
-      #expect(try await query(parts, count) == "1\n2\n")
+      #expect(try await query(parts, Self.usersAndPages) == "1\n2\n")
       #expect(try await option(parts, "storeplane_activations") == "1")
       try await parts.expectNoSecretLying(
         in: "/tmp /var/www/html", whileRunning: ["apache2", "php "], on: reactor)
     }
+  }
+
+  /// Half of an installation would look like a whole one to WordPress.
+  @Test func anInstallationWhoseDatabaseGoesIsMadeAnew() async throws {
+    try await LiveStores.withBackend { reactor, parts in
+      try await parts.rollOut()
+      for table in ["options", "users", "terms", "posts"] {
+        let cutting = reactor.loop.spawn(on: reactor) {
+          _ = try? await parts.inPod(Self.cuttingConnections(whenRowsAreIn: "wp_\(table)"))
+        }
+        let failure = await failure(ProvisionFailure.self) {
+          try await parts.backend.setUp(parts.site)
+        }
+        await cutting.value
+        #expect(failure?.code == .setupInterrupted, "\(failure?.detail ?? "it was set up")")
+      }
+      try await parts.backend.setUp(parts.site)
+      try await parts.backend.verify(parts.site)
+      #expect(try await query(parts, Self.usersAndPages) == "1\n2\n")
+    }
+  }
+
+  private static let usersAndPages =
+    "SELECT COUNT(*) FROM wp_users; SELECT COUNT(*) FROM wp_posts WHERE post_type='page'"
+
+  /// Ends every connection to the database once a row is being written to the table, committed or not.
+  private static func cuttingConnections(whenRowsAreIn table: String) -> String {
+    """
+    php -r 'define("SHORTINIT", true); require "/var/www/html/wp-load.php";
+    $wpdb->suppress_errors();
+    $wpdb->query("SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED");
+    $end = microtime(true) + 20;
+    while (!$wpdb->get_var("SELECT 1 FROM \(table) LIMIT 1") && microtime(true) < $end) usleep(500);
+    $others = $wpdb->get_col("SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID()");
+    foreach ($others as $id) $wpdb->query("KILL $id");'
+    """
   }
 
   private func option(_ parts: LiveStores.Parts, _ name: String) async throws -> String {

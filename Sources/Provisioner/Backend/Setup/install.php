@@ -1,6 +1,7 @@
 <?php
-// Makes WordPress' tables, title, administrator and permalinks. May run any number of times, and go
-// on where an earlier run was cut off. $given, set before: title, user, password, mail.
+// Makes WordPress' tables, title, administrator and permalinks. May run any number of times: all but
+// the tables is one transaction, so where an earlier run was cut off nothing is in them, and prepare.php
+// has removed them. $given, set before: title, user, password, mail.
 
 // WordPress lets it be replaced: no mail is sent.
 function wp_new_blog_notification(...$ignored): void
@@ -13,20 +14,16 @@ require ABSPATH . 'wp-admin/includes/upgrade.php';
 
 lockSetup();
 $wpdb->suppress_errors();
-$isComplete = is_blog_installed() && get_option('storeplane_setup') === 'installed';
-if (!$isComplete) {
+// A connection made anew half-way would leave the transaction, and write the rest without the first half.
+$wpdb->reconnect_retries = 0;
+if (!is_blog_installed()) {
+    // The tables are made before it; making one would commit.
+    add_action('populate_options', fn() => $wpdb->query('START TRANSACTION'));
     // Otherwise it would ask itself over the network whether the server rewrites addresses, which it does.
     $structure = fn() => '/%postname%/';
     add_filter('pre_option_permalink_structure', $structure);
     ob_start();
-    if (!is_blog_installed()) {
-        wp_install($given['title'], $given['user'], $given['mail'], true, '', $given['password']);
-    } else {
-        // Cut off within the installation: each part is made where it lacks.
-        make_db_current_silent();
-        populate_options();
-        populate_roles();
-    }
+    wp_install($given['title'], $given['user'], $given['mail'], true, '', $given['password']);
     ob_end_clean();
     remove_filter('pre_option_permalink_structure', $structure);
 }
@@ -49,9 +46,6 @@ if (!in_array('administrator', $user->roles, true)) {
 if (!wp_check_password($given['password'], $user->user_pass, $user->ID)) {
     wp_set_password($given['password'], $user->ID);
 }
-if (!$isComplete && !term_exists(1)) {
-    wp_install_defaults($user->ID);
-}
 
 update_option('blogname', $given['title']);
 if ($given['mail'] !== '') {
@@ -62,5 +56,7 @@ if (get_option('permalink_structure') === '') {
 }
 // Soft: the rules are in Apache's site.
 flush_rewrite_rules(false);
-update_option('storeplane_setup', 'installed');
+if ($wpdb->query('COMMIT') === false) {
+    fail('SETUP_INTERRUPTED', "the database did not take what WordPress installed: $wpdb->last_error");
+}
 finish();

@@ -19,6 +19,14 @@ function finish(): never
     exit(0);
 }
 
+function isDatabaseThere(): bool
+{
+    global $wpdb;
+    // Null where it was not there to begin with.
+    $connection = $wpdb?->dbh;
+    return $connection instanceof mysqli && @mysqli_ping($connection);
+}
+
 function whenWordPressDies(mixed $message): never
 {
     $text = is_wp_error($message) ? $message->get_error_message() : (string) $message;
@@ -27,7 +35,7 @@ function whenWordPressDies(mixed $message): never
         // To the end of a word: who looks for secrets in it would not know half of one.
         $reason = preg_replace('/\S*\z/', '', substr($reason, 0, REASON_BYTES_MAX)) . '...';
     }
-    fail('SETUP_FAILED', "WordPress gave up: $reason");
+    fail(isDatabaseThere() ? 'SETUP_FAILED' : 'SETUP_INTERRUPTED', "WordPress gave up: $reason");
 }
 
 file_put_contents('/tmp/storeplane-setup.pid', getmypid());
