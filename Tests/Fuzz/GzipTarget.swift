@@ -6,7 +6,10 @@ enum GzipTarget {
 
   static func run(_ input: UnsafeRawBufferPointer) -> Int32 {
     check(Array(input))
-    if let message = try? Gzip.decompress(input, bytesMax: bytesMax) {
+    var inflatedBytes = 0
+    if let message = try? Gzip.decompress(
+      input, bytesMax: bytesMax, inflatedBytes: &inflatedBytes)
+    {
       precondition(message.count <= bytesMax, "a message over the limit")
       check(message)
     }
@@ -15,9 +18,11 @@ enum GzipTarget {
 
   private static func check(_ message: [UInt8]) {
     let compressed = message.withUnsafeBytes { Gzip.compress($0) }
+    var inflatedBytes = 0
     let again = compressed.withUnsafeBytes {
-      try? Gzip.decompress($0, bytesMax: message.count)
+      try? Gzip.decompress($0, bytesMax: message.count, inflatedBytes: &inflatedBytes)
     }
     precondition(again == message, "a message changed on its way")
+    precondition(inflatedBytes == message.count, "what was inflated is counted wrongly")
   }
 }

@@ -141,6 +141,10 @@ import Testing
     // Those that were read with the one that went too far; the others wait until the time is over.
     Attack(
       "gzip_bombs_in_calls", "inflatedBytes=2e6/2e6", is: "[1-9][0-9]* x status 8, then status 0"),
+    // The first alone is inflated, to 4 MiB: it takes 1.1 s until they are forgotten.
+    Attack(
+      "gzip_bombs_past_the_limit", "inflatedBytes=2e6/2e6", is: "3 x status 8, then status 0",
+      after: 1.1),
     Attack("oversized_message", is: "status 8"),
     Attack("oversized_frame", is: "goaway 6 too large frame size"),
     Attack("nested_message", is: "status 13"),

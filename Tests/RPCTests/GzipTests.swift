@@ -8,8 +8,16 @@ import Testing
   }
 
   private func decompress(_ bytes: [UInt8], max: Int) throws(RPCError) -> [UInt8] {
+    var inflatedBytes = 0
+    return try decompress(bytes, max: max, &inflatedBytes)
+  }
+
+  private func decompress(
+    _ bytes: [UInt8], max: Int, _ inflatedBytes: inout Int
+  ) throws(RPCError) -> [UInt8] {
     try bytes.withUnsafeBufferPointer { buffer throws(RPCError) in
-      try Gzip.decompress(UnsafeRawBufferPointer(buffer), bytesMax: max)
+      try Gzip.decompress(
+        UnsafeRawBufferPointer(buffer), bytesMax: max, inflatedBytes: &inflatedBytes)
     }
   }
 
@@ -43,5 +51,22 @@ import Testing
       let error = #expect(throws: RPCError.self) { try self.decompress(bytes, max: 1000) }
       #expect(error?.code == .internal)
     }
+  }
+  /// Whatever becomes of the message: it has cost as much.
+  @Test func whatWasInflatedIsTold() throws {
+    let good = compress([UInt8](repeating: 7, count: 100_000))
+    var inflatedBytes = 0
+    _ = try decompress(good, max: 100_000, &inflatedBytes)
+    #expect(inflatedBytes == 100_000)
+    var flipped = good
+    flipped[good.count - 6] ^= 1
+    for bytes in [flipped, Array(good.dropLast()), good + [0]] {
+      inflatedBytes = 0
+      _ = try? decompress(bytes, max: 100_000, &inflatedBytes)
+      #expect(inflatedBytes == 100_000)
+    }
+    inflatedBytes = 0
+    _ = try? decompress(good, max: 50_000, &inflatedBytes)
+    #expect((50_001...70_000).contains(inflatedBytes))
   }
 }

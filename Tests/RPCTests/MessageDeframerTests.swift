@@ -60,6 +60,8 @@ import Testing
     var messages = try feed(&deframer, Array(bytes[..<middle]))
     messages += try feed(&deframer, Array(bytes[middle...]))
     #expect(messages == [[1], payload, [2]])
+    let inflated = deframer.takeInflatedBytes()
+    #expect(inflated == 90)
   }
 
   @Test func refusesCompressionThatNobodyAnnounced() {
@@ -76,6 +78,8 @@ import Testing
       try self.feed(&deframer, self.frame(bomb, flag: 1))
     }
     #expect(error?.code == .resourceExhausted)
+    let inflated = [deframer.takeInflatedBytes(), deframer.takeInflatedBytes()]
+    #expect(inflated == [101, 0])
   }
 
   @Test func knowsWhenItHoldsAPart() throws {

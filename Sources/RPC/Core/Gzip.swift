@@ -25,8 +25,10 @@ package enum Gzip {
 
   /// The message in `bytes`. No more than a chunk past `bytesMax` is ever inflated, however little
   /// came in.
+  ///
+  /// - Parameter inflatedBytes: what was inflated is added, of a message that is refused as well.
   package static func decompress(
-    _ bytes: UnsafeRawBufferPointer, bytesMax: Int
+    _ bytes: UnsafeRawBufferPointer, bytesMax: Int, inflatedBytes: inout Int
   ) throws(RPCError) -> [UInt8] {
     var stream = z_stream()
     precondition(storeplane_gzip_inflate_init(&stream) == Z_OK, "zlib has no memory")
@@ -41,6 +43,7 @@ package enum Gzip {
         let code = inflate(&stream, Z_NO_FLUSH)
         return (code, buffer.count - Int(stream.avail_out))
       }
+      inflatedBytes += count
       if output.count + count > bytesMax {
         throw RPCError(
           .resourceExhausted, "the message inflates to more than the limit of \(bytesMax) bytes")

@@ -15,6 +15,7 @@ package struct MessageDeframer {
   /// What the header block says of the messages whose flag is set.
   package var encoding = MessageEncoding.identity
   private var gathered: [UInt8] = []
+  private var inflatedBytes = 0
 
   package init(messageBytesMax: Int) {
     self.messageBytesMax = messageBytesMax
@@ -24,6 +25,13 @@ package struct MessageDeframer {
   package var holdsPartOfAMessage: Bool { !gathered.isEmpty }
   /// How much of a torn message has come.
   package var gatheredBytes: Int { gathered.count }
+
+  /// What compressed messages have come to since this was asked last, those included that `feed` has
+  /// thrown for.
+  package mutating func takeInflatedBytes() -> Int {
+    defer { inflatedBytes = 0 }
+    return inflatedBytes
+  }
 
   /// Calls `body` for every message that `bytes` completes.
   package mutating func feed(
@@ -64,12 +72,13 @@ package struct MessageDeframer {
   }
 
   /// Hands over the message in `framed`, prefix included.
-  private func deliver(
+  private mutating func deliver(
     _ framed: UnsafeRawBufferPointer, _ body: Taking
   ) throws(RPCError) {
     let message = UnsafeRawBufferPointer(rebasing: framed[MessageDeframer.prefixBytes...])
     if framed[0] == 0 { return try body(message, false) }
-    let inflated = try Gzip.decompress(message, bytesMax: messageBytesMax)
+    let inflated = try Gzip.decompress(
+      message, bytesMax: messageBytesMax, inflatedBytes: &inflatedBytes)
     try inflated.withUnsafeBufferPointer { buffer throws(RPCError) in
       try body(UnsafeRawBufferPointer(buffer), true)
     }

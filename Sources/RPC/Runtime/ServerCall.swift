@@ -107,12 +107,14 @@ package class ServerCall: HTTP2StreamHandler, TimerHandler {
     if isFinished { return }
     receivedBytes += bytes.count
     do throws(RPCError) {
-      if deframer.encoding != .identity, !connection.mayInflate() {
+      let mayBeCompressed = deframer.encoding != .identity
+      if mayBeCompressed, !connection.mayInflate() {
         throw RPCError(
           .resourceExhausted, "compressed messages come to too much; send less at once")
       }
+      // What is refused on the way has cost as much.
+      defer { if mayBeCompressed { connection.inflated(deframer.takeInflatedBytes()) } }
       try deframer.feed(bytes) { message, wasCompressed throws(RPCError) in
-        if wasCompressed { self.connection.inflated(message.count) }
         try self.received(message: message, wasCompressed: wasCompressed)
         // At once: a small frame may hold many messages that were compressed well.
         try self.holdBytes()

@@ -541,6 +541,20 @@ def case_gzip_bombs_in_calls(port):
     return f"{statuses.count('8')} x status 8, then {attacker.answer(81)}"
 
 
+def case_gzip_bombs_past_the_limit(port):
+    # Four kilobytes each that become a byte more than a message may have; then a call.
+    attacker = Attacker(port)
+    bomb = gzip.compress(b"\0" * (4 * 1024 * 1024 + 1))
+    framed = b"\1" + struct.pack(">I", len(bomb)) + bomb
+    streams = odd(3)
+    attacker.send(b"".join(
+        attacker.head(stream, extra=[("grpc-encoding", "gzip")]) + frame(DATA, 1, stream, framed)
+        for stream in streams))
+    refused = attacker.answers(streams)
+    attacker.send(attacker.call(7))
+    return attacker.timed(f"{refused}, then {attacker.answer(7)}")
+
+
 def case_wide_messages(port):
     # Two bytes for each of many messages within one, to a handler that keeps it.
     attacker = Attacker(port)
