@@ -2,6 +2,7 @@ import Contracts
 import Foundation
 import PythonPeer
 import RPC
+import RPCCore
 import Reactor
 import TestKit
 
@@ -55,15 +56,19 @@ final class AttackedServer {
   }
 
   /// Attacks while calls go on from here, one after another, each with a deadline; with `isQuiet`
-  /// none is made meanwhile.
+  /// none is made meanwhile. With `retries` they are made again where they are refused for a lack of room.
   func endure(
-    _ attack: String, callTimeout: Duration, tls: TLSContext? = nil, isQuiet: Bool = false
+    _ attack: String, callTimeout: Duration, tls: TLSContext? = nil, isQuiet: Bool = false,
+    retries: Bool = false
   ) async throws -> Outcome {
     let (port, attacked, meter) = (port, "\(attack) \(port)", ProcessMeter(process))
     return try await withReactor { reactor in
       var configuration = ChannelConfiguration()
       configuration.tls = tls
       configuration.expectedServer = .hostName("localhost")
+      if retries {
+        configuration.service.defaults.retry = RetryPolicy(attempts: 5, codes: [.resourceExhausted])
+      }
       let channel = Channel(
         reactor: reactor, configuration: configuration,
         address: .ipv4(address: 0x7F00_0001, port: port))

@@ -48,6 +48,9 @@ package struct Metadata: @unchecked Sendable, Equatable {
   /// What the names and values take, and eight bytes for each field.
   package var byteCount: Int { storage?.header.usedBytes ?? 0 }
 
+  /// What they take in memory.
+  package var memoryBytes: Int { storage?.header.capacity ?? 0 }
+
   package var entries: [(name: String, value: Value)] {
     var entries: [(name: String, value: Value)] = []
     readAll { name, value in

@@ -18,7 +18,7 @@ package final class Server {
 
   /// Handlers running, those of cancelled calls included.
   package private(set) var callsInProgress = 0
-  /// Bytes of messages held for all connections; see `ServerLimits.heldBytes`.
+  /// Bytes of calls and messages held for all connections; see `ServerLimits.heldBytes`.
   package private(set) var heldBytes = 0
   package private(set) var isDraining = false
   package var connectionCount: Int { connections.count }
@@ -139,7 +139,7 @@ package final class Server {
     share.callsInProgress -= 1
   }
 
-  /// Claims memory for messages; false when there is no more to be had. Giving back always succeeds.
+  /// Claims memory; false when there is no more to be had. Giving back always succeeds.
   func hold(bytes change: Int, _ share: AddressShare) -> Bool {
     if change > 0 {
       guard heldBytes + change <= limits.heldBytes,

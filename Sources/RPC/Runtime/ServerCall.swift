@@ -48,6 +48,8 @@ package class ServerCall: HTTP2StreamHandler, TimerHandler {
   private(set) var receivedBytes = 0
   final var sentBytes = 0
   private var gatheredBytes = 0
+  /// What an open call takes beside its messages.
+  private var openBytes = 0
   private var heldBytes = 0
 
   init(_ method: ServerMethod, _ connection: ServerConnection) {
@@ -59,6 +61,7 @@ package class ServerCall: HTTP2StreamHandler, TimerHandler {
   /// The stream that this call serves, to be handed to the session.
   func open(_ head: consuming RequestHead) -> HTTP2Stream {
     metadata = head.metadata
+    openBytes = ServerLimits.callBytes + metadata.memoryBytes
     deframer.encoding = head.encoding ?? .identity
     clientAcceptsGzip = head.acceptsGzip
     let server = connection.server
@@ -100,6 +103,14 @@ package class ServerCall: HTTP2StreamHandler, TimerHandler {
     if hasBegun { return }
     hasBegun = true
     timer = connection.loop.schedule(at: deadline, for: self)
+    do throws(RPCError) {
+      try holdBytes()
+    } catch {
+      refuse(error)
+      // What was not claimed must not be kept until the client has taken the status.
+      metadata = Metadata()
+      return
+    }
     begin()
   }
 
@@ -192,7 +203,7 @@ package class ServerCall: HTTP2StreamHandler, TimerHandler {
 
   /// Claims what the call holds now, or gives back what it no longer does.
   final func holdBytes() throws(RPCError) {
-    let held = gatheredBytes + waitingBytes
+    let held = openBytes + gatheredBytes + waitingBytes
     if held == heldBytes { return }
     try connection.hold(bytes: held - heldBytes)
     heldBytes = held

@@ -51,13 +51,14 @@ package final class ServerConnection: HTTP2ConnectionOwner {
 
   // MARK: For calls
 
-  /// Claims memory for messages, or gives it back.
+  /// Claims memory for a call and its messages, or gives it back.
   func hold(bytes change: Int) throws(RPCError) {
     if change > 0 {
       let limit = server.limits.heldBytesPerConnection
       guard heldBytes + change <= limit, server.hold(bytes: change, share) else {
         throw RPCError(
-          .resourceExhausted, "too many bytes of messages are held; send and take fewer at once")
+          .resourceExhausted,
+          "too many bytes of calls and messages are held; send and take fewer at once")
       }
     } else {
       _ = server.hold(bytes: change, share)

@@ -6,6 +6,9 @@ package struct ServerLimits: Sendable {
   /// Bytes of an error's message, percent-encoded, and of its details, as clients get them.
   package static let statusMessageBytesMax = 2 * 1024
   package static let statusDetailsBytesMax = 3 * 1024
+  /// What an open call counts among the bytes held, beside its metadata and messages: the structures of
+  /// nghttp2 and ours, and the task that its handler waits in.
+  package static let callBytes = 4 * 1024
   package var http2 = HTTP2Limits.withRoomForAllStreams
   package var connection = ConnectionLimits()
   package var listener = Listener.Limits()
@@ -21,8 +24,9 @@ package struct ServerLimits: Sendable {
   /// When a client that was refused for one of these two may come again, give or take half, so that
   /// those refused together do not come together (`grpc-retry-pushback-ms`, gRFC A6).
   package var retryPushback: Duration = .milliseconds(200)
-  /// Bytes of messages held for one connection, for those of one IP address, and for all: requests being
-  /// received or handled, responses that the client does not take. Past it, RESOURCE_EXHAUSTED.
+  /// Bytes held for one connection, for those of one IP address, and for all: requests being received or
+  /// handled, responses that the client does not take, and of each open call `callBytes` and its metadata.
+  /// Past it, RESOURCE_EXHAUSTED.
   package var heldBytesPerConnection = 96 * 1024 * 1024
   package var heldBytesPerAddress = 192 * 1024 * 1024
   package var heldBytes = 256 * 1024 * 1024

@@ -601,6 +601,31 @@ def case_held_messages(port, source=None):
     return attacker.goaway or f"{len(streams)} left, the others: {' '.join(answered)}"
 
 
+def case_open_calls_with_metadata(port):
+    # Ten bytes for each further call, whose head indexes 15 KB of metadata; none sends its request.
+    attackers = [Attacker(port, source="127.0.0.2") for _ in range(12)]
+    kept = 0
+    for attacker in attackers:
+        fields = [("x-large", "m" * 3000)] * 5
+        for stream in odd(256):
+            attacker.send(attacker.head(stream, extra=fields))
+        attacker.round_trip()
+        kept += 256 - sum(fields.get("grpc-status") == "8" for fields in attacker.headers.values())
+    return f"{kept} kept"
+
+
+def case_open_calls(port):
+    # As many as the streams of some connections, with an id and a trace, all open before the first is ended.
+    attackers = [Attacker(port) for _ in range(4)]
+    extra = [("x-request-id", "r" * 36), ("traceparent", "t" * 55), ("user-agent", "test/1")]
+    for attacker in attackers:
+        attacker.send(b"".join(attacker.head(stream, extra=extra) for stream in odd(256)))
+        attacker.round_trip()
+    for attacker in attackers:
+        attacker.send(b"".join(frame(DATA, 1, stream, message(b"")) for stream in odd(256)))
+    return ", ".join(attacker.answers(odd(256)) for attacker in attackers)
+
+
 # What no client sends
 
 def case_decreasing_stream(port):
