@@ -136,6 +136,7 @@ import Testing
     Attack(
       "wide_messages", "heldBytesPerConnection=24000000",
       is: "4 kept, 56 x status 8"),
+    Attack("refused_wide_messages", "heldBytesPerConnection=4000000", is: "60 x status 8"),
     Attack("tiny_messages", "heldBytesPerConnection=8000000", is: "1 kept, 1 x status 8"),
     Attack("gzip_bombs", "heldBytesPerConnection=8000000", is: "status 8"),
     // Those that were read with the one that went too far; the others wait until the time is over.

@@ -48,6 +48,10 @@ final class UnaryServerCall: ServerCall {
     run()
   }
 
+  /// It has the request, which is not counted any more or never was: it must not stay until the client has
+  /// taken the status.
+  override func failed(_ error: RPCError) { handler = nil }
+
   override func takeHandler() -> Handler? { handler.take() }
 
   override func respond(_ message: [UInt8]) throws(RPCError) {

@@ -564,6 +564,19 @@ def case_wide_messages(port):
     return kept_and_refused(attacker, odd(60))
 
 
+def case_refused_wide_messages(port):
+    # As above, each too large to be held, while an answer that nobody reads keeps the refusals from going out.
+    attacker = Attacker(port, settings={4: 2**31 - 1})
+    attacker.send(frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 2**31 - 1 - 65535)))
+    attacker.send(attacker.call(1, field(1, b"x" * 10_000) + b"\x10" + varint(1_000_000), EXPAND))
+    time.sleep(0.5)
+    streams = odd(60, 3)
+    for stream in streams:
+        attacker.send(attacker.call(stream, field(2, b"") * 40_000, KEEP))
+    attacker.send(reset(1))
+    return attacker.answers(streams)
+
+
 def kept_and_refused(attacker, streams):
     refused = [stream for stream in streams if attacker.headers.get(stream, {}).get("grpc-status") == "8"]
     return f"{len(streams) - len(refused)} kept, {len(refused)} x status 8"
