@@ -45,6 +45,7 @@ enum LimitArguments {
       "callsInProgress": \.callsInProgress,
       "abandonedCallsPerConnection": \.abandonedCallsPerConnection,
       "callsInProgressPerAddress": \.callsInProgressPerAddress,
+      "departedAddresses": \.departedAddresses,
       "heldBytes": \.heldBytes,
       "heldBytesPerAddress": \.heldBytesPerAddress,
       "heldBytesPerConnection": \.heldBytesPerConnection,

@@ -167,6 +167,17 @@ import Testing
       Attack("held_messages", "heldBytes=4000000", is: "[0-4] left, the others: 8"), retries: true)
   }
 
+  /// The limits of an address hold for the connections that come after as well.
+  @Test(arguments: [
+    Attack("calls_of_who_comes_again", "callsInProgressPerAddress=20", is: "0 0 10 refused"),
+    Attack(
+      "addresses_past_those_remembered", "callsInProgressPerAddress=10", "departedAddresses=1",
+      is: "0 0 10 0 refused"),
+    Attack(
+      "gzip_bombs_of_who_comes_again", "inflatedBytes=2e6/1e6", is: "status 8, then status 0"),
+  ])
+  func comingAgainIsNoWayAround(attack: Attack) async throws { _ = try await endure(attack) }
+
   @Test func responsesThatNobodyTakesAreRefused() async throws {
     // 57 responses of 65,000 bytes fit with their calls, less where requests are held at the same time;
     // the others are refused, and these end by their deadline.

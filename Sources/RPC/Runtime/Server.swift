@@ -23,7 +23,11 @@ package final class Server {
   package private(set) var isDraining = false
   package var connectionCount: Int { connections.count }
   package var observer: (any ServerObserver)?
+  /// Those of addresses with connections.
   private var shares: [SocketAddress: AddressShare] = [:]
+  /// Those of addresses whose connections have all ended, while there is something left in them.
+  private var departed: [SocketAddress: AddressShare] = [:]
+  private var departedTimer: LoopTimer?
   private var pastTraffic = HTTP2Traffic()
   /// Of all connections, those that have ended included.
   package var traffic: HTTP2Traffic {
@@ -114,7 +118,7 @@ package final class Server {
   /// Unix sockets have no address that would tell one client from another: each connection is its own.
   private func share(of peer: SocketAddress?) -> AddressShare {
     guard let host = peer?.host else { return AddressShare() }
-    let share = shares[host] ?? AddressShare()
+    let share = shares[host] ?? departed.removeValue(forKey: host) ?? AddressShare()
     shares[host] = share
     share.connections += 1
     return share
@@ -122,7 +126,23 @@ package final class Server {
 
   private func leave(_ share: AddressShare, of peer: SocketAddress?) {
     share.connections -= 1
-    if let host = peer?.host, share.connections == 0 { shares[host] = nil }
+    guard let host = peer?.host, share.connections == 0 else { return }
+    shares[host] = nil
+    // Whoever comes again finds what handlers and bytes of its are left.
+    let isUnused = share.isUnused(limits, now: reactor.loop.now.nanoseconds)
+    if isUnused || departed.count >= limits.departedAddresses { return }
+    departed[host] = share
+    if departedTimer == nil { forgetUnused() }
+  }
+
+  private func forgetUnused() {
+    departedTimer = reactor.loop.schedule(after: .seconds(1)) { [weak self] in
+      guard let self else { return }
+      let now = reactor.loop.now.nanoseconds
+      departed = departed.filter { !$0.value.isUnused(limits, now: now) }
+      departedTimer = nil
+      if !departed.isEmpty { forgetUnused() }
+    }
   }
 
   func admit(_ share: AddressShare) -> Bool {

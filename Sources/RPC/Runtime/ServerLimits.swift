@@ -33,6 +33,9 @@ package struct ServerLimits: Sendable {
   /// Bytes that the compressed messages of one IP address's clients may come to: past it, its
   /// connections are not read for a while, and what was read already is RESOURCE_EXHAUSTED.
   package var inflatedBytes = RateLimit(burst: 16 * 1024 * 1024, perSecond: 64 * 1024 * 1024)
+  /// IP addresses without a connection of which is remembered what their handlers and bytes still count
+  /// for; past it, they begin anew when they come again.
+  package var departedAddresses = 4096
   /// How long a unary call may take, its response taken by the client, when the client names no
   /// deadline, or a later one.
   package var unaryCall: Duration = .seconds(120)

@@ -105,6 +105,12 @@ class Attacker:
             if self.is_over or self.goaway is not None or not self.send(chunk):
                 return
 
+    def abort(self):
+        """Ends the connection, which the server sees also where it does not read."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+        time.sleep(0.2)
+
     def round_trip(self):
         """Until the server has taken in all that was sent."""
         self.send(frame(SETTINGS, 0, 0, b""))

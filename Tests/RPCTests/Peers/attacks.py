@@ -777,6 +777,39 @@ def case_calls_of_one_address(port):
     return f"{refused} x status 8"
 
 
+def outlasting_calls(port, source):
+    """Ends a connection whose ten handlers go on; how many were refused."""
+    attacker = Attacker(port, source=source)
+    attacker.send(b"".join(attacker.call(stream, path=STUBBORN) for stream in odd(10)))
+    attacker.round_trip()
+    attacker.abort()
+    return sum(fields.get("grpc-status") == "8" for fields in attacker.headers.values())
+
+
+def case_calls_of_who_comes_again(port):
+    # Never more than one connection at a time.
+    return " ".join(str(outlasting_calls(port, "127.0.0.2")) for _ in range(3)) + " refused"
+
+
+def case_addresses_past_those_remembered(port):
+    sources = ["127.0.0.2", "127.0.0.3"] * 2
+    return " ".join(str(outlasting_calls(port, source)) for source in sources) + " refused"
+
+
+def case_gzip_bombs_of_who_comes_again(port):
+    # A bomb, then small messages on connections of their own until one is taken.
+    statuses = []
+    for content in itertools.chain([b"\0" * (4 * 1024 * 1024 + 1)], itertools.repeat(b"")):
+        attacker = Attacker(port, source="127.0.0.2")
+        packed = gzip.compress(content)
+        attacker.send(attacker.head(1, extra=[("grpc-encoding", "gzip")])
+                      + frame(DATA, 1, 1, b"\1" + struct.pack(">I", len(packed)) + packed))
+        statuses.append(attacker.answer(1))
+        attacker.abort()
+        if statuses[-1] != "status 8":
+            return f"{statuses[1]}, then {statuses[-1]}"
+
+
 def case_many_connections(port):
     """More connections than the server has descriptors for, held for a second, then a call on a new one."""
     sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(200)]
