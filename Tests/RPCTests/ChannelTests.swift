@@ -94,6 +94,38 @@ import Testing
     }
   }
 
+  /// A server's GOAWAY is enough to have the name asked for again, and the answer may take long.
+  @Test func knownAddressesAreTriedWhileTheNameIsAskedFor() async throws {
+    try await withReactor { reactor in
+      var limits = ServerLimits()
+      limits.connectionIdle = .milliseconds(20)
+      limits.shutdownNotice = .zero
+      let echo = try EchoServer(reactor, limits: limits)
+      let address = echo.address
+      var configuration = ChannelConfiguration()
+      configuration.resolutionInterval = .zero
+      var asked = 0
+      var answer: UnsafeContinuation<Void, Never>?
+      let channel = Channel(
+        reactor: reactor, configuration: configuration,
+        resolve: {
+          asked += 1
+          if asked == 2 { await withUnsafeContinuation { answer = $0 } }
+          return [address]
+        })
+      let client = TestingV1.EchoServiceClient(channel: channel)
+      let options = CallOptions(timeout: .seconds(20))
+      func callAndLose() async throws {
+        _ = try await client.echo(EchoServer.request("x"), options: options)
+        while echo.server.connectionCount > 0 { await Task.yield() }
+      }
+      for _ in 0..<3 { try await callAndLose() }
+      #expect(asked == 2)
+      answer?.resume()
+      while asked == 2 { try await callAndLose() }
+    }
+  }
+
   @Test func aNameThatCannotBeResolvedIsTold() async throws {
     try await withReactor { reactor in
       let channel = Channel(

@@ -267,16 +267,13 @@ package final class Channel {
   /// Does what there is to do to get a connection, or a further one; fails the calls that do not wait
   /// for it where nothing can be done now.
   private func seek() {
-    if isClosed || isResolving || isSeeking { return }
+    if isClosed || isSeeking { return }
     isSeeking = true
     defer { isSeeking = false }
     let now = Instant.now()
     let isReady = endpoints.contains(where: \.isReady)
-    if addressesAreStale, now >= nextResolution {
-      resolveAddresses()
-      // What we have may be of no use: the answer comes first, unless calls can go on.
-      if !isReady { return }
-    }
+    // The addresses that we have are tried meanwhile: they may still be good, and the answer may take long.
+    if addressesAreStale, !isResolving, now >= nextResolution { resolveAddresses() }
     switch configuration.service.loadBalancing {
     case .pickFirst: connectToFirst(isReady)
     case .roundRobin:
@@ -398,9 +395,10 @@ package final class Channel {
   /// An attempt to connect failed, or a connection was lost. The addresses may have changed with the
   /// server.
   func failed(_ endpoint: Endpoint, _ reason: String) {
-    lastFailure = reason
-    if isClosed { return }
     if endpoint.isEmpty { retired.removeAll { $0 === endpoint } }
+    // One that the name no longer has says nothing of the others.
+    if isClosed || !endpoints.contains(where: { $0 === endpoint }) { return }
+    lastFailure = reason
     addressesAreStale = true
     stopStagger()
     if !waiting.isEmpty || configuration.service.loadBalancing == .roundRobin { seek() }
