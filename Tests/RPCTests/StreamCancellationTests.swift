@@ -46,6 +46,25 @@ import Testing
     }
   }
 
+  /// What has come for a call is there for its reader, also when the call is over.
+  @Test func aReaderMayBeKeptForLongerThanItsCall() async throws {
+    try await withReactor { reactor in
+      var kept: RequestReader<TestingV1.EchoRequest>?
+      let served = try Served(reactor) { requests, _, _ in
+        _ = try await requests.next()
+        kept = requests
+      }
+      let (writer, stream) = try await served.client.converse()
+      for text in ["one", "two", "three"] { try await writer.write(EchoServer.request(text)) }
+      writer.finish()
+      #expect(try await stream.next() == nil)
+      while served.server.heldBytes > 0 { await Task.yield() }
+      #expect(try await kept?.next()?.text == "two")
+      #expect(try await kept?.next()?.text == "three")
+      #expect(try await kept?.next() == nil)
+    }
+  }
+
   @Test func aWriterStopsWithItsTaskAndAnotherGoesOn() async throws {
     try await withReactor { reactor in
       var outcome: (any Error)?

@@ -24,6 +24,9 @@ final class StreamingServerCall<Request: ProtobufMessage, Response: ProtobufMess
     requests.taken = { [unowned self] left in if left == 0 { self.queueIsEmpty() } }
   }
 
+  /// A reader may be kept for longer than its call.
+  deinit { requests.taken = nil }
+
   override func begin() { run() }
 
   override func received(_ bytes: UnsafeRawBufferPointer) {
