@@ -96,4 +96,15 @@ import Testing
     #expect(metadata.entries.map(\.value) == [.bytes([1, 2]), .bytes([3])])
     #expect(Self.received("?") == nil)
   }
+
+  /// Each of them has the name again, so that a few kilobytes could become megabytes.
+  @Test func whatJoinedValuesComeToIsBounded() {
+    let commas = String(repeating: ",", count: 8000)
+    var metadata = Metadata()
+    let fits = metadata.appendReceived(name: "x-bin", value: String(commas.prefix(1000)))
+    let name = String(repeating: "n", count: 8000) + "-bin"
+    let isTaken = metadata.appendReceived(name: name, value: commas)
+    #expect(fits && !isTaken)
+    #expect(metadata.byteCount < Metadata.joinedBytesMax + 10_000)
+  }
 }

@@ -31,6 +31,9 @@ package struct Metadata: @unchecked Sendable, Equatable {
   }
 
   private typealias Lengths = (name: UInt32, value: UInt32)
+  /// What received fields may come to where values are joined by commas, each of which has the name again:
+  /// a header block of 16 KiB could be made into 64 MB.
+  package static let joinedBytesMax = 64 * 1024
   /// Room for a request id and a trace.
   private static let capacityMin = 128
 
@@ -207,7 +210,7 @@ package struct Metadata: @unchecked Sendable, Equatable {
   }
 
   /// Takes a field off the wire. Binary values may be padded or not, and several may be joined by
-  /// commas. False for one that cannot be decoded, which the caller rejects.
+  /// commas. False for one that cannot be decoded, or is past `joinedBytesMax`, which the caller rejects.
   package mutating func appendReceived(
     name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>
   ) -> Bool {
@@ -218,7 +221,9 @@ package struct Metadata: @unchecked Sendable, Equatable {
       return true
     }
     for part in value.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
-      guard let bytes = Base64.decode(part.drop { $0 == 0x20 }) else { return false }
+      guard byteCount < Metadata.joinedBytesMax,
+        let bytes = Base64.decode(part.drop { $0 == 0x20 })
+      else { return false }
       bytes.withUnsafeBufferPointer { add(name, $0) }
       storage?.header.hasBytes = true
     }
