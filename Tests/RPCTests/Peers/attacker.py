@@ -61,6 +61,7 @@ class Attacker:
         self.headers = {}  # by stream, trailers added
         self.resets = {}  # by stream
         self.goaway = None
+        self.last_streams = []  # of each GOAWAY
         self.has_settings = False
         # Our SETTINGS that the server has not acknowledged.
         self.unacknowledged = 1 if greets else 0
@@ -143,6 +144,7 @@ class Attacker:
             self.resets[stream] = int.from_bytes(payload, "big")
         elif kind == GOAWAY:
             code, words = int.from_bytes(payload[4:8], "big"), payload[8:].decode()
+            self.last_streams.append(int.from_bytes(payload[:4], "big"))
             self.goaway = f"goaway {code} {words}".strip()
         elif kind == PING and not flags & 1:
             self.pings += 1
