@@ -1,10 +1,11 @@
 import Contracts
 import HTTP2
-import RPC
 import RPCCore
 import Reactor
 import TestKit
 import Testing
+
+@testable import RPC
 
 @Suite(.timeLimit(.minutes(1))) struct CallTests {
   @Test func unaryCallsAnswerOnTheReactorsThread() async throws {
@@ -279,9 +280,15 @@ import Testing
       // While we read nothing, the server comes no further than a window and its own queue.
       for _ in 0..<50 { _ = try await echo.client.echo(EchoServer.request("tick")) }
       #expect(echo.server.callsInProgress == 1)
+      // As many messages as come to the gate's limit and the one that passes it, and the call with its head.
+      let held = echo.server.heldBytes - ServerLimits.callBytes
+      let gate = OutputGate.highWaterBytes
+      #expect((gate...gate + 10_000 + 1024).contains(held))
       var count = 1
       while try await stream.next() != nil { count += 1 }
       #expect(count == 10_000)
+      while echo.server.callsInProgress > 0 { await Task.yield() }
+      #expect(echo.server.heldBytes == 0)
     }
   }
 
