@@ -1,4 +1,5 @@
 import Contracts
+import Observability
 import RPC
 import RPCCore
 import RPCServices
@@ -13,6 +14,7 @@ import Testing
     let server: Server
     let address: SocketAddress
     let channel: Channel
+    let log = LogLines()
     var client: TestingV1.EchoServiceClient { TestingV1.EchoServiceClient(channel: channel) }
 
     init(
@@ -21,7 +23,8 @@ import Testing
     ) throws {
       let policy = AuthorizationPolicy()
       policy.allow([TestingV1.EchoServiceMethods.echo], to: .provisioner)
-      self.server = Server(reactor: reactor, interceptors: [policy])
+      let observer = CallObserver(logger: log.logger, metrics: MetricsRegistry())
+      self.server = Server(reactor: reactor, interceptors: [observer, policy])
       self.server.register(EchoService().methods)
       address = try self.server.listen(
         on: .ipv4(address: 0x7F00_0001, port: 0), tls: TLSContext.server(server))
@@ -48,6 +51,8 @@ import Testing
       let answer = try await peers.client.echo(EchoServer.request("hello", payload: payload))
       #expect(answer.text == "hello")
       #expect(answer.payload == payload)
+      let line = try #require(peers.log.all.first)
+      #expect(line.contains(" peer=spiffe://storeplane/provisioner"), "\(line)")
     }
   }
 
