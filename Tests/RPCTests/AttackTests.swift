@@ -9,6 +9,8 @@ import Testing
 @Suite(.serialized, .timeLimit(.minutes(5 * Sanitized.timeFactor))) struct AttackTests {
   /// Every call of the client at the side is answered within this, on a machine with other work.
   static let callTimeout: Duration = .seconds(3 * Sanitized.timeFactor)
+  /// The slowest of them takes no longer: three times what was seen on one that was overloaded.
+  static let slowestCallMax: Duration = .seconds(2 * Sanitized.timeFactor)
   /// No attack makes the server's memory grow by more.
   static let growthBytesMax = (24 << 20) * Sanitized.memoryFactor
   /// How much later than its limit an end may be seen, on such a machine.
@@ -45,6 +47,7 @@ import Testing
     #expect(attack.accepts(outcome.verdict))
     #expect(outcome.growthBytes < Self.growthBytesMax)
     #expect(outcome.calls > 0)
+    #expect(outcome.slowestCall < Self.slowestCallMax)
     #expect(server.stop() == 0)
     if let after = attack.after {
       let seconds = try #require(outcome.seconds)
