@@ -115,7 +115,12 @@ import Testing
     let failure = ProvisionFailure(
       helm: HelmWorkerError(description: "ended", retryAfter: .seconds(2)))
     #expect(failure.code == .helmUnavailable && failure.retryAfter == .seconds(2))
-    #expect(failure.verdict == .failed)
+    #expect(failure.verdict == .inconclusive)
+  }
+
+  @Test func aWorkerThatCannotBeStartedIsAFailureOfHelm() {
+    let failure = ProvisionFailure(helm: HelmWorkerError(description: "ended with exit code 1"))
+    #expect(failure.code == .helmUnavailable && failure.verdict == .failed)
   }
 
   @Test(arguments: [

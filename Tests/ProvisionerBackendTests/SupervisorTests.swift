@@ -3,6 +3,7 @@ import Contracts
 import Foundation
 import Glibc
 import Logging
+import ProvisionerService
 import RPC
 import RPCCore
 import Reactor
@@ -102,6 +103,7 @@ import Testing
       let refusal = await failure(HelmWorkerError.self) { try await processID(supervisor) }
       let wait = try #require(refusal?.retryAfter)
       #expect(wait > .zero && wait <= Self.settings.backoff)
+      #expect(refusal.map { ProvisionFailure(helm: $0).verdict } == .inconclusive)
       await pause(wait, reactor)
       let second = try await processID(supervisor)
       #expect(second != first && supervisor.starts == 2)
@@ -133,6 +135,7 @@ import Testing
     try await withSupervisor(missing) { _, supervisor in
       let error = await failure(HelmWorkerError.self) { try await processID(supervisor) }
       #expect(error?.description.contains("/nowhere/libhelm_c.so") == true)
+      #expect(error.map { ProvisionFailure(helm: $0).verdict } == .failed)
     }
     let nothing = HelmWorkerSettings(program: "/nowhere/helm-worker", library: "")
     try await withSupervisor(nothing) { _, supervisor in
@@ -315,6 +318,7 @@ import Testing
       // One at a time; the other one comes again.
       #expect(bystander.error?.retryAfter == Self.settings.suspectWait)
       #expect(bystander.error?.isCrash == false)
+      #expect(bystander.error.map { ProvisionFailure(helm: $0).verdict } == .inconclusive)
       kill(alone, SIGKILL)
       await bad.value
       #expect(culprit.error?.isCrash == true && culprit.attempts == 2)

@@ -117,6 +117,35 @@ import Testing
     }
   }
 
+  /// As helm-worker does while it looks for the store whose call ends it, with one call at a time.
+  @Test func whoeverOnlyAsksToComeAgainOpensNothing() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      var settings = EngineSettings.quick
+      let threshold = settings.workers
+      settings.breaker = CircuitBreaker.Settings(failureThreshold: threshold)
+      let later = ProvisionFailure(.helmUnavailable, "one by one", retryAfter: .milliseconds(1))
+      let names = (0..<settings.workers).map { "store\($0)" }
+      for name in names {
+        // Each would open it alone.
+        cluster.script(.release, of: name, Array(repeating: .fail(later), count: threshold))
+      }
+      let engine = try await Engine.start(database, cluster, settings)
+      var operations: [OperationRecord] = []
+      for name in names { operations.append(try await desk.create(name)) }
+      for operation in operations {
+        let ended = try await desk.wait(for: operation.id) { operation in
+          operation.state.isDone
+            || operation.steps.contains { $0.detail.contains("failed several times in a row") }
+        }
+        #expect(ended.state == .succeeded)
+        #expect(ended.steps.first { $0.step == .release }?.failures == threshold)
+      }
+      #expect(await engine.phase(.helm) == .closed)
+      await engine.stop()
+    }
+  }
+
   @Test func oneClusterAndDependencyDoNotSpeakForAnother() {
     let clock = ManualClock()
     let metrics = MetricsRegistry()

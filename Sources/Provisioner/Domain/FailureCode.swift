@@ -337,7 +337,8 @@ package struct ProvisionFailure: Error, Equatable, Sendable, CustomStringConvert
   package let diagnosis: String
   /// How long the other side asked us to wait.
   package let retryAfter: Duration?
-  /// What it says of the dependency; the code's verdict unless something better is known.
+  /// What it says of the dependency. The code's verdict unless something better is known; who only says
+  /// when to come again is there.
   package let verdict: DependencyVerdict
 
   package init(
@@ -348,7 +349,7 @@ package struct ProvisionFailure: Error, Equatable, Sendable, CustomStringConvert
     self.detail = Self.shortened(detail)
     self.diagnosis = Self.shortened(diagnosis)
     self.retryAfter = retryAfter
-    self.verdict = verdict ?? code.verdict
+    self.verdict = verdict ?? (retryAfter == nil ? code.verdict : .inconclusive)
   }
 
   /// For the log.
