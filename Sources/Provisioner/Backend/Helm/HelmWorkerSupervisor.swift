@@ -29,7 +29,8 @@ package struct HelmWorkerSettings: Sendable {
   package var backoffMax = Duration.seconds(30)
   /// Before a call is made again that may have ended its worker, while another such call goes on.
   package var suspectWait = Duration.seconds(2)
-  /// Times that a call is made again because its worker ended for another store's sake.
+  /// Times that a call is made again whose worker ended by itself, though not with this call alone. Those
+  /// whose worker was ended for another store's sake do not count: the caller's own time is their limit.
   package var repeatsMax = 2
 
   package init(program: String, library: String) {
@@ -143,11 +144,12 @@ package final class HelmWorkerSupervisor {
         worker.kill(abandoning: error.code == .deadlineExceeded ? store : nil)
         await worker.process.ended(on: reactor)
         if error.code == .deadlineExceeded { throw error }
-        let isInnocent = worker.abandonedStore.map { $0 != store } ?? worker.isRetired
-        let hasCrashed = worker.abandonedStore == nil && !worker.isRetired
+        if let abandoned = worker.abandonedStore, abandoned != store, !Task.isCancelled { continue }
+        let endedByItself = worker.abandonedStore == nil
+        let hasCrashed = endedByItself && !worker.isRetired
         if hasCrashed, !isAlone { suspect(store) }
         repeats += 1
-        guard isInnocent || hasCrashed && !isAlone, repeats <= settings.repeatsMax,
+        guard endedByItself, worker.isRetired || !isAlone, repeats <= settings.repeatsMax,
           !Task.isCancelled
         else {
           throw HelmWorkerError(
