@@ -9,8 +9,9 @@ import Reactor
 
 /// Helm for the provisioner: what the library does, as calls with deadlines.
 ///
-/// An install or upgrade is cancelled with its call. Uninstall and rollback take no cancellation: the
-/// provisioner ends the process instead.
+/// Nothing is cancelled with its call. Uninstall and rollback take no cancellation, and an install or
+/// upgrade whose context is cancelled only returns, and goes on behind it: said to have ended, it would
+/// still change the cluster. The provisioner ends the process instead.
 final class HelmService: HelmWorkerV1.HelmServiceHandler {
   struct Limits {
     /// Calls worked on at once; each holds a thread and some 20 MB.
@@ -200,17 +201,10 @@ final class HelmService: HelmWorkerV1.HelmServiceHandler {
         }
       }
     }
-    let helm = self.helm
-    let context = try run { () throws(HelmError) in try helm.makeContext() }
-    defer { helm.free(context) }
-    let summary = try await cancellable {
-      try await self.exclusively(reference) { helm, configuration in
-        try helm.perform(
-          action, configuration: configuration, context: context, chart: chart,
-          name: reference.name, values: values, options: optionText)
-      }
-    } onCancel: {
-      helm.cancel(context)
+    let summary = try await exclusively(reference) { helm, configuration in
+      try helm.perform(
+        action, configuration: configuration, chart: chart, name: reference.name, values: values,
+        options: optionText)
     }
     return try HelmWorkerV1.Release(summary: summary)
   }
@@ -254,10 +248,6 @@ final class HelmService: HelmWorkerV1.HelmServiceHandler {
     } catch let error as BlockingPoolFull {
       throw RPCError(.resourceExhausted, error.description)
     }
-  }
-
-  private func run<R>(_ body: () throws(HelmError) -> R) throws(RPCError) -> R {
-    do throws(HelmError) { return try body() } catch { throw error.rpcError }
   }
 
   private var isSpent: Bool {

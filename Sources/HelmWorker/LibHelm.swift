@@ -34,7 +34,6 @@ final class LibHelm: Sendable {
   private typealias TextOut = UnsafeMutablePointer<OwnedText?>
   private typealias HandleOut = UnsafeMutablePointer<Handle>
   private typealias NewConfiguration = @convention(c) (Text, HandleOut, TextOut) -> Int32
-  private typealias NewContext = @convention(c) (HandleOut, TextOut) -> Int32
   private typealias OnHandle = @convention(c) (Handle, TextOut) -> Int32
   private typealias Change =
     @convention(c) (
@@ -47,9 +46,6 @@ final class LibHelm: Sendable {
 
   private let newConfiguration: NewConfiguration
   private let freeConfiguration: OnHandle
-  private let newContext: NewContext
-  private let cancelContext: OnHandle
-  private let freeContext: OnHandle
   private let change: [Action: Change]
   private let uninstallRelease: Query
   private let releaseStatus: Query
@@ -73,9 +69,6 @@ final class LibHelm: Sendable {
     }
     newConfiguration = try symbol("helm_config_new", as: NewConfiguration.self)
     freeConfiguration = try symbol("helm_config_free", as: OnHandle.self)
-    newContext = try symbol("helm_context_new", as: NewContext.self)
-    cancelContext = try symbol("helm_context_cancel", as: OnHandle.self)
-    freeContext = try symbol("helm_context_free", as: OnHandle.self)
     change = [
       .install: try symbol("helm_install", as: Change.self),
       .upgrade: try symbol("helm_upgrade", as: Change.self),
@@ -103,27 +96,17 @@ final class LibHelm: Sendable {
     return try body(handle)
   }
 
-  /// A context by which a running install or upgrade can be cancelled; `free` it when it has ended.
-  func makeContext() throws(HelmError) -> Handle {
-    var handle: Handle = 0
-    try check { error in newContext(&handle, error) }
-    return handle
-  }
-
-  func cancel(_ context: Handle) { release(context, cancelContext) }
-
-  func free(_ context: Handle) { release(context, freeContext) }
-
   // MARK: Releases
 
   /// Installs or upgrades; returns the library's summary of the release, a JSON object.
   func perform(
-    _ action: Action, configuration: Handle, context: Handle, chart: String, name: String,
-    values: String, options: String
+    _ action: Action, configuration: Handle, chart: String, name: String, values: String,
+    options: String
   ) throws(HelmError) -> String {
     guard let function = change[action] else { return "" }
     return try text { result, error in
-      function(configuration, context, 0, chart, name, values, options, result, error)
+      // Without a context, which would only have it return early.
+      function(configuration, 0, 0, chart, name, values, options, result, error)
     }
   }
 

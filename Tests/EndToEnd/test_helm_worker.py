@@ -9,6 +9,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+import yaml
 
 CHART = str(Path(__file__).resolve().parents[2] / "helm" / "ecommerce-store")
 VALUES = json.dumps(
@@ -112,6 +113,35 @@ def test_an_api_server_that_is_away_is_unavailable(worker, messages, release, tm
     release.kubeconfig_path = str(kubeconfig)
     code = code_of(lambda: install(worker, messages, release))
     assert code is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.fixture
+def slow_release(release, kubeconfig, api_proxy, tmp_path):
+    """Whose cluster takes its time for everything."""
+    config = yaml.safe_load(Path(kubeconfig).read_text())
+    config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{api_proxy.port}"
+    proxied = tmp_path / "proxied"
+    proxied.write_text(yaml.safe_dump(config))
+    release.kubeconfig_path = str(proxied)
+    with api_proxy.slowed(0.1):
+        yield release
+
+
+def test_what_is_said_to_be_over_is_over(worker, messages, slow_release, kubectl, namespace):
+    """Helm goes on with an install that is cancelled: until its end it is under way."""
+    request = messages.InstallRequest(
+        release=slow_release, chart_path=CHART, values_json=VALUES
+    )
+    call = worker.Install.future(request, timeout=60)
+    records = ("-n", namespace, "get", "secrets", "-l", "owner=helm", "-o", "name")
+    while not kubectl(*records):
+        time.sleep(0.05)
+    call.cancel()
+    assert code_of(lambda: worker.Install(request, timeout=60)) is grpc.StatusCode.ABORTED
+    while worker.GetWorker(messages.GetWorkerRequest(), timeout=10).active_calls:
+        time.sleep(0.05)
+    current = worker.GetRelease(messages.GetReleaseRequest(release=slow_release), timeout=30)
+    assert current.status == messages.Release.STATUS_DEPLOYED
 
 
 def test_memory_stays_bounded_and_the_process_ends_when_told(worker, messages, release, process):

@@ -251,8 +251,13 @@ import Testing
     }
   }
 
+  /// Ends an install that is cancelled before it could end by itself.
+  private static func impatient(_ settings: inout HelmWorkerSettings) {
+    settings.endingWait = .zero
+  }
+
   @Test func aReleaseThatADeadWorkerLeftIsTakenOver() async throws {
-    try await LiveStores.withBackend { reactor, parts in
+    try await LiveStores.withBackend(helm: Self.impatient) { reactor, parts in
       let (backend, site) = (parts.backend, parts.site)
       try await backend.ensureNamespace(site)
       try await backend.applyCredentials(site)
@@ -280,7 +285,7 @@ import Testing
 
   /// One worker installs both, and can be stopped as a whole only.
   @Test func anInstallEndedForAnotherStoresSakeIsMadeAgain() async throws {
-    try await LiveStores.withBackend { reactor, parts in
+    try await LiveStores.withBackend(helm: Self.impatient) { reactor, parts in
       let backend = parts.backend
       let store = parts.site.store
       let other = site(

@@ -3,11 +3,13 @@ import Contracts
 import Foundation
 import Glibc
 import Reactor
+import Synchronization
 
 /// An API server that takes connections and says nothing.
 final class SilentCluster: Sendable {
   private let descriptor: Int32
   private let kubeconfig: String
+  private let connections = Mutex<[Int32]>([])
 
   init() throws {
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), 0)
@@ -37,28 +39,57 @@ final class SilentCluster: Sendable {
 
   deinit {
     close(descriptor)
+    for connection in connections.withLock({ $0 }) { close(connection) }
     try? FileManager.default.removeItem(atPath: kubeconfig)
   }
 
   func release(_ namespace: String = "n") -> HelmWorkerV1.UninstallRequest {
-    .init(
-      release: .init(
-        kubeconfigPath: kubeconfig, kubeconfigContext: "", namespace: namespace, name: "store"))
+    .init(release: reference(namespace))
+  }
+
+  func upgrade(_ namespace: String = "n") -> HelmWorkerV1.UpgradeRequest {
+    .init(release: reference(namespace), chartPath: Checkout.chart, install: true)
+  }
+
+  private func reference(_ namespace: String) -> HelmWorkerV1.ReleaseReference {
+    .init(kubeconfigPath: kubeconfig, kubeconfigContext: "", namespace: namespace, name: "store")
   }
 
   /// Returns when so many connections were made.
   func called(_ count: Int, on reactor: Reactor) async {
-    var connections: [Int32] = []
-    let onCancel = {}
-    while connections.count < count {
-      let connection = accept(descriptor, nil, nil)
-      if connection >= 0 {
-        connections.append(connection)
-      } else {
-        await suspended(on: reactor, onCancel: onCancel) { (resumption: Resumption<Void>) in
-          reactor.loop.schedule(after: .milliseconds(5)) { resumption.resume(()) }
-        }
+    let end = connections.withLock { $0.count } + count
+    while acceptAll() < end { await pause(on: reactor) }
+  }
+
+  /// Refuses what was asked and is asked, until it is over.
+  func refuse(until isOver: () -> Bool, on reactor: Reactor) async {
+    let answer = Array("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n".utf8)
+    var question = [UInt8](repeating: 0, count: 65_536)
+    while !isOver() {
+      _ = acceptAll()
+      for connection in connections.withLock({ $0 })
+      where recv(connection, &question, question.count, Int32(MSG_DONTWAIT)) > 0 {
+        _ = send(connection, answer, answer.count, Int32(MSG_NOSIGNAL))
       }
+      await pause(on: reactor)
+    }
+  }
+
+  /// How many connections were made by now.
+  private func acceptAll() -> Int {
+    connections.withLock { connections in
+      while true {
+        let connection = accept(descriptor, nil, nil)
+        if connection < 0 { return connections.count }
+        connections.append(connection)
+      }
+    }
+  }
+
+  private func pause(on reactor: Reactor) async {
+    let onCancel = {}
+    await suspended(on: reactor, onCancel: onCancel) { (resumption: Resumption<Void>) in
+      reactor.loop.schedule(after: .milliseconds(5)) { resumption.resume(()) }
     }
   }
 }

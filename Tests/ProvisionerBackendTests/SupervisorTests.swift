@@ -15,14 +15,14 @@ import Testing
 /// The real helm-worker under its supervisor; the cluster that it is sent to takes calls and never
 /// answers, so that they last.
 @Suite(.enabled(if: Checkout.hasHelm)) struct SupervisorTests {
-  private static var settings: HelmWorkerSettings {
+  static var settings: HelmWorkerSettings {
     var settings = HelmWorkerSettings(
       program: Checkout.worker, library: Checkout.helmLibrary ?? "")
     settings.startTimeout = .seconds(60)
     return settings
   }
 
-  private func withSupervisor(
+  func withSupervisor(
     _ settings: HelmWorkerSettings = settings, logger: Logger = quiet,
     _ body: @Sendable (isolated Reactor, HelmWorkerSupervisor) async throws -> Void
   ) async throws {
@@ -35,13 +35,13 @@ import Testing
     }
   }
 
-  private func processID(_ supervisor: HelmWorkerSupervisor, _ store: String = "a") async throws
+  func processID(_ supervisor: HelmWorkerSupervisor, _ store: String = "a") async throws
     -> Int32
   {
     try await supervisor.call(store) { try await $0.getWorker(.init()).processID }
   }
 
-  private func isAlive(_ process: Int32) -> Bool { kill(process, 0) == 0 }
+  func isAlive(_ process: Int32) -> Bool { kill(process, 0) == 0 }
 
   @Test func startsWithTheFirstCallAndEndsWhenClosed() async throws {
     try await onReactor { reactor in
@@ -394,7 +394,8 @@ import Testing
 /// What tasks of a test found; confined to a reactor.
 private final class Collected { var ids: [Int32] = [] }
 
-private final class Outcome {
+/// How a call went. Confined to a reactor.
+final class Outcome {
   var error: HelmWorkerError?
   var attempts = 0
   var second: Int32?

@@ -49,7 +49,9 @@ final class HelmReleases {
     return try await call(site.store) { client in
       // Each time it is made: the one before may have ended with its worker.
       try await self.removeRecords(of: site, Self.unfinished)
-      return InstalledRelease(try await client.upgrade(request, options: Self.options))
+      return try await self.supervisor.lasting(site.store) {
+        InstalledRelease(try await client.upgrade(request, options: Self.options))
+      }
     }
   }
 

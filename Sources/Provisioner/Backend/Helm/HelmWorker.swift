@@ -56,6 +56,9 @@ final class HelmWorker {
     }
   }
 
+  /// It has told its end after all.
+  func answered(_ store: String) { unanswered.remove(store) }
+
   /// Whether it is, or may be, at work on a store.
   func isBusy(with store: String) -> Bool { active[store] != nil || unanswered.contains(store) }
 

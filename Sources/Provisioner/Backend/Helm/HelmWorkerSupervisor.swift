@@ -32,6 +32,9 @@ package struct HelmWorkerSettings: Sendable {
   /// Times that a call is made again whose worker ended by itself, though not with this call alone. Those
   /// whose worker was ended for another store's sake do not count: the caller's own time is their limit.
   package var repeatsMax = 2
+  /// What an install or upgrade that was cancelled has to end by itself, before it is ended with its
+  /// worker. A holder that lost its lease has stopped by then all the same.
+  package var endingWait = Duration.seconds(1)
 
   package init(program: String, library: String) {
     self.program = program
@@ -73,6 +76,8 @@ package final class HelmWorkerSupervisor {
   private var suspects: Set<String> = []
   private static let suspectsMax = 256
   private var isTryingSuspect = false
+  /// The installs and upgrades under way, by store.
+  private var lastingCalls: [String: LastingCall] = [:]
 
   /// A call that waits for a worker to start.
   private final class Waiter {
@@ -162,6 +167,41 @@ package final class HelmWorkerSupervisor {
     }
   }
 
+  /// Makes, within `call`, a call that goes on where the task is cancelled, since Helm does: it is told to
+  /// stop by nothing but the end of its worker. It need not come to that where it ends soon by itself,
+  /// for which `abandon` waits.
+  package func lasting<R>(
+    _ store: String, _ body: @escaping () async throws -> R
+  ) async throws -> R {
+    try Task.checkCancellation()
+    let call = LastingCall()
+    var result: Result<R, any Error>?
+    lastingCalls[store] = call
+    reactor.loop.spawn(on: reactor) {
+      do {
+        result = .success(try await body())
+        call.end(isAnswered: true)
+      } catch {
+        result = .failure(error)
+        call.end(isAnswered: (error as? RPCError).map { !Self.isOurs($0) } ?? false)
+      }
+      if call.isLeft { self.settle(call, store) }
+    }
+    await call.wait(on: reactor)
+    guard let result else {
+      call.isLeft = true
+      throw RPCError(.cancelled, "the caller was cancelled")
+    }
+    settle(call, store)
+    return try result.get()
+  }
+
+  private func settle(_ call: LastingCall, _ store: String) {
+    if lastingCalls[store] === call { lastingCalls[store] = nil }
+    // Whoever left it did not know.
+    if call.isLeft, call.isAnswered == true { for worker in workers { worker.answered(store) } }
+  }
+
   private func suspect(_ store: String) {
     if suspects.count >= Self.suspectsMax { suspects = [] }
     suspects.insert(store)
@@ -183,6 +223,11 @@ package final class HelmWorkerSupervisor {
 
   /// Ends, by force, what workers do for a store; returns when that is over.
   package func abandon(_ store: String) async {
+    if let call = lastingCalls[store] {
+      await call.wait(until: Instant.now() + settings.endingWait, on: reactor)
+      // There is no other: a store's calls are made one after another.
+      if call.isAnswered == true { return }
+    }
     for worker in workers where worker.isBusy(with: store) {
       logger.notice("helm-worker killed to stop a call", metadata: ["store": "\(store)"])
       worker.kill(abandoning: store)
