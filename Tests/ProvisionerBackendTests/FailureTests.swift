@@ -102,7 +102,7 @@ import Testing
     (RPCError(.invalidArgument, "nil pointer evaluating", details: [1]), FailureCode.chartInvalid),
     (RPCError(.aborted, "another call is at work"), .releaseLocked),
     (RPCError(.unavailable, "the channel is closed"), .helmUnavailable),
-    (RPCError(.deadlineExceeded, ""), .helmFailed),
+    (RPCError(.deadlineExceeded, ""), .stepTimedOut),
     (RPCError(.internal, "panic", details: [1]), .helmFailed),
     (RPCError(.resourceExhausted, "the queue is full"), .helmUnavailable),
     (RPCError(.cancelled, ""), .cancelled),

@@ -252,6 +252,9 @@ import Testing
         }
       }
       #expect(error?.code == .deadlineExceeded && !isAlive(first))
+      // An API server that takes calls and answers none is none to go on calling.
+      let failure = error.map { ProvisionFailure(helm: $0) }
+      #expect(failure?.code == .stepTimedOut && failure?.verdict == .failed)
       await other.value
       #expect(outcome.attempts == 2 && outcome.second != nil && outcome.second != first)
     }

@@ -17,7 +17,8 @@ extension ProvisionFailure {
   private init(helmAnswer error: RPCError) {
     switch error.code {
     case .cancelled: self.init(.cancelled)
-    case .deadlineExceeded: self.init(.helmFailed, "Helm did not end in time")
+    // Helm waits for nothing but the API server's answers.
+    case .deadlineExceeded: self.init(.stepTimedOut, "Helm did not end in time")
     case .aborted: self.init(.releaseLocked, ofHelm: error.message)
     case .resourceExhausted:
       self.init(.helmUnavailable, ofHelm: error.message, verdict: .inconclusive)
