@@ -98,15 +98,20 @@ extension OperationStep {
   /// Whether it has the store's pods started anew.
   package var startsPods: Bool { makesRevision || self == .start }
 
-  /// The longest that one attempt may take.
+  /// The longest that one attempt may take: longer than its parts may together, each of which says
+  /// better what went wrong.
   package var timeout: Duration {
     switch self {
-    case .namespace, .credentials, .credentialsRemoval: .seconds(30)
-    case .namespaceRemoval, .verify, .check, .backupCheck, .jobRemoval: .seconds(60)
-    case .release, .rollback, .uninstall: .seconds(180)
+    case .credentials, .credentialsRemoval: .seconds(30)
+    case .namespace, .namespaceRemoval, .backupCheck: .seconds(60)
+    case .verify, .check: .seconds(80)
+    case .jobRemoval: .seconds(100)
+    case .uninstall: .seconds(280)
     case .setup: .seconds(300)
+    case .release, .rollback: .seconds(340)
     case .rollout, .gone, .start: .seconds(600)
-    case .backup, .restore, .backupTest: .seconds(1_800)
+    case .backup, .backupTest: .seconds(1_980)
+    case .restore: .seconds(2_220)
     }
   }
 

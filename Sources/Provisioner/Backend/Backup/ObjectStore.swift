@@ -11,7 +11,7 @@ package final class ObjectStore {
   private static let grantSeconds = 3_600
   /// Of those that are used at once.
   private static let ownSeconds = 60
-  private static let timeout = Duration.seconds(20)
+  static let timeout = Duration.seconds(20)
 
   package let access: ObjectStoreAccess
   private let client: HTTPClient

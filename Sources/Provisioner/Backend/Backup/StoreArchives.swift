@@ -6,11 +6,11 @@ import Reactor
 /// Backups of stores and what is made from them: the jobs, and the stop of what serves meanwhile.
 /// Confined to its reactor.
 final class StoreArchives {
-  private static let requestTimeout = Duration.seconds(25)
+  static let requestTimeout = Duration.seconds(25)
   private static let lookInterval = Duration.seconds(1)
   /// For the store's pods to end. One that is being started ends only once it has been, and then has its
   /// grace.
-  private static let endingWait = Duration.seconds(180)
+  static let endingWait = Duration.seconds(180)
   /// How many pods a Deployment had before it was stopped.
   private static let replicasAnnotation = "storeplane.dev/replicas-before-restore"
 

@@ -9,9 +9,9 @@ import Reactor
 /// The jobs that copy stores' data and bring it back, each in its store's namespace and named by its
 /// operation: whoever holds that follows the one there is. Confined to its reactor.
 final class StoreJobs {
-  private static let requestTimeout = Duration.seconds(25)
+  static let requestTimeout = Duration.seconds(25)
   /// For pods to end: longer than any container of the chart is given.
-  private static let endingWait = Duration.seconds(65)
+  static let endingWait = Duration.seconds(65)
   /// Between looks at what no watch tells.
   private static let lookInterval = Duration.seconds(2)
   /// Made by the chart where it closes the network of the namespace.

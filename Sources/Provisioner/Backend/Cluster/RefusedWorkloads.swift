@@ -8,7 +8,7 @@ import Reactor
 /// Kubernetes keeps the refusal as their condition and asks again ever later, up to a quarter of an
 /// hour. They have nothing to lose: they go, and Helm makes them anew, to be asked for at once.
 enum RefusedWorkloads {
-  private static let timeout = Duration.seconds(20)
+  static let timeout = Duration.seconds(20)
 
   static func remove(of site: StoreSite, _ kubernetes: KubernetesClient)
     async throws(ProvisionFailure)

@@ -7,7 +7,7 @@ import Reactor
 /// Ingress. Each link of the chain Certificate, CertificateRequest, Order, Challenge says why the one
 /// before it waits. A store does without our seeing them. Confined to its reactor.
 final class StoreCertificates {
-  private static let timeout = Duration.seconds(10)
+  static let timeout = Duration.seconds(10)
   private static let ingress = "store"
   /// The annotations of an Ingress that name who issues its certificate.
   static let issuers = ["cert-manager.io/issuer", "cert-manager.io/cluster-issuer"]

@@ -35,7 +35,7 @@ package struct CredentialSet: Sendable, CustomStringConvertible, CustomReflectab
 package final class StoreCredentials {
   /// Of the Secret that the chart is told as `existingSecret`.
   package static let secretName = "storeplane-credentials"
-  private static let timeout = Duration.seconds(25)
+  static let timeout = Duration.seconds(25)
 
   private let config: ConfigV1.SecretServiceClient
   private let kubernetes: KubernetesClient

@@ -21,7 +21,7 @@ final class StoreNamespace {
     case foreign
   }
 
-  private static let requestTimeout = Duration.seconds(25)
+  static let requestTimeout = Duration.seconds(25)
   /// Between looks where no change is told.
   private static let lookInterval = Duration.seconds(5)
 

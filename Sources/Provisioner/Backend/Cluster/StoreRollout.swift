@@ -12,7 +12,7 @@ final class StoreRollout {
   /// Between looks at the events, and at what only the time changes.
   private static let lookInterval = Duration.seconds(3)
   /// Longer than any container of the chart is given to end.
-  private static let endingWait = Duration.seconds(65)
+  static let endingWait = Duration.seconds(65)
   /// Our clock may be ahead of the cluster's by as much.
   private static let clockToleranceSeconds: Int64 = 10
 

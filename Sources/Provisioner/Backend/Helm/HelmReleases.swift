@@ -13,7 +13,9 @@ final class HelmReleases {
   static let name = "store"
   /// Below the steps' own limit, so that Helm's reason comes first.
   static let timeout = Duration.seconds(170)
-  private static let lookTimeout = Duration.seconds(20)
+  /// A little longer than Helm itself has.
+  static let callTimeout = timeout + .seconds(5)
+  static let lookTimeout = Duration.seconds(20)
   /// The records of an action that a dead worker left behind. Helm refuses an upgrade after any of
   /// them. A rollback takes the last one for what there is, and removes what is in that alone: only one
   /// of a rollback, which has the objects of an earlier one, may go before.
@@ -137,8 +139,7 @@ final class HelmReleases {
     .init(seconds: timeout.components.seconds)
   }
 
-  /// A little longer than Helm itself has.
-  private static var options: CallOptions { CallOptions(timeout: timeout + .seconds(5)) }
+  private static var options: CallOptions { CallOptions(timeout: callTimeout) }
 }
 
 extension InstalledRelease {

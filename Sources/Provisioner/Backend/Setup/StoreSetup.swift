@@ -6,7 +6,7 @@ import Reactor
 final class StoreSetup {
   private static let requestTimeout = Duration.seconds(20)
   /// Below the step's own limit, so that the reason is told.
-  private static let timeout = Duration.seconds(290)
+  static let timeout = Duration.seconds(290)
   /// Of the command that ends a set-up; an engine waits two seconds for it.
   private static let killTimeout = Duration.milliseconds(1_500)
 
