@@ -230,6 +230,24 @@ def test_an_installed_store_outlives_its_pods(live_store):
     assert same == key, "sessions outlive the pod"
 
 
+def test_what_a_restore_left_is_served_to_nobody_and_goes(live_store):
+    folder = "/var/www/html/wp-content/.storeplane-restore"
+    live_store.php(
+        f"""
+        mkdir('{folder}/files/uploads', 0777, true);
+        file_put_contents('{folder}/files/tea.txt', 'tea');
+        file_put_contents('{folder}/files/uploads/tea.php', '<?php echo 1;');
+        $open = "Satisfy Any\\nRequire all granted\\n<Files *>\\nRequire all granted\\n</Files>\\n";
+        file_put_contents('{folder}/files/.htaccess', $open);
+        """
+    )
+    for path in ("files/tea.txt", "files/uploads/tea.php", "files/none", ""):
+        for name in ("/.storeplane-restore", "//.storeplane-restore", "/%2Estoreplane-restore"):
+            assert live_store.status(f"/wp-content{name}/{path}") == "403", path
+    live_store.replace_pod("wordpress")
+    assert live_store.php(f"echo (int) file_exists('{folder}');") == "0"
+
+
 def test_scheduled_work_runs_from_the_cron_job(live_store):
     cron = json.loads(live_store.kubectl("get", "cronjob/wp-cron", "-o", "json"))
     job = {

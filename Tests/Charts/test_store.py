@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 
 import pytest
 import yaml
@@ -244,6 +245,19 @@ def test_the_set_up_finds_what_to_install(store):
             plugins[1],
         ],
     }
+
+
+def test_what_is_being_restored_is_served_to_nobody(store):
+    site = store().one("ConfigMap", "wordpress")["data"]["site.conf"]
+    # Of the virtual host's own, which goes before what an .htaccess says.
+    rules = re.split("<Directory ", site)[0].split("<VirtualHost ")[1]
+    assert "\n  RewriteEngine On\n" in rules
+    denied = re.findall(r'RewriteRule "(.+)" - \[F\]', rules)
+    assert len(denied) == 1
+    for path in ("/wp-content/.storeplane-restore/files/a.php", "/x//.storeplane-unfinished"):
+        assert re.search(denied[0], path)
+    for path in ("/", "/storeplane-health.php", "/wp-content/uploads/storeplane-1.png"):
+        assert not re.search(denied[0], path)
 
 
 def test_a_change_of_configuration_restarts_the_pods_it_concerns(store):

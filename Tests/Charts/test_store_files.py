@@ -91,6 +91,22 @@ def test_a_copy_cut_short_is_made_again(volumes):
     assert volumes.content_files() == {"themes/one/style.css": "one"}
 
 
+def test_what_a_restore_left_goes(volumes):
+    volumes.prepare()
+    left = volumes.content / ".storeplane-restore/files/uploads"
+    left.mkdir(parents=True)
+    (left / "a.php").write_text("<?php")
+    volumes.prepare()
+    assert volumes.content_files() == {"themes/one/style.css": "one"}
+    assert not (volumes.content / ".storeplane-restore").exists()
+
+
+def test_what_a_restore_left_is_no_content(volumes):
+    (volumes.content / ".storeplane-restore").mkdir()
+    volumes.prepare()
+    assert volumes.content_files() == {"themes/one/style.css": "one"}
+
+
 def test_an_image_without_a_configuration_is_refused(volumes):
     (volumes.source / "wp-config-docker.php").unlink()
     with pytest.raises(subprocess.CalledProcessError):

@@ -26,6 +26,31 @@ import Testing
     }
   }
 
+  /// What is unpacked before the database refuses lies where the store serves from.
+  @Test func aRestoreThatChangedNothingLeavesNothingBehind() async throws {
+    let objects = try ObjectStorePeer(on: LiveStores.ownAddress())
+    try await LiveStores.withBackend(objects: objects) { _, parts in
+      try await parts.rollOut()
+      let look = "cd /var/www/html/wp-content && cat a && ls -A | grep storeplane || true"
+      _ = try await parts.inPod("echo then >/var/www/html/wp-content/a")
+      let backup = try await parts.backUp()
+      _ = try await parts.inPod("echo now >/var/www/html/wp-content/a")
+      // What is there cannot be written down, so that it could be put back.
+      try await parts.sql(
+        "CREATE TABLE rows_of (x int); CREATE VIEW broken AS SELECT x FROM rows_of; "
+          + "DROP TABLE rows_of")
+      let failure = await failure(ProvisionFailure.self) { try await parts.restore(backup) }
+      #expect(failure?.code == .loadFailed && failure?.detail.contains("broken") == true)
+      #expect(failure?.detail.contains("as it was, and is served again") == true)
+      try await parts.follow { try await parts.backend.start(parts.site, after: $0) }
+      #expect(try await parts.inPod(look) == "now\n")
+      try await parts.sql("DROP VIEW broken")
+      try await parts.restore(backup)
+      #expect(try await parts.inPod(look) == "then\n")
+      try await parts.expectNothingOfJobs()
+    }
+  }
+
   @Test func aJobThatSomebodyEnds() async throws {
     let objects = try ObjectStorePeer(on: LiveStores.ownAddress())
     try await LiveStores.withBackend(engine: .medusa, objects: objects) { _, parts in

@@ -14,6 +14,9 @@ done
 cp "$SOURCE/wp-config-docker.php" "$CORE/wp-config.php"
 cp "$here/health.php" "$CORE/storeplane-health.php"
 
+# What a restore unpacked that did not come to its end; while one is at work no pod starts.
+rm -rf "$CONTENT/.storeplane-restore"
+
 # A volume with content of its own stays as it is; a copy cut short is made again.
 unfinished=$CONTENT/.storeplane-unfinished
 found=$(find "$CONTENT" -mindepth 1 -maxdepth 1 ! -name lost+found -print -quit)
