@@ -92,7 +92,8 @@ package enum JobReport: Equatable, Sendable {
     let end = ended.first { $0.exitCode != 0 }
     let failure =
       switch reason {
-      case "Evicted": ProvisionFailure(.backupNoRoom, message)
+      case "Evicted":
+        ProvisionFailure(isAboutDisk(message) ? .backupNoRoom : .jobInterrupted, message)
       case "DeadlineExceeded": ProvisionFailure(.jobTimedOut, message)
       default:
         ProvisionFailure(
@@ -101,6 +102,17 @@ package enum JobReport: Equatable, Sendable {
         )
       }
     return .failed(failure, hasChanged: hasChanged(ended))
+  }
+
+  /// Whether the kubelet evicted a pod, as it says, for want of room on a disk: the node's, or what the pod
+  /// may take of it. Nodes that lack memory or process ids evict too, and another one may have them.
+  private static func isAboutDisk(_ message: String) -> Bool {
+    let lower = message.lowercased()
+    return [
+      "ephemeral-storage", "ephemeral storage", "ephemeral local storage", "inodes", "disk",
+      "emptydir",
+    ]
+    .contains { lower.contains($0) }
   }
 
   /// Whether a container was at work that changes something, or may have been.
