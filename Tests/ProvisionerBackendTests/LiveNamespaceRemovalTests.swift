@@ -1,3 +1,4 @@
+import Foundation
 import JSON
 import Kubernetes
 import ProvisionerService
@@ -47,6 +48,27 @@ import Testing
     }
   }
 
+  /// They are no part of it, and the data is in them.
+  @Test func itsVolumesAreWaitedForOrNamed() async throws {
+    try await LiveStores.withBackend { _, parts in
+      let (held, kept) = ("held-\(parts.site.store)", "kept-\(parts.site.store)")
+      try await parts.backend.ensureNamespace(parts.site)
+      try await parts.makeVolume(held, policy: "Delete")
+      try await parts.makeVolume(kept, policy: "Retain")
+      try await parts.backend.deleteNamespace(parts.site)
+      var told: [BackendProgress] = []
+      while told.last?.isDone != true {
+        told.append(try await parts.backend.removalStatus(of: parts.site, after: told.last))
+        guard told.last?.detail.contains(held) == true else { continue }
+        try? await parts.kubernetes.delete(.persistentVolumes, name: held, deadline: .soon)
+      }
+      try await parts.kubernetes.delete(.persistentVolumes, name: kept, deadline: .soon)
+      #expect(told.contains { $0.detail.hasPrefix("waits for the removal of volume \(held)") })
+      let last = try #require(told.dropLast().last).detail
+      #expect(last.contains("Retain: volume \(kept)") && !last.contains(held), "\(told)")
+    }
+  }
+
   /// Asks for the removal and waits until it is given up.
   private func stuck(_ parts: LiveStores.Parts) async throws -> ProvisionFailure? {
     try await parts.backend.deleteNamespace(parts.site)
@@ -71,6 +93,26 @@ extension LiveStores.Parts {
     try await kubernetes.create(
       .configMaps, namespace: namespace,
       ["metadata": ["name": "held", "finalizers": [.string(Self.finalizer)]]], deadline: .soon)
+  }
+
+  /// As a claim in the store's namespace leaves it, and nobody removes it.
+  func makeVolume(_ name: String, policy: String) async throws {
+    var annotations = JSONObject()
+    annotations["pv.kubernetes.io/provisioned-by"] = "tests.storeplane.dev/nobody"
+    let claim: JSON = [
+      "apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": .string(site.namespace),
+      "name": "data", "uid": .string(UUID().uuidString.lowercased()),
+    ]
+    try await kubernetes.create(
+      .persistentVolumes,
+      [
+        "metadata": ["name": .string(name), "annotations": .object(annotations)],
+        "spec": [
+          "capacity": ["storage": "1Mi"], "accessModes": ["ReadWriteOnce"],
+          "persistentVolumeReclaimPolicy": .string(policy), "claimRef": claim,
+          "storageClassName": "tests-nobody", "hostPath": ["path": "/nonexistent/tests"],
+        ],
+      ], deadline: .soon)
   }
 
   func letGo(in namespace: String) async throws {

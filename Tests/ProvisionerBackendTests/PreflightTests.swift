@@ -103,7 +103,9 @@ import Testing
     try await onReactor { reactor in
       var needs = try Self.needs()
       needs.needsCertificates = true
-      let rules = ClusterRight.needed(for: needs).filter { !missing.contains($0.group) }.map {
+      let rules = ClusterRight.needed(for: needs).filter {
+        !missing.contains($0.group) && !missing.contains($0.resource)
+      }.map {
         let name = $0.subresource.isEmpty ? $0.resource : "\($0.resource)/\($0.subresource)"
         return Self.rule([.string($0.group)], [.string(name)], [.string($0.verb)])
       }
@@ -131,6 +133,13 @@ import Testing
       #expect(found?.outcome == .warning && found?.remedy.contains("ClusterRole") == true)
       #expect(found?.message.contains("certificates.cert-manager.io: get, list") == true)
       #expect(found?.message.contains("challenges.acme.cert-manager.io") == true)
+    }
+    for isIncomplete in [false, true] {
+      let found = try await permissions(without: ["persistentvolumes"], isIncomplete: isIncomplete)
+      #expect(found?.outcome == .warning)
+      #expect(
+        found?.message == "whether the volumes of deleted stores are gone cannot be seen; "
+          + "rights are missing: persistentvolumes: list")
     }
     // Not beside others.
     let more = try await permissions(without: managers.union(["batch"]))

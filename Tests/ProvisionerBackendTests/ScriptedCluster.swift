@@ -5,7 +5,8 @@ import Reactor
 @testable import Kubernetes
 
 /// Answers in the place of an API server, by the method and the path of a request, such as
-/// "GET /version". What it is not told of is not there. Confined to its reactor.
+/// "GET /version", and the query where that makes a difference. What it is not told of is not there.
+/// Confined to its reactor.
 final class ScriptedCluster: KubernetesTransport {
   var answers: [String: JSON] = [:]
   var forbidden: Set<String> = []
@@ -32,7 +33,8 @@ final class ScriptedCluster: KubernetesTransport {
   ) async throws(KubernetesError) -> any KubernetesResponse {
     let asked = "\(request.method) \(request.path)"
     if forbidden.contains(asked) { return Answer(.forbidden, Self.status(403, "Forbidden")) }
-    return answers[asked].map { Answer(.ok, $0) } ?? Answer(.notFound, Self.status(404, "NotFound"))
+    let found = request.query.flatMap { answers["\(asked)?\($0)"] } ?? answers[asked]
+    return found.map { Answer(.ok, $0) } ?? Answer(.notFound, Self.status(404, "NotFound"))
   }
 
   private static func status(_ code: Int64, _ reason: String) -> JSON {

@@ -47,6 +47,8 @@ extension ResourceKind {
   package static let nodes = ResourceKind(plural: "nodes", kind: "Node", isNamespaced: false)
   package static let persistentVolumeClaims = ResourceKind(
     plural: "persistentvolumeclaims", kind: "PersistentVolumeClaim")
+  package static let persistentVolumes = ResourceKind(
+    plural: "persistentvolumes", kind: "PersistentVolume", isNamespaced: false)
   package static let resourceQuotas = ResourceKind(plural: "resourcequotas", kind: "ResourceQuota")
   package static let serviceAccounts = ResourceKind(
     plural: "serviceaccounts", kind: "ServiceAccount")

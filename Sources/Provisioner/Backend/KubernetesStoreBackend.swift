@@ -11,6 +11,7 @@ package import Reactor
 package final class KubernetesStoreBackend: StoreBackend {
   private let settings: BackendSettings
   private let namespaces: StoreNamespace
+  private let volumes: StoreVolumes
   private let credentials: StoreCredentials
   private let releases: HelmReleases
   private let rollouts: StoreRollout
@@ -43,6 +44,7 @@ package final class KubernetesStoreBackend: StoreBackend {
     namespaces = StoreNamespace(
       kubernetes, clusterUID: settings.clusterUID,
       removalPatienceSeconds: settings.removalPatienceSeconds)
+    volumes = StoreVolumes(kubernetes, logger: logger)
     credentials = StoreCredentials(config: config, kubernetes: kubernetes)
     releases = HelmReleases(
       supervisor, kubernetes: kubernetes, chart: settings.chart, kubeconfig: settings.kubeconfig)
@@ -237,7 +239,12 @@ package final class KubernetesStoreBackend: StoreBackend {
   package func removalStatus(
     of site: StoreSite, after previous: BackendProgress?
   ) async throws(ProvisionFailure) -> BackendProgress {
-    try await namespaces.removal(of: site, after: previous)
+    let progress = try await namespaces.removal(of: site, after: previous)
+    // Where somebody else's is in its place, so are the volumes.
+    guard progress.isDone, case .absent = try await namespaces.presence(site) else {
+      return progress
+    }
+    return try await volumes.removal(of: site, after: previous)
   }
 
   package func forgetCredentials(_ site: StoreSite) async throws(ProvisionFailure) {

@@ -178,8 +178,8 @@ extension FailureCode {
         "an operator must see to the objects and finalizers named here, then delete again")
     case .removalTimedOut:
       Self.lasting(
-        "the store's namespace was not gone in time",
-        "delete again; if it stays, an operator must look for finalizers")
+        "the store's namespace and its volumes were not gone in time",
+        "delete again; if they stay, an operator must see to what is named here")
     default:
       Self.outage(
         .failed, "the Kubernetes API cannot be reached", "retry when the cluster is back")

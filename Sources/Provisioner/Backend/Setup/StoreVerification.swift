@@ -10,7 +10,7 @@ package final class StoreVerification {
   /// Of one attempt.
   private static let requestTimeout = Duration.seconds(20)
   /// Between attempts while the ingress has not heard of the store yet.
-  private static let pause = Duration.milliseconds(500)
+  private static let interval = Duration.milliseconds(500)
   /// What an ingress says of a store that it does not know, or cannot reach, yet.
   private static let passing: Set<Int> = [404, 502, 503, 504]
 
@@ -126,8 +126,10 @@ package final class StoreVerification {
         return answer
       }
       // No attempt is begun that could not end.
-      if Instant.now() + Self.pause >= deadline { return try judged(outcome, of: site, head.path) }
-      await pause()
+      if Instant.now() + Self.interval >= deadline {
+        return try judged(outcome, of: site, head.path)
+      }
+      await pause(Self.interval, on: reactor)
     }
   }
 
@@ -156,23 +158,5 @@ package final class StoreVerification {
     return try await client.send(
       head, body: body, to: first, tls: tls.map { ($0, .hostName(site.host)) },
       deadline: deadline)
-  }
-
-  private func pause() async {
-    var timer: LoopTimer?
-    var waiting: Resumption<Void>?
-    func resume() {
-      let resumption = waiting
-      waiting = nil
-      resumption?.resume(())
-    }
-    await suspended(on: reactor) {
-      resume()
-    } _: { resumption in
-      waiting = resumption
-      if Task.isCancelled { return resume() }
-      timer = self.reactor.loop.schedule(after: Self.pause) { resume() }
-    }
-    if let timer { reactor.loop.cancel(timer) }
   }
 }

@@ -97,9 +97,13 @@ struct ClusterPreflight {
       }
       let remedy = "bind its user to a ClusterRole like the provisioner's in helm/storeplane"
       if missing.allSatisfy(\.isOptional) {
+        var unseen: [String] = []
+        for words in missing.compactMap(\.unseen) where !unseen.contains(words) {
+          unseen.append(words)
+        }
         return ClusterFinding(
           .permissions, .warning,
-          "whether stores have their certificates cannot be seen; rights are missing: "
+          "\(unseen.joined(separator: ", and ")) cannot be seen; rights are missing: "
             + ClusterRight.told(missing), remedy: remedy)
       }
       return ClusterFinding(
@@ -120,7 +124,7 @@ struct ClusterPreflight {
       let attributes: JSON = [
         "group": .string(right.group), "resource": .string(right.resource),
         "subresource": .string(right.subresource), "verb": .string(right.verb),
-        "namespace": .string(right.resource == "namespaces" ? "" : Self.anyNamespace),
+        "namespace": .string(right.isOfNamespace ? Self.anyNamespace : ""),
       ]
       let status = try await review(
         "SelfSubjectAccessReview", ["resourceAttributes": attributes])

@@ -14,8 +14,18 @@ struct ClusterRight: Hashable, Sendable, CustomStringConvertible {
     return "\(verb) \(group.isEmpty ? name : "\(name).\(group)")"
   }
 
-  /// Stores do without it: only their condition CertificateReady is unknown then.
-  var isOptional: Bool { StoreCertificates.kinds.contains { $0.group == group } }
+  private static let volumes = ResourceKind.persistentVolumes.plural
+
+  /// What cannot be seen without it; nil for what stores do not do without.
+  var unseen: String? {
+    if StoreCertificates.kinds.contains(where: { $0.group == group }) {
+      return "whether stores have their certificates"
+    }
+    return resource == Self.volumes ? "whether the volumes of deleted stores are gone" : nil
+  }
+
+  var isOptional: Bool { unseen != nil }
+  var isOfNamespace: Bool { resource != "namespaces" && resource != Self.volumes }
 
   static func needed(for needs: ClusterNeeds) -> [ClusterRight] {
     let watching = ["get", "list", "watch"]
@@ -34,6 +44,7 @@ struct ClusterRight: Hashable, Sendable, CustomStringConvertible {
         "namespaces", "secrets", "configmaps", "services", "serviceaccounts",
         "persistentvolumeclaims", "resourcequotas", "limitranges",
       ], all)
+    add("", [volumes], ["list"])
     add("", ["pods"], watching + ["delete"])
     add("", ["pods"], ["get"], sub: "log")
     add("", ["pods"], ["get", "create"], sub: "exec")
