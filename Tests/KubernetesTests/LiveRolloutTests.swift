@@ -54,7 +54,7 @@ import Testing
         Issue.record("not failed")
         return
       }
-      #expect(failure.code == .imagePull && !failure.isRetryable)
+      #expect(failure.code == .imagePull)
     }
   }
 
@@ -91,7 +91,7 @@ import Testing
         Issue.record("not failed")
         return
       }
-      #expect(failure.code == .quotaExceeded && !failure.isRetryable)
+      #expect(failure.code == .quotaExceeded)
     }
   }
 }

@@ -133,17 +133,17 @@ private func event(
   }
 
   @Test(arguments: [
-    ("InvalidImageName", "couldn't parse", 0, false), ("ErrImageNeverPull", "", 0, false),
-    ("ErrImagePull", "manifest for shop:1 not found: manifest unknown", 0, false),
-    ("ErrImagePull", "pull access denied for shop", 0, false),
-    ("ErrImagePull", "dial tcp: i/o timeout", 121, true),
-    ("ImagePullBackOff", "Back-off pulling image", 121, true),
+    ("InvalidImageName", "couldn't parse", 0), ("ErrImageNeverPull", "", 0),
+    ("ErrImagePull", "manifest for shop:1 not found: manifest unknown", 0),
+    ("ErrImagePull", "pull access denied for shop", 0),
+    ("ErrImagePull", "dial tcp: i/o timeout", 121),
+    ("ImagePullBackOff", "Back-off pulling image", 121),
   ])
-  func classifiesPulls(reason: String, message: String, after: Int64, retryable: Bool) throws {
+  func classifiesPulls(reason: String, message: String, after: Int64) throws {
     let scene = Scene(
       workloads: [try deployment()], pods: [try pod(container(waiting(reason, message)))])
     let failure = try #require(scene.failure(after: after))
-    #expect(failure.code == .imagePull && failure.isRetryable == retryable)
+    #expect(failure.code == .imagePull)
     #expect(failure.message.contains("shop:1"))
     if after > 0 { #expect(scene.failure(after: after - 1) == nil) }
   }
@@ -155,7 +155,7 @@ private func event(
     scene.events = [
       try event("Failed", "Failed to pull image: unauthorized", on: "Pod", "web-1")
     ]
-    #expect(scene.failure()?.isRetryable == false)
+    #expect(scene.failure()?.code == .imagePull)
     // Of an earlier attempt.
     scene.events = [
       try event(
@@ -174,11 +174,11 @@ private func event(
     }
     #expect(try scene(error, restarts: 2).failure() == nil)
     let crash = try #require(try scene(error, restarts: 3).failure())
-    #expect(crash.code == .crashLoop && crash.isRetryable)
+    #expect(crash.code == .crashLoop)
     #expect(crash.container == .init(pod: "web-1", container: "app"))
     #expect(crash.message.contains("exit code 3") && crash.message.contains("3 times"))
     let killed = try #require(try scene(memory, restarts: 3).failure())
-    #expect(killed.code == .outOfMemory && !killed.isRetryable)
+    #expect(killed.code == .outOfMemory)
   }
 
   @Test func waitsForConfiguration() throws {
@@ -194,7 +194,6 @@ private func event(
       """
     let deployment = Scene(workloads: [try deployment(condition: condition)])
     #expect(deployment.failure()?.code == .quotaExceeded)
-    #expect(deployment.failure()?.isRetryable == false)
     var set = Scene(workloads: [try KubernetesTests.deployment(kind: "StatefulSet")])
     set.events = [
       try event("FailedCreate", "create Pod: exceeded quota: q", on: "StatefulSet", "other")
@@ -230,7 +229,7 @@ private func event(
     scene.events = [
       try event("FailedBinding", "no storage class is set", on: about, "data")
     ]
-    #expect(scene.failure()?.code == .claimPending && scene.failure()?.isRetryable == false)
+    #expect(scene.failure()?.code == .claimPending)
     scene.events = [
       try event("ProvisioningFailed", #"storageclass \"x\" not found"#, on: about, "data")
     ]
@@ -238,7 +237,7 @@ private func event(
     scene.events = [try event("WaitForFirstConsumer", "waiting", on: about, "data")]
     #expect(scene.failure(after: 299) == nil)
     scene.events = []
-    #expect(scene.failure(after: 301)?.isRetryable == true)
+    #expect(scene.failure(after: 301)?.code == .claimPending)
     scene.claims = [try claim("Lost")]
     #expect(scene.failure()?.code == .claimLost)
     scene.claims = [try claim("Bound")]
@@ -274,8 +273,7 @@ private func event(
       {"type":"Progressing","status":"False","reason":"ProgressDeadlineExceeded","message":"late"}
       """
     let late = Scene(workloads: [try deployment(condition: condition)])
-    #expect(
-      late.failure()?.code == .progressDeadlineExceeded && late.failure()?.isRetryable == true)
+    #expect(late.failure()?.code == .progressDeadlineExceeded)
     // Ready after all.
     #expect(Scene(workloads: [try deployment(ready: 1, condition: condition)]).state() == .ready)
   }

@@ -131,12 +131,12 @@ import Testing
     (.unschedulable, .unschedulable), (.progressDeadlineExceeded, .rolloutTimedOut),
   ])
   func ofARollout(code: RolloutFailure.Code, expected: FailureCode) {
-    let failure = ProvisionFailure(RolloutFailure(code, "pod a: words", isRetryable: true))
+    let failure = ProvisionFailure(RolloutFailure(code, "pod a: words"))
     #expect(failure.code == expected && failure.detail == "pod a: words")
   }
 
   @Test func aLogIsShownToItsEnd() {
-    var failure = RolloutFailure(.crashLoop, "pod a ended", isRetryable: true)
+    var failure = RolloutFailure(.crashLoop, "pod a ended")
     failure.logTail = String(repeating: "x", count: 4_000) + "the reason"
     let detail = ProvisionFailure(failure).detail
     #expect(detail.hasPrefix("pod a ended; the end of its log:"))

@@ -20,19 +20,16 @@ package struct RolloutFailure: Error, Sendable, Equatable, CustomStringConvertib
 
   package let code: Code
   package let message: String
-  /// Whether waiting and trying again may help without anyone changing anything.
-  package let isRetryable: Bool
   /// The container whose last run's log says more.
   package var container: ContainerReference?
   /// The end of that log, where it was fetched.
   package var logTail: String?
 
   package init(
-    _ code: Code, _ message: String, isRetryable: Bool, container: ContainerReference? = nil
+    _ code: Code, _ message: String, container: ContainerReference? = nil
   ) {
     self.code = code
     self.message = message
-    self.isRetryable = isRetryable
     self.container = container
   }
 

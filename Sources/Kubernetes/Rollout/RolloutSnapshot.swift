@@ -63,10 +63,10 @@ package struct RolloutSnapshot: Sendable {
   private static func refusal(_ message: String, _ reference: String) -> RolloutFailure? {
     if message.contains("exceeded quota") || message.contains("failed quota") {
       return RolloutFailure(
-        .quotaExceeded, "\(reference): \(message)", isRetryable: false)
+        .quotaExceeded, "\(reference): \(message)")
     }
     if message.contains("admission webhook"), message.contains("denied") {
-      return RolloutFailure(.admissionDenied, "\(reference): \(message)", isRetryable: false)
+      return RolloutFailure(.admissionDenied, "\(reference): \(message)")
     }
     return nil
   }
@@ -77,14 +77,14 @@ package struct RolloutSnapshot: Sendable {
     for claim in claims where !claim.isBound && !claim.object.isBeingDeleted {
       if claim.phase == "Lost" {
         return RolloutFailure(
-          .claimLost, "volume claim \(claim.name) has lost its volume", isRetryable: false)
+          .claimLost, "volume claim \(claim.name) has lost its volume")
       }
       let about = events.filter {
         $0.aboutKind == "PersistentVolumeClaim" && $0.aboutName == claim.name
       }
       if let reason = about.first(where: Self.isHopeless)?.message {
         return RolloutFailure(
-          .claimPending, "volume claim \(claim.name): \(reason)", isRetryable: false)
+          .claimPending, "volume claim \(claim.name): \(reason)")
       }
       // WaitForFirstConsumer is how it should be until the pod is scheduled.
       if about.contains(where: { $0.reason == "WaitForFirstConsumer" }) { continue }
@@ -92,8 +92,7 @@ package struct RolloutSnapshot: Sendable {
         let said = about.last.map { ": \($0.message)" } ?? ""
         return RolloutFailure(
           .claimPending,
-          "volume claim \(claim.name) is not bound after \(age(claim.object)) s\(said)",
-          isRetryable: true)
+          "volume claim \(claim.name) is not bound after \(age(claim.object)) s\(said)")
       }
     }
     return nil
@@ -131,13 +130,13 @@ package struct RolloutSnapshot: Sendable {
       return RolloutFailure(
         .imagePull,
         "\(place): image \"\(container.image)\" cannot be used: "
-          + container.waitingMessage, isRetryable: false)
+          + container.waitingMessage)
     case "ErrImagePull", "ImagePullBackOff", "RegistryUnavailable":
       return pullFailure(container, pod, place, patience)
     case "CreateContainerConfigError", "CreateContainerError", "RunContainerError":
       if age(pod.object) <= patience.containerConfigurationSeconds { return nil }
       return RolloutFailure(
-        .containerConfiguration, "\(place): \(container.waitingMessage)", isRetryable: false)
+        .containerConfiguration, "\(place): \(container.waitingMessage)")
     default: return crash(container, pod, place, patience)
     }
   }
@@ -156,8 +155,7 @@ package struct RolloutSnapshot: Sendable {
     return RolloutFailure(
       .imagePull,
       "\(place): image \"\(container.image)\" cannot be pulled: "
-        + (telling ?? said.last?.message ?? container.waitingMessage),
-      isRetryable: telling == nil)
+        + (telling ?? said.last?.message ?? container.waitingMessage))
   }
 
   /// A name or credentials that no waiting makes right.
@@ -181,12 +179,12 @@ package struct RolloutSnapshot: Sendable {
       return RolloutFailure(
         .outOfMemory,
         "\(place) was killed for want of memory, \(container.restarts) times: raise its limit",
-        isRetryable: false, container: reference)
+        container: reference)
     }
     let code = container.lastExitCode.map { " with exit code \($0)" } ?? ""
     return RolloutFailure(
       .crashLoop, "\(place) ended\(code) and was restarted \(container.restarts) times",
-      isRetryable: true, container: reference)
+      container: reference)
   }
 
   /// What is told of a container that was restarted and has not shown yet that it runs on.
@@ -207,7 +205,7 @@ package struct RolloutSnapshot: Sendable {
     for pod in pods where age(pod.object) > patience.unschedulableSeconds {
       guard let reason = pod.unschedulableReason else { continue }
       return RolloutFailure(
-        .unschedulable, "no node takes pod \(pod.name): \(reason)", isRetryable: true)
+        .unschedulable, "no node takes pod \(pod.name): \(reason)")
     }
     return nil
   }
@@ -218,8 +216,7 @@ package struct RolloutSnapshot: Sendable {
     }
     let message = late.object.condition("Progressing")?.message ?? ""
     return RolloutFailure(
-      .progressDeadlineExceeded, "\(late.reference) made no progress in time: \(message) \(words)",
-      isRetryable: true)
+      .progressDeadlineExceeded, "\(late.reference) made no progress in time: \(message) \(words)")
   }
 
   private func age(_ object: KubernetesObject) -> Int64 { now - (object.createdAt ?? now) }
