@@ -1,3 +1,4 @@
+import Foundation
 import JSON
 import Kubernetes
 import ProvisionerService
@@ -66,6 +67,54 @@ import Testing
     try await parts.kubernetes.listAll(
       .configMaps, ObjectSelection(namespace: parts.site.namespace), deadline: .soon
     ).objects.contains { $0.name == "wp-cron" }
+  }
+
+  /// The database serves on meanwhile, and is there after the way back too.
+  @Test func aFieldOfAStatefulSetThatCannotBeChanged() async throws {
+    try await LiveStores.withBackend { reactor, parts in
+      try await parts.rollOut()
+      try await parts.sql("CREATE TABLE orders (name text)")
+      let chart = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+      defer { try? FileManager.default.removeItem(at: chart) }
+      try #require(
+        shell(
+          "cp -R \(Checkout.chart) \(chart.path) && sed -i 's/^  serviceName: mariadb$/&\\n"
+            + "  podManagementPolicy: Parallel/' "
+            + "\(chart.path)/templates/woocommerce/mariadb-statefulset.yaml") == 0)
+      var given = try LiveStores.settings(
+        helm: HelmWorkerSettings(program: Checkout.worker, library: Checkout.helmLibrary ?? ""))
+      given.value.chart = chart.path
+      let later = try KubernetesStoreBackend(
+        given.value, kubernetes: parts.kubernetes, config: parts.config.secrets, reactor: reactor,
+        blocking: BlockingPool(), logger: quiet)
+      #expect(try await policy(parts) == "OrderedReady")
+      let pod = try await databasePod(parts)
+      let upgraded = try await later.installRelease(parts.site.released())
+      await later.close()
+      try await rollOut(parts, parts.site.released())
+      #expect(try await policy(parts) == "Parallel")
+      #expect(try await databasePod(parts) == pod)
+      let back = try await parts.backend.rollBackRelease(
+        parts.site.released(helmRevision: upgraded.revision - 2))
+      try await rollOut(parts, parts.site.released())
+      #expect(try await policy(parts) == "OrderedReady" && back.revision > upgraded.revision)
+      #expect(try await databasePod(parts) == pod)
+      #expect(try await parts.sql("SELECT COUNT(*) FROM orders") == "0\n")
+      withExtendedLifetime(given.peer) {}
+    }
+  }
+
+  private func policy(_ parts: LiveStores.Parts) async throws -> String? {
+    try await parts.kubernetes.get(
+      .statefulSets, namespace: parts.site.namespace, name: "mariadb", deadline: .soon
+    )["spec", "podManagementPolicy"]?.string
+  }
+
+  /// Its uid.
+  private func databasePod(_ parts: LiveStores.Parts) async throws -> String {
+    try await parts.kubernetes.get(
+      .pods, namespace: parts.site.namespace, name: "mariadb-0", deadline: .soon
+    ).uid
   }
 
   @Test func anotherChartIsNotAppliedToSuspendAStore() async throws {

@@ -10,6 +10,8 @@ import Reactor
 final class ScriptedCluster: KubernetesTransport {
   var answers: [String: JSON] = [:]
   var forbidden: Set<String> = []
+  /// Paths of what was deleted, which is not there any more, with how.
+  private(set) var deleted: [String: JSON] = [:]
 
   private final class Answer: KubernetesResponse {
     let head: HTTPResponseHead
@@ -33,6 +35,10 @@ final class ScriptedCluster: KubernetesTransport {
   ) async throws(KubernetesError) -> any KubernetesResponse {
     let asked = "\(request.method) \(request.path)"
     if forbidden.contains(asked) { return Answer(.forbidden, Self.status(403, "Forbidden")) }
+    if request.method == .delete, answers.removeValue(forKey: "GET \(request.path)") != nil {
+      deleted[request.path] = (try? JSON(parsing: body)) ?? .null
+      return Answer(.ok, [:])
+    }
     let found = request.query.flatMap { answers["\(asked)?\($0)"] } ?? answers[asked]
     return found.map { Answer(.ok, $0) } ?? Answer(.notFound, Self.status(404, "NotFound"))
   }

@@ -88,7 +88,10 @@ package final class KubernetesStoreBackend: StoreBackend {
       for: site, operatorValues: try await operatorValues(), address: settings.address,
       secret: StoreCredentials.secretName)
     try await RefusedWorkloads.remove(of: site, kubernetes)
-    return try await releases.install(site, values: values)
+    return try await ImmutableStatefulSets.replaced(of: site, kubernetes) {
+      () async throws(ProvisionFailure) in
+      try await releases.install(site, values: values)
+    }
   }
 
   private func requireChart(_ chart: String?) async throws(ProvisionFailure) {
@@ -156,7 +159,12 @@ package final class KubernetesStoreBackend: StoreBackend {
     guard let revision = site.helmRevision else { throw ProvisionFailure(.releaseGone) }
     try await archives?.removeJob(site)
     try await RefusedWorkloads.remove(of: site, kubernetes)
-    let made = try await releases.rollBack(site, to: revision)
+    var isAgain = false
+    let made = try await ImmutableStatefulSets.replaced(of: site, kubernetes) {
+      () async throws(ProvisionFailure) in
+      defer { isAgain = true }
+      return try await releases.rollBack(site, to: revision, isAgain: isAgain)
+    }
     try await archives?.restart(site)
     return made
   }

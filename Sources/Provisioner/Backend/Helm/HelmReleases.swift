@@ -58,10 +58,13 @@ final class HelmReleases {
   }
 
   /// Brings the release back to one of its revisions.
+  ///
+  /// - Parameter isAgain: after a rollback that failed. Helm would take its record for what there is.
   func rollBack(
-    _ site: StoreSite, to revision: Int
+    _ site: StoreSite, to revision: Int, isAgain: Bool = false
   ) async throws(ProvisionFailure) -> InstalledRelease {
     await supervisor.abandon(site.store)
+    if isAgain { try await removeLastFailure(of: site) }
     let request = HelmWorkerV1.RollbackRequest(
       release: reference(site), revision: Int32(clamping: revision), timeout: Self.duration,
       historyMax: Int32(StoreReleases.revisionsMax))
@@ -94,13 +97,28 @@ final class HelmReleases {
   private func removeRecords(
     of site: StoreSite, _ statuses: String
   ) async throws(ProvisionFailure) {
-    let selector = "owner=helm,name=\(Self.name),status in (\(statuses))"
+    try await removeRecords(of: site, where: "status in (\(statuses))") { $0 }
+  }
+
+  private func removeLastFailure(of site: StoreSite) async throws(ProvisionFailure) {
+    func revision(_ record: KubernetesObject) -> Int { Int(record.labels["version"] ?? "") ?? 0 }
+    try await removeRecords(of: site, where: "status=failed") { records in
+      records.max { revision($0) < revision($1) }.map { [$0] } ?? []
+    }
+  }
+
+  private func removeRecords(
+    of site: StoreSite, where labels: String,
+    _ chosen: ([KubernetesObject]) -> [KubernetesObject]
+  ) async throws(ProvisionFailure) {
     let deadline = Instant.now() + Self.lookTimeout
     do throws(KubernetesError) {
       let records = try await kubernetes.listAll(
-        .secrets, ObjectSelection(namespace: site.namespace, labelSelector: selector),
+        .secrets,
+        ObjectSelection(
+          namespace: site.namespace, labelSelector: "owner=helm,name=\(Self.name),\(labels)"),
         deadline: deadline)
-      for record in records.objects {
+      for record in chosen(records.objects) {
         do throws(KubernetesError) {
           try await kubernetes.delete(
             .secrets, namespace: site.namespace, name: record.name,
