@@ -296,6 +296,7 @@ def attempt(
             last_fault = breakage.run(chaos_plan.faults(seed), seconds)
         problems = check(installation, settlement, cluster, objects, trail, last_fault)
         problems += customers.problems + breakage.problems + replicas.stop()
+        problems += chaos_checks.missed(breakage.count, seconds)
     summarize(customers, breakage)
     print(*chaos_checks.ends(installation), sep="\n")
     print(f"all stores at rest: {settlement.seconds:.0f} s after the last fault")
@@ -309,6 +310,8 @@ def summarize(customers: Customers, breakage: Breakage) -> None:
         print(f"action {verb}: {told}")
     for (kind, target), count in sorted(breakage.count.items()):
         print(f"fault {kind} {target}: {count}")
+    for fault in chaos_checks.unbroken(breakage.count):
+        print(f"fault {fault}: never")
     seconds, fault = breakage.slowest
     print(f"slowest recovery: {seconds:.1f} s until all replicas were ready, after {fault}")
 

@@ -9,6 +9,7 @@ import urllib.parse
 import urllib.request
 from collections import Counter
 
+from chaos_plan import FAULTS
 from installation import Installation
 
 PASSING = ("requested", "provisioning", "deleting")
@@ -26,6 +27,8 @@ EVENTS_SECONDS_MAX = 90
 COPY_SECONDS = 30
 # How long is looked at what is late, to tell when it came to its end.
 SETTLE_SECONDS_MAX = 240
+# Things are broken for as long as this in a run that must come to every kind of fault; a shorter one may not.
+EVERY_FAULT_SECONDS = 300
 
 STORES = """
 SELECT s.id, s.name, s.engine, s.namespace, s.host, s.state, s.suspended, s.error_code, s.error_message,
@@ -124,6 +127,18 @@ class Settlement:
 
     def _work(self) -> str:
         return "\n".join(f"  {json.dumps(each)}" for each in self._installation.query(OPERATIONS))
+
+
+def unbroken(count: Counter) -> list[str]:
+    """The kinds of faults that a run has not come to."""
+    return [f"{kind} {target}" for kind, target in FAULTS if not count[kind, target]]
+
+
+def missed(count: Counter, seconds: float) -> list[str]:
+    """Those of them that a run of so many seconds must have come to."""
+    if seconds < EVERY_FAULT_SECONDS:
+        return []
+    return [f"nothing was broken by: {each}" for each in unbroken(count)]
 
 
 def living(installation: Installation) -> dict[str, dict]:

@@ -15,6 +15,13 @@ READY_STORE = STORES[0]
 REPLICAS = 2
 # What a creation usually takes, so that what is asked next mostly has its store.
 CREATION_SECONDS = 25
+# What can be broken, and how.
+FAULTS = (
+    *(("kill -9", service) for service in (*SERVICES, "helm-worker")),
+    ("stop", "postgres"), ("crash", "postgres"), ("refuse", "Kubernetes"),
+    ("refuse", "the object store"),
+    *(("drop the connections of", each) for each in ("services", "postgres", "Kubernetes")),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -86,12 +93,7 @@ def _change(random: Random, store: str) -> tuple:
 def faults(seed: int) -> Iterator[Fault]:
     """What is broken, one after another, without end; every kind once before any comes again."""
     random = Random(f"{seed} faults")
-    kinds = [
-        *(("kill -9", service) for service in (*SERVICES, "helm-worker")),
-        ("stop", "postgres"), ("crash", "postgres"), ("refuse", "Kubernetes"),
-        ("refuse", "the object store"),
-        *(("drop the connections of", each) for each in ("services", "postgres", "Kubernetes")),
-    ]  # fmt: skip
+    kinds = list(FAULTS)
     while True:
         random.shuffle(kinds)
         for kind, target in kinds:

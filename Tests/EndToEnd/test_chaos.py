@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from itertools import islice
 
 import chaos_checks
@@ -159,3 +160,21 @@ def test_a_seed_gives_the_same_again():
         return asked, list(islice(chaos_plan.faults(seed), 50))
 
     assert plan(7) == plan(7) != plan(8)
+
+
+def test_a_kind_of_fault_that_was_never_reached_is_told_and_wrong_in_a_long_run():
+    plan = islice(chaos_plan.faults(6), len(chaos_plan.FAULTS))
+    count = Counter((fault.kind, fault.target) for fault in plan)
+    long = chaos_checks.EVERY_FAULT_SECONDS
+    assert chaos_checks.unbroken(count) == chaos_checks.missed(count, long) == []
+    del count["crash", "postgres"]
+    assert chaos_checks.unbroken(count) == ["crash postgres"]
+    assert chaos_checks.missed(count, long) == ["nothing was broken by: crash postgres"]
+    assert chaos_checks.missed(count, long - 1) == []
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_a_long_run_has_time_for_every_kind_of_fault(seed):
+    """Two thirds of it are left for what has to come back after each."""
+    plan = islice(chaos_plan.faults(seed), len(chaos_plan.FAULTS))
+    assert sum(fault.pause + fault.seconds for fault in plan) < chaos_checks.EVERY_FAULT_SECONDS / 3
