@@ -4,6 +4,7 @@ import Postgres
 import ProvisionerTestKit
 import Reactor
 import Resilience
+import ServiceRuntime
 import TestKit
 import Testing
 
@@ -75,6 +76,42 @@ import Testing
         #expect(ending == (isOver ? .lost : nil))
         lease.end()
       }
+    }
+  }
+
+  /// What a machine may need on top that is busy with other tests.
+  private static let busyMachine: Duration = .seconds(5)
+
+  /// With the leases that the services have, and as many operations as they work on at once.
+  @Test func aDeadHolderIsReplacedWithinTenSeconds() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      var settings = EngineSettings.quick
+      settings.lease = .standard
+      #expect(settings.lease.duration == .seconds(10))
+      // By the timer for the end of the lease, and not by a look for work that happens to come then.
+      settings.pollInterval = .seconds(60)
+      let names = (0..<settings.workers).map { "store\($0)" }
+      for name in names { cluster.script(.rollout, of: name, [.hang]) }
+      let first = try await Engine.start(database, cluster, settings)
+      var operations: [OperationRecord] = []
+      for name in names { operations.append(try await desk.create(name)) }
+      for name in names { await cluster.reached(.rollout, of: name) }
+      let second = try await Engine.start(database, cluster, settings)
+      // It is renewed once more before its holder dies.
+      let pause = WakeUp(on: desk.reactor)
+      await pause.wait(atMost: settings.lease.beat * 1.5)
+      first.kill()
+      let death = Instant.now()
+      for name in names { await cluster.reached(.rollout, of: name, count: 2) }
+      let gap = Instant.now() - death
+      print("a dead holder was replaced after \(gap)")
+      #expect(gap < settings.lease.duration + Self.busyMachine)
+      for operation in operations {
+        #expect(try await desk.wait(for: operation.id).state == .succeeded)
+      }
+      #expect(cluster.violations.isEmpty)
+      await second.stop()
     }
   }
 
