@@ -43,6 +43,29 @@ import Testing
     }
   }
 
+  @Test func outagesAreOutlastedWithinLimits() throws {
+    func load(_ key: String, _ text: String) throws -> Configuration {
+      try Configuration.load(
+        PlatformService.provisioner.schema,
+        environment: Self.secrets.merging([key: text]) { $1 })
+    }
+    for (text, value) in [("1", 1), ("100", 100)] {
+      #expect(try load("OUTAGE_ATTEMPTS", text)[PlatformSettings.outageAttempts] == value)
+    }
+    for (text, value) in [("1s", 1), ("2m", 120), ("10m", 600)] {
+      let wait = try load("OUTAGE_WAIT_MAX", text)[PlatformSettings.outageWaitMax]
+      #expect(wait == .seconds(value))
+    }
+    for (key, wrong) in [
+      ("OUTAGE_ATTEMPTS", ["0", "-1", "101", "8.5", "many"]),
+      ("OUTAGE_WAIT_MAX", ["0s", "999ms", "601s", "11m", "-1s", "30", "long"]),
+    ] {
+      for text in wrong {
+        #expect(throws: (any Error).self, "\(key)=\(text)") { try load(key, text) }
+      }
+    }
+  }
+
   @Test func portsDoNotCollide() throws {
     let ports = try PlatformService.allCases.flatMap { service in
       let configuration = try Configuration.load(service.schema, environment: Self.secrets)

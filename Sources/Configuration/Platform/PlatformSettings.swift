@@ -273,6 +273,16 @@ package enum PlatformSettings {
     "STEP_ATTEMPTS", default: 3, in: 1...10,
     "How often a step is tried while it fails in a way that may pass.", example: 3)
 
+  package static let outageAttempts = Setting.integer(
+    "OUTAGE_ATTEMPTS", default: 8, in: 1...100,
+    "How often a step is tried while what all stores need is away: the cluster's API, Helm, the config "
+      + "service, the object store.", example: 8)
+
+  package static let outageWaitMax = Setting.duration(
+    "OUTAGE_WAIT_MAX", default: "30s", in: .seconds(1) ... .seconds(600),
+    "The longest wait between two of these attempts; the waits double up to it from 1s on.",
+    example: "30s")
+
   package static let breakerFailures = Setting.integer(
     "BREAKER_FAILURES", default: 5, in: 1...1_000,
     "Failures in a row after which a cluster's API, or Helm there, is left alone for a while.",

@@ -100,6 +100,8 @@ package enum PlatformService: String, Sendable, CaseIterable {
         AnySetting(Platform.backupTestInterval),
         AnySetting(Platform.stepRetryBase),
         AnySetting(Platform.stepAttempts),
+        AnySetting(Platform.outageAttempts),
+        AnySetting(Platform.outageWaitMax),
         AnySetting(Platform.breakerFailures),
         AnySetting(Platform.breakerOpenDuration),
         AnySetting(Platform.triggerDevKey),

@@ -19,6 +19,8 @@ package struct EngineSettings: Sendable {
   package var breakerWaitMax: Duration = .seconds(5)
   /// Times a step is begun in one operation, those that were cut off included.
   package var attemptsMax = 10
+  /// So many of them may be cut off, whatever else fails.
+  package static let cutOffsMin = 2
   /// From the operation's first claim on; then it fails.
   package var operationTimeout: Duration = .seconds(3_600)
   /// After a crash: go on, or fail.

@@ -175,6 +175,11 @@ package enum ProvisionerService {
     settings.retry = RetryPolicy(
       base: configuration[PlatformSettings.stepRetryBase],
       maximumAttempts: configuration[PlatformSettings.stepAttempts])
+    settings.outageRetry = RetryPolicy(
+      maximumDelay: configuration[PlatformSettings.outageWaitMax],
+      maximumAttempts: configuration[PlatformSettings.outageAttempts])
+    settings.attemptsMax = max(
+      settings.attemptsMax, settings.outageRetry.maximumAttempts + EngineSettings.cutOffsMin)
     settings.breaker = CircuitBreaker.Settings(
       failureThreshold: configuration[PlatformSettings.breakerFailures],
       openDuration: configuration[PlatformSettings.breakerOpenDuration])
