@@ -31,33 +31,6 @@ import Testing
     }
   }
 
-  /// One that died before it had begun the next step, or when only the end was left to write down.
-  @Test(arguments: [1, OperationKind.provision.steps.count])
-  func whoDiesBetweenStepsFailsNone(_ count: Int) async throws {
-    try await atDesk { desk, database in
-      let operation = try await desk.create("demo")
-      let dead = try #require(
-        try await desk.ledger.claim(1, for: "dead", lease: .seconds(60)).first)
-      _ = try await desk.ledger.begin(dead)
-      for step in OperationKind.provision.steps.prefix(count) {
-        try await desk.ledger.beginAttempt(dead, step)
-        let installed = InstalledRelease(revision: 1, chart: "fake-1.0.0")
-        try await desk.ledger.complete(
-          dead, step, installed: step.makesRevision ? installed : nil, progressPercent: 0)
-      }
-      _ = try await desk.ledger.renew([dead], lease: .zero)
-      var settings = EngineSettings.quick
-      settings.recovery = .fail
-      let engine = try await Engine.start(database, FakeCluster(), settings)
-      let ended = try await desk.wait(for: operation.id)
-      #expect(ended.steps.allSatisfy { $0.failures == 0 })
-      #expect(ended.problem?.code == (count == 1 ? "INTERRUPTED" : nil))
-      let states: [StepState] = [.succeeded, count == 1 ? .failed : .succeeded]
-      #expect(ended.steps.prefix(2).map(\.state) == states)
-      await engine.stop()
-    }
-  }
-
   /// On a machine that slept: what had come before is worked off before any timer fires.
   @Test func aLeaseThatIsOverIsLostBeforeItsTimerFires() async throws {
     let reactor = try Reactor.start(name: "lease")

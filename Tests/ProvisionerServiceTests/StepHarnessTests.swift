@@ -1,3 +1,4 @@
+import Configuration
 import Contracts
 import Observability
 import Postgres
@@ -132,6 +133,20 @@ import Testing
     }
   }
 
+  /// Whatever is done in `body`, it must have come to its end in order.
+  private func inOrder(
+    _ body: @Sendable (Desk, TestDatabase, FakeCluster) async throws -> Void
+  ) async throws {
+    try await atDesk { desk, database in
+      try await OperationJournal.begin(desk.owner)
+      let cluster = FakeCluster()
+      try await body(desk, database, cluster)
+      #expect(cluster.violations.isEmpty)
+      let problems = try await OperationJournal.read(desk.owner).problems
+      #expect(problems == [])
+    }
+  }
+
   private func prepare(_ desk: Desk, _ cluster: FakeCluster) async throws {
     for stop in Stop.all { try await stop.prepare(desk, cluster) }
   }
@@ -147,8 +162,7 @@ import Testing
 
   @Test(arguments: [true, false])
   func everyStepFailsOnceBeforeOrAfterItsWork(_ isBefore: Bool) async throws {
-    try await atDesk { desk, database in
-      let cluster = FakeCluster()
+    try await inOrder { desk, database, cluster in
       let engine = try await Engine.start(database, cluster)
       try await prepare(desk, cluster)
       let failure = ProvisionFailure(.helmFailed, "this once")
@@ -161,7 +175,6 @@ import Testing
         #expect(record.attempts == 2 && record.failures == 1, "\(stop)")
         #expect(record.problem == nil)
       }
-      #expect(cluster.violations.isEmpty)
       await engine.stop()
     }
   }
@@ -169,8 +182,7 @@ import Testing
   /// Kills an engine while every step there is hangs in a store of its own, and has another go on.
   @Test(arguments: [true, false])
   func killedInEveryStepBeforeOrAfterItsWork(_ isBefore: Bool) async throws {
-    try await atDesk { desk, database in
-      let cluster = FakeCluster()
+    try await inOrder { desk, database, cluster in
       var settings = EngineSettings.quick
       settings.workers = Stop.all.count
       // Soon over, and still not lost by a busy machine that has all of them at once.
@@ -194,14 +206,57 @@ import Testing
         #expect(earlier.allSatisfy { $0.attempts == 1 }, "\(stop)")
         #expect(ended.steps.first { $0.step == stop.step }?.failures == 0)
       }
-      #expect(cluster.violations.isEmpty)
+      await second.stop()
+    }
+  }
+
+  /// Kills an engine after the end of every step there is and before the next, in a store of its own each,
+  /// and has another go on, or not.
+  @Test(arguments: [PlatformSettings.Recovery.resume, .fail])
+  func killedAfterEveryStep(_ recovery: PlatformSettings.Recovery) async throws {
+    try await inOrder { desk, database, cluster in
+      var settings = EngineSettings.quick
+      let earlier = try await Engine.start(database, cluster, settings)
+      try await prepare(desk, cluster)
+      await earlier.stop()
+      let operations = try await start(desk, cluster, [])
+      try await SuddenDeath.strike(operations.map { ($1.id, $0.step) }, desk.owner)
+      settings.workers = Stop.all.count
+      // Nobody takes over before all have come to where they die.
+      settings.lease = LeaseTerms(
+        duration: .seconds(120), margin: .seconds(1), beat: .milliseconds(500))
+      let first = try await Engine.start(database, cluster, settings)
+      for (stop, operation) in operations {
+        try await desk.wait(for: operation.id) { operation in
+          operation.steps.contains { $0.step == stop.step && $0.state == .succeeded }
+        }
+      }
+      first.kill()
+      try await SuddenDeath.endLeases(desk.owner)
+      settings.recovery = recovery
+      let second = try await Engine.start(database, cluster, settings)
+      for (stop, operation) in operations {
+        let ended = try await desk.wait(for: operation.id)
+        #expect(ended.steps.allSatisfy { $0.failures == 0 && $0.attempts <= 1 }, "\(stop)")
+        let done = try #require(ended.steps.firstIndex { $0.step == stop.step })
+        #expect(ended.steps[...done].allSatisfy { $0.state == .succeeded }, "\(stop)")
+        if recovery == .resume || done == ended.steps.count - 1 {
+          try await stop.expectSuccess(ended, desk, cluster)
+        } else {
+          #expect(ended.state == .failed && ended.problem?.code == "INTERRUPTED", "\(stop)")
+          #expect(ended.steps[done + 1].state == .failed, "\(stop)")
+          let store = try await desk.store(operation.store)
+          #expect((store.state == .failed) == stop.kind.isTransition, "\(stop)")
+          // The way back, where there is one.
+          try await desk.wait(for: store.operation)
+        }
+      }
       await second.stop()
     }
   }
 
   @Test func everyStepFailsForGoodAndIsTriedAgainByHand() async throws {
-    try await atDesk { desk, database in
-      let cluster = FakeCluster()
+    try await inOrder { desk, database, cluster in
       let engine = try await Engine.start(database, cluster)
       try await prepare(desk, cluster)
       let failure = ProvisionFailure(.quotaExceeded, "cpu")
@@ -218,14 +273,35 @@ import Testing
         case .provision:
           #expect(store.state == .failed && store.problem == failure.problem)
           #expect(try await desk.wait(for: desk.retry(store.id).id).state == .succeeded)
-          #expect(try await desk.store(store.id).state == .ready)
-          #expect(try await desk.store(store.id).problem == nil)
-        case .delete: try await expectOnlyDeletion(of: store, desk)
+          let ready = try await desk.store(store.id)
+          #expect(ready.state == .ready && ready.problem == nil)
+          try await stop.expectHealth(ready, desk, cluster)
+          try await expectOneFailure(stop, of: store, failure, desk)
+        case .delete:
+          try await expectOnlyDeletion(of: store, desk)
+          #expect(cluster.parts(of: store.id).isEmpty, "\(stop)")
+          try await expectOneFailure(stop, of: store, failure, desk)
         default: try await expectTheWayBack(stop, ended, desk, cluster)
         }
       }
-      #expect(cluster.violations.isEmpty)
       await engine.stop()
+    }
+  }
+
+  /// What was told of a store that was made, or deleted, at the second time.
+  private func expectOneFailure(
+    _ stop: Stop, of store: StoreRecord, _ failure: ProvisionFailure, _ desk: Desk
+  ) async throws {
+    let events = try await desk.events(of: store.id).filter {
+      $0.action == StoreEventMessage.action
+    }
+    let begun = ["requested", "provisioning"]
+    let made = begun + ["failed"] + begun + ["ready"]
+    let deleted = begun + ["ready", "deleting", "failed", "deleting", "deleted"]
+    #expect(events.map(\.newState) == (stop.kind == .provision ? made : deleted), "\(stop)")
+    for event in events {
+      let code = event.newState == "failed" ? failure.code.rawValue : nil
+      #expect(event.details?["error_code"]?.string == code, "\(stop)")
     }
   }
 
