@@ -26,6 +26,11 @@ if (!is_blog_installed()) {
     wp_install($given['title'], $given['user'], $given['mail'], true, '', $given['password']);
     ob_end_clean();
     remove_filter('pre_option_permalink_structure', $structure);
+} elseif (!get_option($wpdb->get_blog_prefix() . 'user_roles')) {
+    // Cut off when it was no transaction yet.
+    populate_options();
+    populate_roles();
+    wp_roles()->for_site();
 }
 $wpdb->suppress_errors(false);
 if (!is_blog_installed()) {
