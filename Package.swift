@@ -320,7 +320,8 @@ let targets: [Target] = [
     [
       "ProvisionerBackend", "ProvisionerService", "ProvisionerTestKit", "ConfigService",
       "ServiceRuntime", "Configuration", "Contracts", "HTTP", "HelmWorker", "JSON", "Kubernetes",
-      "Postgres", "Protobuf", "PythonPeer", "RPC", "RPCCore", "Reactor", "TestKit", logging,
+      "Postgres", "Protobuf", "PythonPeer", "RPC", "RPCCore", "Reactor", "Resilience", "TestKit",
+      logging,
     ]),
   tests(
     "GatewayServiceTests",

@@ -7,6 +7,10 @@ import Reactor
 /// The child process that loads Helm, so that Go's signal handlers, memory and crashes stay out of the
 /// provisioner. Ends with its parent, or when it has done enough.
 @main enum HelmWorkerMain {
+  /// Longer than the provisioner waits for an answer: otherwise every call would be over at the server's
+  /// own limit, while Helm goes on.
+  private static let callTimeMax = Duration.seconds(180)
+
   static func main() {
     guard CommandLine.arguments.count == 3 else {
       print(
@@ -30,7 +34,9 @@ import Reactor
     do {
       let loop = reactor.loop
       let service = HelmService(helm: helm, limits: HelmService.Limits(), loop: loop)
-      let server = Server(reactor: reactor)
+      var limits = ServerLimits()
+      limits.unaryCall = callTimeMax
+      let server = Server(reactor: reactor, limits: limits)
       server.register(service.methods)
       try server.listen(on: .unix(path: CommandLine.arguments[1]))
       var stop: CheckedContinuation<Void, Never>?

@@ -1,4 +1,5 @@
 import ProvisionerService
+import Resilience
 import Testing
 
 @testable import ProvisionerBackend
@@ -54,5 +55,11 @@ import Testing
     }
     let sum = parts.reduce(.zero, +)
     #expect(step.timeout > sum, "\(step.rawValue) has \(step.timeout), its parts have \(sum)")
+  }
+
+  @Test func anOperationOutlastsTheAttemptsAtItsLongestStep() {
+    let settings = EngineSettings()
+    let longest = OperationStep.allCases.map(\.timeout).max() ?? .zero
+    #expect(settings.operationTimeout > longest * settings.retry.maximumAttempts)
   }
 }

@@ -22,7 +22,7 @@ package struct EngineSettings: Sendable {
   /// So many of them may be cut off, whatever else fails.
   package static let cutOffsMin = 2
   /// From the operation's first claim on; then it fails.
-  package var operationTimeout: Duration = .seconds(3_600)
+  package var operationTimeout: Duration = .seconds(7_200)
   /// After a crash: go on, or fail.
   package var recovery = PlatformSettings.Recovery.resume
   /// The longest between two looks for work, should a notification be lost.
