@@ -184,7 +184,8 @@ let targets: [Target] = [
       ].map { .embedInCode("Backup/Scripts/\($0)") },
     [
       "ProvisionerService", "CLinux", "Configuration", "Contracts", "Cryptography", "HTTP", "JSON",
-      "Kubernetes", "Observability", "Protobuf", "RPC", "RPCCore", "Reactor", logging, yams,
+      "Kubernetes", "Observability", "Protobuf", "RPC", "RPCCore", "Reactor",
+      "ServiceRuntime", logging, yams,
     ]),
   executable(
     "ProvisionerMain", path: "Sources/Provisioner/Main",

@@ -25,21 +25,11 @@ final class HelmWorkerProcess: ReadinessHandler {
   private let loop: EventLoop
   private let descriptor: Int32
   private var output: ProcessOutput?
-  private var waiters: [Waiter] = []
+  private var waiters: [Waiter<Void>] = []
   /// How it ended, for people; nil while it runs.
   private(set) var end: String?
   /// Called once, when it has ended.
   var onEnd: () -> Void = {}
-
-  private final class Waiter {
-    var resumption: Resumption<Void>?
-
-    func resume() {
-      let resumption = self.resumption
-      self.resumption = nil
-      resumption?.resume(())
-    }
-  }
 
   init(_ program: Program, loop: EventLoop) throws(SystemError) {
     self.loop = loop
@@ -74,7 +64,7 @@ final class HelmWorkerProcess: ReadinessHandler {
 
   /// Returns when it has ended, or the task was cancelled.
   func ended(on reactor: Reactor) async {
-    let waiter = Waiter()
+    let waiter = Waiter<Void>()
     await suspended(on: reactor) {
       waiter.resume()
     } _: { resumption in

@@ -64,7 +64,7 @@ package final class HelmWorkerSupervisor {
   /// The one that is given calls.
   private var current: HelmWorker?
   private var isStarting = false
-  private var waiters: [Waiter] = []
+  private var waiters: [StartWaiter] = []
   private var failures = 0
   private var nextStart = Instant(nanoseconds: 0)
   /// Of a start.
@@ -80,15 +80,7 @@ package final class HelmWorkerSupervisor {
   private var lastingCalls: [String: LastingCall] = [:]
 
   /// A call that waits for a worker to start.
-  private final class Waiter {
-    var resumption: Resumption<Result<HelmWorker, HelmWorkerError>>?
-
-    func resume(_ result: Result<HelmWorker, HelmWorkerError>) {
-      let resumption = self.resumption
-      self.resumption = nil
-      resumption?.resume(result)
-    }
-  }
+  private typealias StartWaiter = Waiter<Result<HelmWorker, HelmWorkerError>>
 
   /// How many were started.
   package private(set) var starts = 0
@@ -286,7 +278,7 @@ package final class HelmWorkerSupervisor {
       isStarting = true
       reactor.loop.spawn(on: reactor) { await self.start() }
     }
-    let waiter = Waiter()
+    let waiter = StartWaiter()
     return await suspended(on: reactor) {
       waiter.resume(.failure(HelmWorkerError(description: "cancelled")))
     } _: { resumption in

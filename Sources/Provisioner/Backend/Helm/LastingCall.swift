@@ -6,17 +6,7 @@ final class LastingCall {
   private(set) var isAnswered: Bool?
   /// Its caller does not wait for it any more.
   var isLeft = false
-  private var waiters: [Waiter] = []
-
-  private final class Waiter {
-    var resumption: Resumption<Void>?
-
-    func resume() {
-      let resumption = self.resumption
-      self.resumption = nil
-      resumption?.resume(())
-    }
-  }
+  private var waiters: [Waiter<Void>] = []
 
   func end(isAnswered: Bool) {
     self.isAnswered = isAnswered
@@ -26,7 +16,7 @@ final class LastingCall {
 
   /// Returns when it is over, at the limit, or when the task is cancelled.
   func wait(until limit: Instant? = nil, on reactor: Reactor) async {
-    let waiter = Waiter()
+    let waiter = Waiter<Void>()
     var timer: LoopTimer?
     await suspended(on: reactor) {
       waiter.resume()
