@@ -99,8 +99,38 @@ import Testing
       try await rollOut(parts, parts.site.released())
       #expect(try await policy(parts) == "OrderedReady" && back.revision > upgraded.revision)
       #expect(try await databasePod(parts) == pod)
+      try await beginToOrphan(parts, on: reactor)
+      try await parts.backend.installRelease(parts.site.released())
+      #expect(try await policy(parts) == "OrderedReady")
+      #expect(try await databasePod(parts) == pod)
       #expect(try await parts.sql("SELECT COUNT(*) FROM orders") == "0\n")
       withExtendedLifetime(given.peer) {}
+    }
+  }
+
+  /// Leaves the StatefulSet as an attempt that was cut off does: it goes some seconds later. Who takes it
+  /// for what there is has none then.
+  private func beginToOrphan(_ parts: LiveStores.Parts, on reactor: Reactor) async throws {
+    let (kubernetes, namespace) = (parts.kubernetes, parts.site.namespace)
+    let hold = LiveStores.Parts.finalizer
+    func finalizers(_ value: JSON) async throws {
+      try await kubernetes.merge(
+        .statefulSets, namespace: namespace, name: "mariadb",
+        ["metadata": ["finalizers": value]], deadline: .soon)
+    }
+    try await finalizers([.string(hold)])
+    try await kubernetes.delete(
+      .statefulSets, namespace: namespace, name: "mariadb", DeleteOptions(propagation: .orphan),
+      deadline: .soon)
+    reactor.loop.spawn(on: reactor) {
+      repeat {
+        await pause(.seconds(3), on: reactor)
+        let found = try? await kubernetes.get(
+          .statefulSets, namespace: namespace, name: "mariadb", deadline: .soon)
+        // Its pods are let go.
+        if found?.finalizers == [hold] { break }
+      } while true
+      try? await finalizers(nil)
     }
   }
 

@@ -7,6 +7,8 @@ import Reactor
 /// Kubernetes' own remedy is to delete the StatefulSet without its pods, which serve on, and to make it anew:
 /// it takes them up by their labels.
 enum ImmutableStatefulSets {
+  private static let requestTimeout = Duration.seconds(20)
+  /// For one to go once its pods are let go.
   private static let timeout = Duration.seconds(30)
   private static let lookInterval = Duration.milliseconds(250)
 
@@ -16,6 +18,8 @@ enum ImmutableStatefulSets {
     of site: StoreSite, _ kubernetes: KubernetesClient,
     _ release: () async throws(ProvisionFailure) -> InstalledRelease
   ) async throws(ProvisionFailure) -> InstalledRelease {
+    // Of an earlier attempt: Helm would take one that is still there, and lose it.
+    try await awaitThoseThatGo(of: site, kubernetes)
     var replaced: Set<String> = []
     while true {
       do throws(ProvisionFailure) {
@@ -45,23 +49,47 @@ enum ImmutableStatefulSets {
   private static func orphan(
     _ name: String, of site: StoreSite, _ kubernetes: KubernetesClient
   ) async throws(ProvisionFailure) -> Bool {
-    let deadline = Instant.now() + timeout
     do throws(KubernetesError) {
+      let deadline = Instant.now() + timeout
       let found = try await kubernetes.get(
         .statefulSets, namespace: site.namespace, name: name, deadline: deadline)
       guard found.labels["app.kubernetes.io/part-of"] == "ecommerce-store" else { return false }
       try await kubernetes.delete(
         .statefulSets, namespace: site.namespace, name: name,
         DeleteOptions(propagation: .orphan, uid: found.uid), deadline: deadline)
-      while true {
-        // Ends by what is not there, or by the deadline.
-        _ = try await kubernetes.get(
-          .statefulSets, namespace: site.namespace, name: name, deadline: deadline)
-        await pause(lookInterval, on: kubernetes.reactor)
-        if Task.isCancelled { throw KubernetesError(.cancelled, "") }
-      }
     } catch {
-      if error.kind == .notFound { return true }
+      if error.kind != .notFound { throw ProvisionFailure(error) }
+    }
+    try await awaitThoseThatGo(of: site, kubernetes)
+    return true
+  }
+
+  private static func awaitThoseThatGo(
+    of site: StoreSite, _ kubernetes: KubernetesClient
+  ) async throws(ProvisionFailure) {
+    let limit = Instant.now() + timeout
+    let ours = ObjectSelection(
+      namespace: site.namespace, labelSelector: StoreRollout.labelSelector)
+    while let going = try await beingDeleted(ours, kubernetes) {
+      if Instant.now() > limit {
+        // The API server answers: nothing is held against it.
+        throw ProvisionFailure(
+          .stepTimedOut, "StatefulSet \(going.name) is being deleted and does not go",
+          verdict: .inconclusive)
+      }
+      await pause(lookInterval, on: kubernetes.reactor)
+      if Task.isCancelled { throw ProvisionFailure(.cancelled) }
+    }
+  }
+
+  private static func beingDeleted(
+    _ selection: ObjectSelection, _ kubernetes: KubernetesClient
+  ) async throws(ProvisionFailure) -> KubernetesObject? {
+    do throws(KubernetesError) {
+      return try await kubernetes.listAll(
+        .statefulSets, selection, deadline: .now() + requestTimeout
+      ).objects.first(where: \.isBeingDeleted)
+    } catch {
       throw ProvisionFailure(error)
     }
   }
