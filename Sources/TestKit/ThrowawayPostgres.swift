@@ -13,7 +13,7 @@ package final class ThrowawayPostgres: Sendable {
     package var fsync = false
     /// Whether the server also listens on a port of 127.0.0.1.
     package var loopback = false
-    package var maxConnections = 100
+    package var maxConnections = 300
     package init() {}
   }
 

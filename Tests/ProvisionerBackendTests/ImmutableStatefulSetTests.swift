@@ -17,9 +17,9 @@ import Testing
         + "'replicas', 'template', and 'updateStrategy' are forbidden")
   }
 
-  private static func path(_ name: String) -> String {
-    "/apis/apps/v1/namespaces/\(site().namespace)/statefulsets/\(name)"
-  }
+  private static let all = "/apis/apps/v1/namespaces/\(site().namespace)/statefulsets"
+
+  private static func path(_ name: String) -> String { "\(all)/\(name)" }
 
   private static func workload(_ name: String, part: JSON = "ecommerce-store") -> JSON {
     var labels = JSONObject()
@@ -34,6 +34,7 @@ import Testing
   ) async throws -> (failure: ProvisionFailure?, calls: Int, deleted: [String: JSON]) {
     try await onReactor { reactor in
       let cluster = ScriptedCluster()
+      cluster.answers["GET \(Self.all)"] = ["items": []]
       for (name, workload) in workloads { cluster.answers["GET \(Self.path(name))"] = workload }
       let kubernetes = cluster.client(on: reactor)
       defer { kubernetes.close() }

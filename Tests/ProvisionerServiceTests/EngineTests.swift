@@ -181,9 +181,10 @@ import Testing
 
   @Test func anOperationHasItsTime() async throws {
     try await atDesk { desk, database in
-      let clock = ManualClock(
-        wallNow: SystemTimeSource().wallNow.advanced(by: .seconds(2 * 3_600)))
-      let engine = try await Engine.start(database, FakeCluster(), .quick, clock: clock)
+      let settings = EngineSettings.quick
+      let late = settings.operationTimeout + .seconds(60)
+      let clock = ManualClock(wallNow: SystemTimeSource().wallNow.advanced(by: late))
+      let engine = try await Engine.start(database, FakeCluster(), settings, clock: clock)
       let ended = try await desk.wait(for: desk.create("demo").id)
       #expect(ended.problem?.code == "OPERATION_TIMED_OUT")
       #expect(try await desk.store("demo").state == .failed)

@@ -203,6 +203,8 @@ package class ServerCall: HTTP2StreamHandler, TimerHandler {
 
   /// Claims what the call holds now, or gives back what it no longer does.
   final func holdBytes() throws(RPCError) {
+    // All is given back; what a handler has left running may still take messages.
+    if stream == nil, !isRunning { return }
     let held = openBytes + gatheredBytes + waitingBytes
     if held == heldBytes { return }
     try connection.hold(bytes: held - heldBytes)
