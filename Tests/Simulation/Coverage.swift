@@ -24,7 +24,10 @@ struct Coverage {
     return (Coverage.wanted.count - missing.count, missing)
   }
 
-  /// What some hundred runs must reach, else they prove less than they seem to: each cell itself, or one below it.
+  /// Fewer runs may miss what is rare.
+  static let runsMin = 400
+
+  /// What so many runs must reach, else they prove less than they seem to: each cell itself, or one below it.
   static let wanted: [String] =
     steps + outcomes + transitions
     + DatabaseProxy.Fault.allCases.map { "database \($0.rawValue)" }
