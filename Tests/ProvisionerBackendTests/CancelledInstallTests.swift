@@ -69,6 +69,27 @@ extension SupervisorTests {
     }
   }
 
+  /// Who holds the store's lease by now may act already.
+  @Test func oneOfAHolderThatIsLateEndsAtOnce() async throws {
+    var settings = Self.settings
+    settings.endingWait = .seconds(30)
+    try await withSupervisor(settings) { reactor, supervisor in
+      let silent = try SilentCluster()
+      let first = try await processID(supervisor)
+      let install = reactor.loop.spawn(on: reactor) {
+        _ = try? await supervisor.call("a") { client in
+          try await supervisor.lasting("a") { try await client.upgrade(silent.upgrade()) }
+        }
+      }
+      await silent.called(1, on: reactor)
+      install.cancel()
+      let begin = Instant.now()
+      await supervisor.abandon("a", isLate: true)
+      #expect(Instant.now() - begin < .seconds(15) && !isAlive(first))
+      await install.value
+    }
+  }
+
   /// Whoever lost its lease must have stopped.
   @Test func whatACancelledInstallHasToEndIsWithinTheGrace() {
     let engine = EngineSettings()

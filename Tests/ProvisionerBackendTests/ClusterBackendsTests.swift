@@ -67,7 +67,7 @@ private final class CountingBackend: StoreBackend {
   }
   func removeJob(_ site: StoreSite) async throws(ProvisionFailure) {}
   func removeBackup(_ backup: StoreBackup) async throws(ProvisionFailure) {}
-  func abandon(_ site: StoreSite) async { abandoned += 1 }
+  func abandon(_ site: StoreSite, isLate: Bool) async { abandoned += 1 }
 }
 
 /// The connections that were made. Confined to its reactor.
@@ -194,7 +194,7 @@ private func site(on cluster: String, _ access: ClusterAccess = ClusterAccess())
       try await backends.ensureNamespace(site(on: "eu", Self.two))
       #expect(connections.closed.isEmpty && backends.openCount == 2)
       // What is under way by either is stopped.
-      await backends.abandon(site(on: "eu", Self.two))
+      await backends.abandon(site(on: "eu", Self.two), isLate: false)
       #expect(connections.made.map(\.backend.abandoned) == [1, 1])
       gate.open()
       await end.pass()
@@ -280,7 +280,7 @@ private func site(on cluster: String, _ access: ClusterAccess = ClusterAccess())
       }
       #expect(failed?.code == .clusterUnreachable)
       // Nothing was begun there.
-      await backends.abandon(site(on: "eu", Self.one))
+      await backends.abandon(site(on: "eu", Self.one), isLate: false)
       connections.failure = nil
       try await backends.ensureNamespace(site(on: "eu", Self.one))
       #expect(connections.made.count == 1)

@@ -135,7 +135,7 @@ extension LiveBackendTests {
       try await parts.backend.removeJob(site)
       let second = parts.site(operation: UUID().uuidString.lowercased(), backup: parts.newBackup())
       _ = try await parts.backend.backUp(second, after: nil)
-      await parts.backend.abandon(second)
+      await parts.backend.abandon(second, isLate: false)
       #expect(try await parts.jobs().allSatisfy(\.isBeingDeleted))
       // Again, while the one before goes away.
       try await parts.follow { try await parts.backend.backUp(second, after: $0) }

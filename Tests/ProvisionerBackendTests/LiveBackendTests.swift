@@ -53,7 +53,7 @@ import Testing
         reactor.loop.schedule(after: .milliseconds(delay)) { setUp.cancel() }
         await setUp.value
         #expect(Instant.now() - begin < .milliseconds(delay + 1_000))
-        await backend.abandon(site)
+        await backend.abandon(site, isLate: false)
         #expect(Instant.now() - begin < .milliseconds(delay + 3_000))
         #expect(
           try await parts.inPod("ls /tmp/storeplane-setup.pid 2>&1 | grep -c cannot") == "1\n")
@@ -279,7 +279,7 @@ import Testing
       _ = try await changes.next(until: .soon)
       let begin = Instant.now()
       install.cancel()
-      await backend.abandon(site)
+      await backend.abandon(site, isLate: false)
       await install.value
       #expect(Instant.now() - begin < .seconds(2))
       #expect(outcome.failure.withLock { $0?.code } == .cancelled)
@@ -327,7 +327,7 @@ import Testing
           let areBoth =
             status(parts.site) + status(other.site) == ["pending-install", "pending-install"]
           cancelling.cancel()
-          await backend.abandon(parts.site)
+          await backend.abandon(parts.site, isLate: false)
           await cancelling.value
           await other.task.value
           return areBoth && cancelled.failure.withLock { $0?.code } == .cancelled

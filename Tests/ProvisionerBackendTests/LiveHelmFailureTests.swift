@@ -45,7 +45,7 @@ import Testing
           .secrets, namespace: parts.site.namespace, name: record, patch, deadline: .soon)
       }
       _ = try await cutOff(parts, on: reactor) {
-        await parts.backend.abandon(parts.site)
+        await parts.backend.abandon(parts.site, isLate: false)
       }
       try await merge(finalizers)
       let failure = await failure(ProvisionFailure.self) {

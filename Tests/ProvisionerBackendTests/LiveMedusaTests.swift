@@ -17,7 +17,7 @@ extension LiveBackendTests {
         let setUp = reactor.loop.spawn(on: reactor) { try? await backend.setUp(site) }
         reactor.loop.schedule(after: .milliseconds(delay)) { setUp.cancel() }
         await setUp.value
-        await backend.abandon(site)
+        await backend.abandon(site, isLate: false)
         let left = """
           ls /tmp/storeplane-setup.pid 2>&1 | grep -c cannot
           cat /proc/[0-9]*/cmdline | grep -ac '[s]toreplane-setup' || true

@@ -298,5 +298,7 @@ final class PodlessBackend: StoreBackend {
     }
   }
 
-  func abandon(_ site: StoreSite) async { await real.abandon(site) }
+  func abandon(_ site: StoreSite, isLate: Bool) async {
+    await real.abandon(site, isLate: isLate)
+  }
 }

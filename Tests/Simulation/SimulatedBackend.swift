@@ -233,9 +233,9 @@ final class SimulatedBackend: StoreBackend {
 
   // MARK: Stopping
 
-  func abandon(_ site: StoreSite) async {
+  func abandon(_ site: StoreSite, isLate: Bool) async {
     guard forced[site.store] != nil else { return }
-    await rest(for: simulation.faults.seconds(0.01...1.2), on: reactor)
+    await rest(for: simulation.faults.seconds(isLate ? 0.01...0.2 : 0.01...1.2), on: reactor)
     forced[site.store]?()
   }
 

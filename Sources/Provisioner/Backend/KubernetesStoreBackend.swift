@@ -261,8 +261,8 @@ package final class KubernetesStoreBackend: StoreBackend {
 
   // MARK: Stopping
 
-  package func abandon(_ site: StoreSite) async {
-    await supervisor.abandon(site.store)
+  package func abandon(_ site: StoreSite, isLate: Bool) async {
+    await supervisor.abandon(site.store, isLate: isLate)
     await setups.abandon(site)
     await archives?.abandon(site)
   }

@@ -155,8 +155,10 @@ final class OperationExecution {
     lastDetail = ""
     let site = StoreSite(task, claim, releasedAt: releasedAt)
     let backend = environment.backend
-    let effect = SideEffect(on: environment.reactor, grace: settings.stopGrace) {
-      await backend.abandon(site)
+    let effect = SideEffect(on: environment.reactor, grace: settings.stopGrace) { [lease] in
+      // Whatever it was stopped for: on a machine that slept, what had come before is worked off first.
+      lease.check()
+      await backend.abandon(site, isLate: lease.isLost)
     }
     self.effect = effect
     defer { self.effect = nil }

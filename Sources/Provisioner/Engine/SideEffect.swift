@@ -49,7 +49,13 @@ final class SideEffect {
   }
 
   /// Ends the call early.
-  func stop(_ ending: OperationLease.Ending) { stop(.ending(ending)) }
+  func stop(_ ending: OperationLease.Ending) {
+    if ending == .lost, stopReason != nil, task != nil, !isAbandoned {
+      // What has been left time to end by itself has none any more.
+      reactor.loop.spawn(on: reactor) { await self.abandon() }
+    }
+    stop(.ending(ending))
+  }
 
   private func start(_ call: @escaping () async throws -> Void) {
     task = reactor.loop.spawn(on: reactor) {

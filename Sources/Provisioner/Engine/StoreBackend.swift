@@ -200,7 +200,9 @@ package protocol StoreBackend: AnyObject {
 
   /// Stops whatever is still being done for the store, by force where need be (a Helm call is killed
   /// with its worker). Returns when nothing acts any more; at once where nothing does.
-  func abandon(_ site: StoreSite) async
+  ///
+  /// - Parameter isLate: somebody else may act already: nothing is left time to end by itself.
+  func abandon(_ site: StoreSite, isLate: Bool) async
 }
 
 extension StoreSite {

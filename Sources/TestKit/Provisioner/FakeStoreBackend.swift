@@ -199,7 +199,7 @@ package final class FakeStoreBackend: StoreBackend {
     try await act(.credentialsRemoval, site) { _ = $0.remove(.credentials) }
   }
 
-  package func abandon(_ site: StoreSite) async {
+  package func abandon(_ site: StoreSite, isLate: Bool) async {
     guard let hold = held[site.store] else { return }
     if hold.isEndless {
       let onCancel = {}

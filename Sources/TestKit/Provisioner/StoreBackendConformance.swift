@@ -20,11 +20,11 @@ package struct StoreBackendConformance {
   package func check() async throws {
     // What is not there is gone already.
     try await remove()
-    await backend.abandon(site)
+    await backend.abandon(site, isLate: false)
     // Each call twice, and the whole twice.
     try await provision(times: 2)
     try await provision(times: 1)
-    await backend.abandon(site)
+    await backend.abandon(site, isLate: true)
     try await changeAndGoBack()
     try await remove()
     try await remove()

@@ -216,10 +216,10 @@ package final class ClusterBackends: StoreBackend {
   }
 
   /// Of a cluster that is not connected to, nothing acts.
-  package func abandon(_ site: StoreSite) async {
+  package func abandon(_ site: StoreSite, isLate: Bool) async {
     for entry in entries where entry.cluster == site.cluster {
       entry.users += 1
-      await entry.open.backend.abandon(site)
+      await entry.open.backend.abandon(site, isLate: isLate)
       await leave(entry)
     }
   }

@@ -32,8 +32,8 @@ package struct HelmWorkerSettings: Sendable {
   /// Times that a call is made again whose worker ended by itself, though not with this call alone. Those
   /// whose worker was ended for another store's sake do not count: the caller's own time is their limit.
   package var repeatsMax = 2
-  /// What an install or upgrade that was cancelled has to end by itself, before it is ended with its
-  /// worker. A holder that lost its lease has stopped by then all the same.
+  /// What an install, upgrade or rollback that was cancelled has to end by itself, before it is ended with
+  /// its worker; one of a holder that lost its lease has nothing.
   package var endingWait = Duration.seconds(1)
 
   package init(program: String, library: String) {
@@ -214,8 +214,10 @@ package final class HelmWorkerSupervisor {
   }
 
   /// Ends, by force, what workers do for a store; returns when that is over.
-  package func abandon(_ store: String) async {
-    if let call = lastingCalls[store] {
+  ///
+  /// - Parameter isLate: nothing is left time to end by itself.
+  package func abandon(_ store: String, isLate: Bool = false) async {
+    if !isLate, let call = lastingCalls[store] {
       await call.wait(until: Instant.now() + settings.endingWait, on: reactor)
       // There is no other: a store's calls are made one after another.
       if call.isAnswered == true { return }
