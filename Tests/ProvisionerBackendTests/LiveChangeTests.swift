@@ -63,6 +63,70 @@ import Testing
     }
   }
 
+  /// Helm itself takes a rollback that failed for what there is, and leaves what the upgrade had made.
+  @Test func aRollbackThatFailedIsMadeAgainFromTheStart() async throws {
+    try await LiveStores.withBackend(
+      values: try #require((["wpCron": ["enabled": false]] as JSON).object)
+    ) { reactor, parts in
+      let backend = parts.backend
+      try await backend.ensureNamespace(parts.site)
+      try await backend.applyCredentials(parts.site)
+      let good = try await backend.installRelease(parts.site)
+      let more = parts.site.released(values: ["wpCron": ["enabled": true]])
+      let upgraded = try await backend.installRelease(more)
+      let back = parts.site.released(helmRevision: good.revision)
+      // Something of the release has gone, and cannot be made.
+      try await parts.kubernetes.delete(
+        .configMaps, namespace: parts.site.namespace, name: "store-setup", DeleteOptions(),
+        deadline: .soon)
+      try await forbidConfigMaps(parts, on: reactor)
+      let failure = await failure(ProvisionFailure.self) { try await backend.rollBackRelease(back) }
+      #expect(failure?.code == .quotaExceeded)
+      #expect(try await hasScheduledWork(parts))
+      try await parts.kubernetes.delete(
+        .resourceQuotas, namespace: parts.site.namespace, name: Self.quota, DeleteOptions(),
+        deadline: .soon)
+      let restored = try await backend.rollBackRelease(back)
+      #expect(restored.revision > upgraded.revision)
+      #expect(try await !hasScheduledWork(parts))
+      // Nor does an upgrade leave what only a rollback that was cut off had made.
+      try await parts.kubernetes.create(
+        .configMaps, namespace: parts.site.namespace, Self.leftover, deadline: .soon)
+      try await backend.installRelease(parts.site.released())
+      let left = try await parts.kubernetes.listAll(
+        .configMaps, ObjectSelection(namespace: parts.site.namespace), deadline: .soon
+      ).objects.map(\.name)
+      #expect(left.contains("store-setup") && !left.contains("leftover"))
+    }
+  }
+
+  private static let quota = "no-config-maps"
+  private static let leftover: JSON = [
+    "apiVersion": "v1", "kind": "ConfigMap",
+    "metadata": [
+      "name": "leftover",
+      "labels": [
+        "app.kubernetes.io/part-of": "ecommerce-store", "app.kubernetes.io/managed-by": "Helm",
+        "app.kubernetes.io/instance": "store",
+      ],
+    ],
+  ]
+
+  private func forbidConfigMaps(_ parts: LiveStores.Parts, on reactor: Reactor) async throws {
+    let namespace = parts.site.namespace
+    _ = try await parts.kubernetes.create(
+      .resourceQuotas, namespace: namespace,
+      [
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": ["name": .string(Self.quota)],
+        "spec": ["hard": ["count/configmaps": "0"]],
+      ], deadline: .soon)
+    // It counts from when its controller has seen it.
+    let limit = Instant.soon
+    while try await parts.kubernetes.get(
+      .resourceQuotas, namespace: namespace, name: Self.quota, deadline: limit
+    ).json["status", "used"] == nil { await pause(.milliseconds(200), on: reactor) }
+  }
+
   private func hasScheduledWork(_ parts: LiveStores.Parts) async throws -> Bool {
     try await parts.kubernetes.listAll(
       .configMaps, ObjectSelection(namespace: parts.site.namespace), deadline: .soon

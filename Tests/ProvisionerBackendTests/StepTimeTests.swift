@@ -16,9 +16,11 @@ import Testing
   private static let call = [
     HelmWorkerSettings(program: "", library: "").endingWait, HelmReleases.callTimeout,
   ]
-  /// Before it goes what a job has left, what was refused its pods, and the records of a dead worker.
+  /// Before it goes what a job has left, what was refused its pods, and the records of a dead worker; after it
+  /// what is not of the release any more.
   private static let release =
     removal + [RefusedWorkloads.timeout, HelmReleases.lookTimeout] + call
+    + [HelmReleases.lookTimeout, ReleaseLeftovers.timeout]
   /// Asked about where a store does not answer, and once more in the end.
   private static let visit = [
     StoreVerification.timeout, StoreCertificates.timeout, StoreCertificates.timeout,

@@ -175,6 +175,19 @@ extension KubernetesClient {
     _ = try await bytes(request, deadline)
   }
 
+  /// The same for an object as it was seen: nothing where it is gone, or another is in its place.
+  package func delete(
+    _ kind: ResourceKind, _ seen: KubernetesObject, deadline: Instant
+  ) async throws(KubernetesError) {
+    do throws(KubernetesError) {
+      try await delete(
+        kind, namespace: seen.namespace, name: seen.name, DeleteOptions(uid: seen.uid),
+        deadline: deadline)
+    } catch {
+      if error.kind != .notFound && error.kind != .conflict { throw error }
+    }
+  }
+
   /// Any other request. `path` starts below the server's base path and is escaped already.
   package func raw(
     _ method: HTTPMethod, path: String, query: [(name: String, value: String)] = [],

@@ -88,10 +88,18 @@ package final class KubernetesStoreBackend: StoreBackend {
       for: site, operatorValues: try await operatorValues(), address: settings.address,
       secret: StoreCredentials.secretName)
     try await RefusedWorkloads.remove(of: site, kubernetes)
-    return try await ImmutableStatefulSets.replaced(of: site, kubernetes) {
+    let made = try await ImmutableStatefulSets.replaced(of: site, kubernetes) {
       () async throws(ProvisionFailure) in
       try await releases.install(site, values: values)
     }
+    // The first has nothing before it.
+    if made.revision > 1 { try await removeLeftovers(site) }
+    return made
+  }
+
+  private func removeLeftovers(_ site: StoreSite) async throws(ProvisionFailure) {
+    let objects = try await releases.manifest(site).objects()
+    try await ReleaseLeftovers.remove(from: site, keeping: objects, kubernetes)
   }
 
   private func requireChart(_ chart: String?) async throws(ProvisionFailure) {
@@ -159,12 +167,11 @@ package final class KubernetesStoreBackend: StoreBackend {
     guard let revision = site.helmRevision else { throw ProvisionFailure(.releaseGone) }
     try await archives?.removeJob(site)
     try await RefusedWorkloads.remove(of: site, kubernetes)
-    var isAgain = false
     let made = try await ImmutableStatefulSets.replaced(of: site, kubernetes) {
       () async throws(ProvisionFailure) in
-      defer { isAgain = true }
-      return try await releases.rollBack(site, to: revision, isAgain: isAgain)
+      try await releases.rollBack(site, to: revision)
     }
+    try await removeLeftovers(site)
     try await archives?.restart(site)
     return made
   }

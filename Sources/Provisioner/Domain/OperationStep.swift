@@ -108,7 +108,7 @@ extension OperationStep {
     case .jobRemoval: .seconds(100)
     case .uninstall: .seconds(280)
     case .setup: .seconds(300)
-    case .release, .rollback: .seconds(340)
+    case .release, .rollback: .seconds(400)
     case .rollout, .gone, .start: .seconds(600)
     case .backup, .backupTest: .seconds(1_980)
     case .restore: .seconds(2_220)

@@ -80,7 +80,7 @@ final class StoreJobs {
       namespace: site.namespace, labelSelector: StoreJob.purposeLabel)
     for kind in [ResourceKind.jobs, .secrets, Self.networkPolicies] {
       for object in try await kubernetes.listAll(kind, selection, deadline: deadline).objects {
-        try await delete(kind, object)
+        try await kubernetes.delete(kind, object, deadline: deadline)
       }
     }
     followed[site.store] = nil
@@ -94,7 +94,7 @@ final class StoreJobs {
   /// Stops the job that is followed here, if one is.
   func abandon(_ site: StoreSite) async {
     guard let job = followed.removeValue(forKey: site.store) else { return }
-    try? await delete(.jobs, job)
+    try? await kubernetes.delete(.jobs, job, deadline: deadline)
   }
 
   // MARK: Beginning
@@ -246,19 +246,6 @@ final class StoreJobs {
         namespace: site.namespace,
         labelSelector: "\(StoreJob.operationLabel)=\(site.operation)"), deadline: deadline
     ).objects
-  }
-
-  private func delete(
-    _ kind: ResourceKind, _ object: KubernetesObject
-  ) async throws(KubernetesError) {
-    do throws(KubernetesError) {
-      try await kubernetes.delete(
-        kind, namespace: object.namespace, name: object.name, DeleteOptions(uid: object.uid),
-        deadline: deadline)
-    } catch {
-      // Gone, or made anew by somebody else.
-      if error.kind != .notFound && error.kind != .conflict { throw error }
-    }
   }
 
   /// Returns when something has changed with the jobs' pods, or after a while.

@@ -24,13 +24,7 @@ enum RefusedWorkloads {
           ObjectSelection(namespace: site.namespace, labelSelector: StoreRollout.labelSelector),
           deadline: deadline)
         for workload in all.objects where isRefused(workload, owners) {
-          do throws(KubernetesError) {
-            try await kubernetes.delete(
-              kind, namespace: site.namespace, name: workload.name,
-              DeleteOptions(uid: workload.uid), deadline: deadline)
-          } catch {
-            if error.kind != .notFound { throw error }
-          }
+          try await kubernetes.delete(kind, workload, deadline: deadline)
         }
       }
     } catch {

@@ -36,14 +36,7 @@ final class StoreDrift {
       let wanted = site.helmRevision.map(String.init) ?? "none"
       return [Drift(title, .fields(["revision \(manifest.revision) in place of \(wanted)"]))]
     }
-    let objects: [JSON]
-    do throws(YAMLDocuments.Failure) {
-      objects = try YAMLDocuments.parse(
-        String(decoding: manifest.yaml, as: UTF8.self), "the manifest of the release")
-    } catch {
-      throw ProvisionFailure(.unexpected, error.description)
-    }
-    return try await look(at: objects, site)
+    return try await look(at: manifest.objects(), site)
   }
 
   private func look(

@@ -18,13 +18,7 @@ enum StuckPods {
     workloads: [KubernetesObject], pods: [KubernetesObject], _ kubernetes: KubernetesClient
   ) async throws(KubernetesError) {
     for pod in pods where isStuck(pod, workloads) {
-      do throws(KubernetesError) {
-        try await kubernetes.delete(
-          .pods, namespace: pod.namespace, name: pod.name, DeleteOptions(uid: pod.uid),
-          deadline: Instant.now() + timeout)
-      } catch {
-        if error.kind != .notFound && error.kind != .conflict { throw error }
-      }
+      try await kubernetes.delete(.pods, pod, deadline: Instant.now() + timeout)
     }
   }
 

@@ -17,8 +17,8 @@ final class HelmReleases {
   static let callTimeout = timeout + .seconds(5)
   static let lookTimeout = Duration.seconds(20)
   /// The records of an action that a dead worker left behind. Helm refuses an upgrade after any of
-  /// them. A rollback takes the last one for what there is, and removes what is in that alone: only one
-  /// of a rollback, which has the objects of an earlier one, may go before.
+  /// them. A rollback takes the last one for what there is, and removes what is in that and not in the one
+  /// that it goes back to: only one of a rollback, which tells of an earlier one, may go before.
   private static let unfinished = "pending-install,pending-upgrade,pending-rollback,uninstalling"
   private static let unfinishedRollback = "pending-rollback"
 
@@ -57,20 +57,20 @@ final class HelmReleases {
     }
   }
 
-  /// Brings the release back to one of its revisions.
-  ///
-  /// - Parameter isAgain: after a rollback that failed. Helm would take its record for what there is.
+  /// Brings the release back to one of its revisions. After a rollback that did not succeed Helm takes that
+  /// for what there is; see `ReleaseLeftovers`.
   func rollBack(
-    _ site: StoreSite, to revision: Int, isAgain: Bool = false
+    _ site: StoreSite, to revision: Int
   ) async throws(ProvisionFailure) -> InstalledRelease {
     await supervisor.abandon(site.store)
-    if isAgain { try await removeLastFailure(of: site) }
     let request = HelmWorkerV1.RollbackRequest(
       release: reference(site), revision: Int32(clamping: revision), timeout: Self.duration,
       historyMax: Int32(StoreReleases.revisionsMax))
     return try await call(site.store) { client in
       try await self.removeRecords(of: site, Self.unfinishedRollback)
-      return InstalledRelease(try await client.rollback(request, options: Self.options))
+      return try await self.supervisor.lasting(site.store) {
+        InstalledRelease(try await client.rollback(request, options: Self.options))
+      }
     }
   }
 
@@ -97,35 +97,14 @@ final class HelmReleases {
   private func removeRecords(
     of site: StoreSite, _ statuses: String
   ) async throws(ProvisionFailure) {
-    try await removeRecords(of: site, where: "status in (\(statuses))") { $0 }
-  }
-
-  private func removeLastFailure(of site: StoreSite) async throws(ProvisionFailure) {
-    func revision(_ record: KubernetesObject) -> Int { Int(record.labels["version"] ?? "") ?? 0 }
-    try await removeRecords(of: site, where: "status=failed") { records in
-      records.max { revision($0) < revision($1) }.map { [$0] } ?? []
-    }
-  }
-
-  private func removeRecords(
-    of site: StoreSite, where labels: String,
-    _ chosen: ([KubernetesObject]) -> [KubernetesObject]
-  ) async throws(ProvisionFailure) {
     let deadline = Instant.now() + Self.lookTimeout
+    let selector = "owner=helm,name=\(Self.name),status in (\(statuses))"
     do throws(KubernetesError) {
       let records = try await kubernetes.listAll(
-        .secrets,
-        ObjectSelection(
-          namespace: site.namespace, labelSelector: "owner=helm,name=\(Self.name),\(labels)"),
+        .secrets, ObjectSelection(namespace: site.namespace, labelSelector: selector),
         deadline: deadline)
-      for record in chosen(records.objects) {
-        do throws(KubernetesError) {
-          try await kubernetes.delete(
-            .secrets, namespace: site.namespace, name: record.name,
-            DeleteOptions(uid: record.uid), deadline: deadline)
-        } catch {
-          if error.kind != .notFound { throw error }
-        }
+      for record in records.objects {
+        try await kubernetes.delete(.secrets, record, deadline: deadline)
       }
     } catch {
       throw ProvisionFailure(error)
@@ -158,6 +137,17 @@ final class HelmReleases {
   }
 
   private static var options: CallOptions { CallOptions(timeout: callTimeout) }
+}
+
+extension HelmWorkerV1.Manifest {
+  func objects() throws(ProvisionFailure) -> [JSON] {
+    do throws(YAMLDocuments.Failure) {
+      return try YAMLDocuments.parse(
+        String(decoding: yaml, as: UTF8.self), "the manifest of the release")
+    } catch {
+      throw ProvisionFailure(.unexpected, error.description)
+    }
+  }
 }
 
 extension InstalledRelease {
