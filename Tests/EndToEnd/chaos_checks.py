@@ -33,7 +33,8 @@ EVERY_FAULT_SECONDS = 300
 STORES = """
 SELECT s.id, s.name, s.engine, s.namespace, s.host, s.state, s.suspended, s.error_code, s.error_message,
   s.conditions @> '[{"type": "Released", "is_true": false}]' AS unreleased,
-  s.conditions @> '[{"type": "Released", "reason": "RestoreFailed"}]' AS unrestored,
+  EXISTS (SELECT FROM jsonb_array_elements(s.conditions) c WHERE c->>'type' = 'Released'
+    AND c->>'reason' IN ('RestoreFailed', 'RollbackCancelled', 'ResumeCancelled')) AS halfway,
   EXISTS (SELECT FROM provisioner.operation_steps p
     WHERE p.operation = s.operation AND p.name LIKE '%-job') AS copies,
   extract(epoch FROM (SELECT max(occurred_at) FROM provisioner.store_transitions
@@ -160,8 +161,8 @@ def unanswered(installation: Installation) -> list[str]:
     """Stores that are ready and do not answer as they should."""
     problems = []
     for store in living(installation).values():
-        # What could not be brought back serves nothing, and says so.
-        if store["state"] == "ready" and not store["unrestored"]:
+        # What was not brought back, or was stopped on the way, may serve nothing, and says so.
+        if store["state"] == "ready" and not store["halfway"]:
             wanted = 503 if store["suspended"] else 200
             found = _status(installation, store["host"], SHOWN[store["engine"]])
             if found != wanted:
@@ -240,7 +241,8 @@ class Cluster:
                     # As does, until the next work on the store, what ended the worker for good.
                     past |= {"pending-upgrade", "pending-rollback"}
                 current = {s: n for s, n in states.items() if s not in past}
-                if current != {"deployed": 1}:
+                # A rollback that is stopped may have said of the one before only that it is not that any more.
+                if current != {"deployed": 1} and (current or not stores[namespace]["halfway"]):
                     name = stores[namespace]["name"]
                     problems.append(f"{name} is ready with releases {dict(states)} in {namespace}")
         for namespace, store in stores.items():

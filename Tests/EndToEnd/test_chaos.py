@@ -10,7 +10,10 @@ import chaos_checks
 import chaos_plan
 import pytest
 
-STORE = {"id": "s", "name": "demo", "namespace": "store-s", "state": "ready", "unreleased": False}
+STORE = {
+    "id": "s", "name": "demo", "namespace": "store-s", "state": "ready", "unreleased": False,
+    "halfway": False,
+}  # fmt: skip
 HISTORY = [(1, None, "requested"), (2, "requested", "provisioning"), (3, "provisioning", "ready")]
 BROKEN = [HISTORY[0], HISTORY[2]]
 UPGRADE = {"operation": "u", "name": "demo", "kind": "upgrade", "state": "succeeded"}
@@ -125,6 +128,7 @@ def test_what_failed_may_leave_an_unfinished_record_beside_what_runs():
     assert len(cluster.orphans({"store-s": STORE})) == 1
     there["secrets"] = [release("store-s", "pending-rollback")]
     assert len(cluster.orphans(failed)) == 1
+    assert cluster.orphans({"store-s": failed["store-s"] | {"halfway": True}}) == []
 
 
 class Files:

@@ -113,6 +113,15 @@ import Testing
       }
       #expect(condition?.reason == "RestoreFailed" && condition?.isTrue == false)
       #expect(try await dueForDrift(desk) == 0)
+      // Work that does not succeed leaves its data in doubt.
+      let count = cluster.calls.count { $0.step == .rollback }
+      cluster.script(.rollback, of: "demo", [.hang])
+      let resumption = try await desk.change("demo", .resume)
+      await cluster.reached(.rollback, of: "demo", count: count + 1)
+      _ = try await desk.catalog.cancel(
+        resumption.id, tenant: Desk.tenant, origin: Desk.origin(), deadline: .soon)
+      #expect(try await desk.wait(for: resumption.id).state == .cancelled)
+      #expect(try await dueForDrift(desk) == 0)
       // By hand, as it is now.
       try await done(desk.change("demo", .resume), desk)
       #expect(try await dueForDrift(desk) == 1)

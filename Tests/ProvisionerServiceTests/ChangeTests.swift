@@ -244,7 +244,7 @@ import Testing
     }
   }
 
-  /// What somebody stops goes back; what brings a store back is not stopped, unless to delete it.
+  /// What somebody stops goes back.
   @Test func upgradesAndSuspensionsAreStopped() async throws {
     try await withEngine { desk, cluster in
       for (change, step) in [
@@ -266,18 +266,76 @@ import Testing
         #expect(condition.message.hasSuffix("cancelled; the store goes back to release 1"))
         #expect(cluster.parts(of: store.id).contains(.pods))
       }
+    }
+  }
+
+  /// There is nowhere to go back to: the store is left to whoever stopped it.
+  @Test func rollbacksAndResumptionsAreStopped() async throws {
+    try await withEngine { desk, cluster in
+      func stopped(_ change: StoreChange) async throws -> StoreRecord {
+        let before = cluster.calls.count { $0.step == .rollback }
+        cluster.script(.rollback, of: "demo", [.hang])
+        let operation = try await desk.change("demo", change)
+        await cluster.reached(.rollback, of: "demo", count: before + 1)
+        _ = try await desk.catalog.cancel(
+          operation.id, tenant: Desk.tenant, origin: Desk.origin(), deadline: .soon)
+        #expect(try await desk.wait(for: operation.id).state == .cancelled)
+        let store = try await desk.store("demo")
+        #expect(store.state == .ready && store.release == 1 && store.operation == operation.id)
+        return store
+      }
+      let left = try await stopped(.rollback(release: 1)).conditions[0].condition
+      #expect(left.reason == "RollbackCancelled" && left.isFalse)
+      #expect(
+        left.message
+          == "rollback cancelled; roll the store back to release 1, or upgrade it")
+      try await done(desk.change("demo", .rollback(release: 1)), desk)
+      try await done(desk.change("demo", .suspend), desk)
+      #expect(try await !stopped(.resume).isSuspended)
+      try await done(desk.change("demo", .resume), desk)
+      #expect(try await desk.store("demo").isReleased)
+    }
+  }
+
+  @Test func whatIsStoppedBeforeItBeginsLeavesTheStoreAsItWas() async throws {
+    try await atDesk { desk, database in
+      let cluster = FakeCluster()
+      let engine = try await Engine.start(database, cluster)
+      try await done(desk.create("demo"), desk)
+      try await done(desk.change("demo", .suspend), desk)
+      await engine.stop()
+      let before = try await desk.store("demo")
+      let resumption = try await desk.change("demo", .resume)
+      _ = try await desk.catalog.cancel(
+        resumption.id, tenant: Desk.tenant, origin: Desk.origin(), deadline: .soon)
+      let next = try await Engine.start(database, cluster)
+      #expect(try await desk.wait(for: resumption.id).state == .cancelled)
+      let after = try await desk.store("demo")
+      #expect(after.isSuspended && after.conditions == before.conditions)
+      await next.stop()
+    }
+  }
+
+  /// What takes back what an upgrade did is stopped by a deletion only.
+  @Test func theWayBackIsNotStopped() async throws {
+    try await withEngine { desk, cluster in
+      cluster.script(.check, of: "demo", [.fail(ProvisionFailure(.imagePullFailed, "bad"))])
       cluster.script(.rollback, of: "demo", [.hang])
-      let count = cluster.calls.count { $0.step == .rollback }
-      let rollback = try await desk.change("demo", .rollback(release: 1))
-      await cluster.reached(.rollback, of: "demo", count: count + 1)
+      let upgrade = try await desk.change("demo", .upgrade(patch: Desk.patch("1M")))
+      #expect(try await desk.wait(for: upgrade.id).state == .failed)
+      await cluster.reached(.rollback, of: "demo")
+      let remedy = try await desk.store("demo").operation
       #expect(
         await refusal {
           try await desk.catalog.cancel(
-            rollback.id, tenant: Desk.tenant, origin: Desk.origin(), deadline: .soon)
-        } == .notCancellable("a rollback goes on to its end"))
+            remedy, tenant: Desk.tenant, origin: Desk.origin(), deadline: .soon)
+        } == .notCancellable("it takes back what operation \(upgrade.id) has changed"))
+      #expect(
+        await refusal { try await desk.change("demo", .suspend) }
+          == .busy(.rollback, remedy, isCancellable: false))
       let deletion = try await desk.delete("demo")
       #expect(try await desk.wait(for: deletion.id).state == .succeeded)
-      #expect(try await desk.operation(rollback.id).state == .cancelled)
+      #expect(try await desk.operation(remedy).state == .cancelled)
     }
   }
 

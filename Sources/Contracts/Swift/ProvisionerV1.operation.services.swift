@@ -46,9 +46,11 @@ extension ProvisionerV1 {
 
     /// Stops the work and returns at once; the operation is cancelled as soon as nothing acts any more.
     /// A store whose provisioning is stopped is failed with the code CANCELLED, and can be retried or
-    /// deleted; one whose upgrade or suspension is stopped goes back to its release; a backup that is
-    /// stopped, or the test of one, leaves nothing. Asking again is safe. Fails with FAILED_PRECONDITION for a deletion, a
-    /// rollback, a resumption and a restore, and for work that has ended otherwise.
+    /// deleted; one whose upgrade or suspension is stopped goes back to its release; one whose rollback
+    /// or resumption is stopped stays as it is then, to be rolled back, resumed or upgraded; a backup that
+    /// is stopped, or the test of one, leaves nothing. Asking again is safe. Fails with FAILED_PRECONDITION
+    /// for a deletion, a restore and the way back from an upgrade or a suspension, and for work that has
+    /// ended otherwise.
     func cancelOperation(
       _ request: ProvisionerV1.CancelOperationRequest, context: ServerContext
     ) async throws -> ProvisionerV1.Operation
@@ -94,9 +96,11 @@ extension ProvisionerV1 {
 
     /// Stops the work and returns at once; the operation is cancelled as soon as nothing acts any more.
     /// A store whose provisioning is stopped is failed with the code CANCELLED, and can be retried or
-    /// deleted; one whose upgrade or suspension is stopped goes back to its release; a backup that is
-    /// stopped, or the test of one, leaves nothing. Asking again is safe. Fails with FAILED_PRECONDITION for a deletion, a
-    /// rollback, a resumption and a restore, and for work that has ended otherwise.
+    /// deleted; one whose upgrade or suspension is stopped goes back to its release; one whose rollback
+    /// or resumption is stopped stays as it is then, to be rolled back, resumed or upgraded; a backup that
+    /// is stopped, or the test of one, leaves nothing. Asking again is safe. Fails with FAILED_PRECONDITION
+    /// for a deletion, a restore and the way back from an upgrade or a suspension, and for work that has
+    /// ended otherwise.
     package func cancelOperation(
       _ request: ProvisionerV1.CancelOperationRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Operation {

@@ -23,11 +23,9 @@ package enum OperationKind: String, CaseIterable, Sendable {
   /// Whether it moves the store from one state to another.
   package var isTransition: Bool { self == .provision || self == .delete }
 
-  /// Whether somebody may have it stopped who does not want the store deleted. What cannot be stopped
-  /// is what brings a store back to where it can stay.
-  package var isCancellable: Bool {
-    self == .provision || self == .backup || self == .backupTest || isUndone
-  }
+  /// Whether somebody may have it stopped who does not want the store deleted. What replaces or removes
+  /// its data goes on to its end.
+  package var isCancellable: Bool { self != .restore && self != .delete }
 
   /// Whether the store goes back to its release when the work does not succeed.
   package var isUndone: Bool { self == .upgrade || self == .suspend }

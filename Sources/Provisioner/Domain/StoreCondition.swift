@@ -77,10 +77,11 @@ package struct StoreCondition: Equatable, Sendable {
   ///   - problem: why; nil: somebody had it stopped.
   ///   - hasActed: what runs may be changed.
   ///   - release: the number of the one that the store goes back to by itself; nil where it does not.
+  ///   - current: the number of the one that the store is to run; nil where it is not to be told.
   ///   - isScheduled: nobody asked for it, and it is done again by itself.
   package static func unsuccessful(
     _ kind: OperationKind, _ problem: StoreProblem?, hasActed: Bool, backTo release: Int?,
-    isScheduled: Bool = false
+    current: Int? = nil, isScheduled: Bool = false
   ) -> [StoreCondition] {
     if kind == .backupTest {
       // One that was stopped says nothing.
@@ -96,7 +97,11 @@ package struct StoreCondition: Equatable, Sendable {
       let next = isRepeated ? "; it is made again \(BackupSchedule.retryWords)" : ""
       return [StoreCondition(.backedUp, false, reason, words + next)]
     }
-    let back = release.map { "; the store goes back to release \($0)" } ?? ""
+    // What was stopped before it has begun leaves the store as it was.
+    if problem == nil, kind == .rollback || kind == .resume, !hasActed { return [] }
+    let back =
+      release.map { "; the store goes back to release \($0)" }
+      ?? current.map { "; roll the store back to release \($0), or upgrade it" } ?? ""
     let released = StoreCondition(.released, false, reason, words + back)
     // Its pods were asked for: it is as any store whose pods do not come.
     let hasPods = kind == .resume && hasActed

@@ -51,11 +51,11 @@ extension RPCError {
           type, name, .failedPrecondition, reason: "WRONG_STATE",
           "the \(type) '\(name)' is \(state.rawValue): \(reason)",
           metadata: ["state": state.rawValue])
-      case .busy(let kind, let operation):
+      case .busy(let kind, let operation, let isCancellable):
         .about(
           type, name, .failedPrecondition, reason: "OPERATION_UNDER_WAY",
           "the \(type) '\(name)' is busy with operation \(operation) (\(kind.rawValue)); wait for "
-            + "its end" + (kind.isCancellable ? ", or cancel it" : ""),
+            + "its end" + (isCancellable ? ", or cancel it" : ""),
           metadata: ["operation": operation.description])
       case .notCancellable(let reason):
         .about(

@@ -56,6 +56,10 @@ package struct OperationRecord: Equatable, Sendable {
     installed = try InstalledRelease(row)
     self.steps = steps
   }
+
+  /// Whether somebody may have it stopped who does not want the store deleted: not the way back from work
+  /// that did not succeed, which brings the store to where it can stay.
+  var isCancellable: Bool { kind.isCancellable && aim.remedies == nil }
 }
 
 /// What an operation is to make of its store.

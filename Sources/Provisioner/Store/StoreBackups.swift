@@ -193,7 +193,7 @@ extension StoreCatalog {
     if try await isWorkedOn(store, in: transaction),
       let alive = try await OperationRows.find(store.operation, in: transaction)
     {
-      throw StoreRefusal.busy(alive.kind, alive.id)
+      throw StoreRefusal.busy(alive)
     }
     try await checkRoom(forBackupOf: store, in: transaction)
   }

@@ -198,8 +198,10 @@ package final class StoreCatalog {
       guard !operation.state.isDone else {
         throw StoreRefusal.notCancellable("it has \(operation.state.rawValue) already")
       }
-      guard operation.kind.isCancellable else {
-        throw StoreRefusal.notCancellable("a \(operation.kind.noun) goes on to its end")
+      guard operation.isCancellable else {
+        throw StoreRefusal.notCancellable(
+          operation.aim.remedies.map { "it takes back what operation \($0) has changed" }
+            ?? "a \(operation.kind.noun) goes on to its end")
       }
       try await self.requestCancellation(of: store, in: transaction)
       let event = StoreEventMessage.cancellation(of: operation, on: store, origin)

@@ -118,7 +118,7 @@ extension StoreCatalog {
       {
         guard alive.kind == change.kind, key == nil, !alive.isCancelRequested,
           try await self.isAim(alive.aim, of: change, on: store, in: transaction)
-        else { throw StoreRefusal.busy(alive.kind, alive.id) }
+        else { throw StoreRefusal.busy(alive) }
         return alive
       }
       if let version, version != store.version { throw StoreRefusal.etagMismatch }

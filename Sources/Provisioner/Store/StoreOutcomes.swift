@@ -68,9 +68,17 @@ enum StoreOutcomes {
     }
     let hasActed = operation.steps.contains { $0.step.makesRevision && $0.attempts > 0 }
     let isUndone = operation.kind.isUndone && hasActed && !isToBeDeleted
+    let isLeftHalfDone =
+      operation.kind == .rollback && hasActed && !isToBeDeleted
+      && outcome.failure?.code != FailureCode.releaseGone.rawValue
     let conditions = StoreCondition.unsuccessful(
       operation.kind, outcome.failure, hasActed: hasActed,
-      backTo: isUndone ? store.release : nil, isScheduled: operation.isScheduled)
+      backTo: isUndone ? store.release : nil, current: isLeftHalfDone ? store.release : nil,
+      isScheduled: operation.isScheduled
+    ).filter {
+      // That its data are in doubt is so until something has succeeded.
+      $0.kind != .released || !store.isRestoreFailed || operation.kind == .restore
+    }
     // What somebody had stopped waits for its next time.
     if operation.isScheduled, case .failed(let problem) = outcome,
       BackupSchedule.isRetried(operation.kind, problem)

@@ -39,6 +39,9 @@ package struct StoreRecord: Equatable, Sendable {
     condition(.released)?.isTrue ?? true
   }
 
+  /// Whether a restore has left its data in doubt, and nothing has succeeded since.
+  var isRestoreFailed: Bool { condition(.released)?.reason == "RestoreFailed" }
+
   package func condition(_ kind: StoreCondition.Kind) -> StoreCondition? {
     conditions.first { $0.condition.kind == kind }?.condition
   }

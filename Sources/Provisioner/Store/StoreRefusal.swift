@@ -10,8 +10,8 @@ package enum StoreRefusal: Error, Equatable, Sendable {
   case requestKeyReused
   /// The store is not in a state in which that can happen.
   case wrongState(StoreState, String)
-  /// Other work on the store goes on.
-  case busy(OperationKind, PostgresUUID)
+  /// Other work on the store goes on, which may be cancelled or not.
+  case busy(OperationKind, PostgresUUID, isCancellable: Bool = true)
   /// The operation cannot be stopped, and why.
   case notCancellable(String)
   /// The platform keeps no backups.
@@ -36,4 +36,10 @@ package enum StoreRefusal: Error, Equatable, Sendable {
   case clusterAbandoned(String)
   /// Neither host of the store is free.
   case noFreeHost
+}
+
+extension StoreRefusal {
+  static func busy(_ operation: OperationRecord) -> StoreRefusal {
+    .busy(operation.kind, operation.id, isCancellable: operation.isCancellable)
+  }
 }

@@ -91,8 +91,10 @@ extension OperationsCommand {
       abstract: "Stop the work on a store.",
       discussion: """
         A store whose provisioning is stopped is failed with the code CANCELLED: retry or delete it. \
-        One whose upgrade or suspension is stopped goes back to its release. A deletion, a rollback, a \
-        resumption and a restore cannot be stopped. Follow with 'storectl operations watch'.
+        One whose upgrade or suspension is stopped goes back to its release. One whose rollback or \
+        resumption is stopped stays as it is then: roll it back, resume or upgrade it. A deletion, a \
+        restore and the way back from an upgrade cannot be stopped. Follow with 'storectl operations \
+        watch'.
         """)
 
     @Argument(help: "The operation's id.") var operation: String
