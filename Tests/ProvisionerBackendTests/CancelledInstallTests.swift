@@ -47,6 +47,19 @@ extension SupervisorTests {
     }
   }
 
+  /// Of the store "a"; returns when it is under way.
+  private func endlessInstall(
+    _ silent: SilentCluster, _ supervisor: HelmWorkerSupervisor, on reactor: isolated Reactor
+  ) async -> Task<Void, Never> {
+    let install = reactor.loop.spawn(on: reactor) {
+      _ = try? await supervisor.call("a") { client in
+        try await supervisor.lasting("a") { try await client.upgrade(silent.upgrade()) }
+      }
+    }
+    await silent.called(1, on: reactor)
+    return install
+  }
+
   @Test func aCancelledInstallThatGoesOnEndsWithItsWorker() async throws {
     let patience = Duration.milliseconds(500)
     var settings = Self.settings
@@ -54,12 +67,7 @@ extension SupervisorTests {
     try await withSupervisor(settings) { reactor, supervisor in
       let silent = try SilentCluster()
       let first = try await processID(supervisor)
-      let install = reactor.loop.spawn(on: reactor) {
-        _ = try? await supervisor.call("a") { client in
-          try await supervisor.lasting("a") { try await client.upgrade(silent.upgrade()) }
-        }
-      }
-      await silent.called(1, on: reactor)
+      let install = await endlessInstall(silent, supervisor, on: reactor)
       let begin = Instant.now()
       install.cancel()
       await install.value
@@ -76,12 +84,7 @@ extension SupervisorTests {
     try await withSupervisor(settings) { reactor, supervisor in
       let silent = try SilentCluster()
       let first = try await processID(supervisor)
-      let install = reactor.loop.spawn(on: reactor) {
-        _ = try? await supervisor.call("a") { client in
-          try await supervisor.lasting("a") { try await client.upgrade(silent.upgrade()) }
-        }
-      }
-      await silent.called(1, on: reactor)
+      let install = await endlessInstall(silent, supervisor, on: reactor)
       install.cancel()
       let begin = Instant.now()
       await supervisor.abandon("a", isLate: true)

@@ -54,6 +54,36 @@ import Testing
     #expect(try await isQuiet(grace: .seconds(20)) { _, end in end() } == true)
   }
 
+  /// The lease may be lost while what was cancelled is left time to end by itself: then it has none.
+  @Test func whatIsLostMeanwhileIsAbandonedAgain() async throws {
+    let reactor = try Reactor.start(name: "test")
+    defer { reactor.loop.stop() }
+    let abandonments = await reactor.run { reactor in
+      let (call, patience) = (StubbornCall(on: reactor), StubbornCall(on: reactor))
+      var abandonments = 0
+      var current: SideEffect?
+      let effect = SideEffect(on: reactor, grace: .seconds(20)) {
+        abandonments += 1
+        if abandonments == 1 {
+          current?.stop(.lost)
+          await patience.run()
+        } else {
+          call.end()
+          patience.end()
+        }
+      }
+      current = effect
+      let outcome = await effect.run(timeout: .seconds(30)) {
+        effect.stop(.cancelled)
+        await call.run()
+      }
+      current = nil
+      guard case .stopped(.cancelled, isQuiet: true) = outcome else { return 0 }
+      return abandonments
+    }
+    #expect(abandonments == 2)
+  }
+
   @Test func aCallThatGoesOnIsNotQuietThoughItWasAbandoned() async throws {
     #expect(try await isQuiet(grace: .milliseconds(50)) { _, _ in } == false)
   }
