@@ -8,9 +8,12 @@ import Reactor
 package final class CallObserver: ServerInterceptor {
   private let logger: Logger
   private let calls: CallMetrics
+  /// To ask the logger each time would copy it.
+  private let logsCalls: Bool
 
   package init(logger: Logger, metrics: MetricsRegistry) {
     self.logger = logger
+    logsCalls = logger.logLevel <= .info
     calls = CallMetrics(metrics, prefix: "grpc_server")
   }
 
@@ -29,7 +32,7 @@ package final class CallObserver: ServerInterceptor {
     calls.ended(
       context.method, failure?.code ?? .ok, since: context.received,
       receivedBytes: context.receivedBytes, sentBytes: context.sentBytes)
-    if logger.logLevel <= .info { log(context, failure) }
+    if logsCalls { log(context, failure) }
   }
 
   package func refused(_ context: ServerContext, _ error: RPCError) {

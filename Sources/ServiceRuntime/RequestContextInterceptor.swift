@@ -2,6 +2,7 @@ import Glibc
 import Observability
 package import RPC
 package import RPCCore
+import Reactor
 
 /// Gives every call a request id and a trace: those the caller sent, or new ones. Calls to other
 /// services carry them on.
@@ -41,17 +42,18 @@ package final class RequestContextInterceptor: ServerInterceptor, ClientIntercep
     let requestID = sent ?? RequestID(using: &generator)
     // Who sent one knows it.
     if sent == nil { context.responseMetadata.append(Self.requestIDName, requestID.text) }
-    context.requestContext = RequestContext(requestID: requestID, trace: trace)
+    context.enter(
+      RequestScope(
+        context: RequestContext(requestID: requestID, trace: trace),
+        deadline: context.deadline.nanoseconds))
   }
 
   package func refused(_ context: ServerContext, _ error: RPCError) { begin(context) }
 
   package func began(_ call: inout OutgoingCall) {
-    // Only what is sent is taken out of the context, which has a lot more.
-    guard let scope = RequestScope.current, var requestID = scope.context?.requestID.text else {
-      return
-    }
-    requestID.withUTF8 { call.metadata.append(checked: "x-request-id", $0) }
+    // Only what is sent is taken out of the context, which has more.
+    guard let scope = RequestScope.current, let requestID = scope.context?.requestID else { return }
+    requestID.withText { call.metadata.append(checked: "x-request-id", $0) }
     if let trace = scope.context?.trace {
       trace.withTraceparent { call.metadata.append(checked: "traceparent", $0) }
       if !trace.state.text.isEmpty { call.metadata.append("tracestate", trace.state.text) }

@@ -41,35 +41,33 @@ enum ClientTarget {
   }
 
   /// Takes what comes, and resets its stream at the end where the request goes on.
-  private final class Call: HTTP2StreamHandler {
+  private final class Call: HTTP2Stream {
     private(set) var ends = 0
-    private unowned(unsafe) var stream: HTTP2Stream?
 
     init(on session: HTTP2Session) throws {
+      super.init()
       var fields = HeaderFields()
       fields.append(":method", "POST")
       fields.append(":scheme", "http")
       fields.append(":path", "/a/b")
       fields.append(":authority", "x")
-      let stream = HTTP2Stream(self)
-      self.stream = stream
-      try session.submitRequest(fields, for: stream, endsStream: false)
-      stream.send([0, 0, 0, 0, 0])
+      try session.submitRequest(fields, for: self, endsStream: false)
+      send([0, 0, 0, 0, 0])
     }
 
-    func receivedHeaders(endsStream: Bool) { precondition(ends == 0, "headers after the end") }
+    override func receivedHeaders(endsStream: Bool) {
+      precondition(ends == 0, "headers after the end")
+    }
 
-    func received(_ bytes: UnsafeRawBufferPointer) {
+    override func received(_ bytes: UnsafeRawBufferPointer) {
       precondition(ends == 0, "a body after the end")
-      stream?.consume(bytes.count)
+      consume(bytes.count)
     }
 
-    func receivedEnd() { stream?.reset(.cancel) }
-    func outputDrained() {}
+    override func receivedEnd() { reset(.cancel) }
 
-    func closed(_ code: HTTP2ErrorCode) {
+    override func closed(_ code: HTTP2ErrorCode) {
       ends += 1
-      stream = nil
     }
   }
 }

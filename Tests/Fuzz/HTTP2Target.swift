@@ -35,32 +35,23 @@ enum HTTP2Target {
     func openedStream(
       _ id: Int32, _ fields: borrowing HeaderBlock, endsStream: Bool, overflowed: Bool
     ) -> HTTP2Stream? {
-      if overflowed { return nil }
-      let echo = Echo()
-      let stream = HTTP2Stream(echo)
-      echo.stream = stream
-      return stream
+      overflowed ? nil : Echo()
     }
   }
 
   /// Sends back what it gets.
-  private final class Echo: HTTP2StreamHandler {
-    unowned(unsafe) var stream: HTTP2Stream?
-
-    func receivedHeaders(endsStream: Bool) {
-      guard let stream else { return }
+  private final class Echo: HTTP2Stream {
+    override func receivedHeaders(endsStream: Bool) {
       var fields = HeaderFields()
       fields.append(":status", "200")
-      stream.session?.submitResponse(fields, for: stream)
+      submitResponse(fields)
     }
 
-    func received(_ bytes: UnsafeRawBufferPointer) {
-      stream?.send(Array(bytes))
-      stream?.consume(bytes.count)
+    override func received(_ bytes: UnsafeRawBufferPointer) {
+      send(Array(bytes))
+      consume(bytes.count)
     }
 
-    func receivedEnd() { stream?.end() }
-    func outputDrained() {}
-    func closed(_ code: HTTP2ErrorCode) {}
+    override func receivedEnd() { end() }
   }
 }

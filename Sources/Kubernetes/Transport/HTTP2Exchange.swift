@@ -6,11 +6,10 @@ import Reactor
 ///
 /// What waits in the queue of body chunks is bounded by the stream's window, which opens again as
 /// they are taken.
-final class HTTP2Exchange: HTTP2StreamHandler {
+final class HTTP2Exchange: HTTP2Stream {
   private let connection: HTTP2TransportConnection
   private let deadline: Instant
   private let started = Instant.now()
-  private var stream: HTTP2Stream?
   private var timer: LoopTimer?
   private var chunks: [[UInt8]] = []
   private var ending: Result<Void, KubernetesError>?
@@ -23,18 +22,15 @@ final class HTTP2Exchange: HTTP2StreamHandler {
   }
 
   func start(_ request: HTTPRequestHead, body: [UInt8]) throws(KubernetesError) {
-    let stream = HTTP2Stream(self)
-    self.stream = stream
     do throws(KubernetesError) {
-      try connection.open(stream, fields(request, body), endsStream: body.isEmpty)
+      try connection.open(self, fields(request, body), endsStream: body.isEmpty)
     } catch {
-      self.stream = nil
       ending = .failure(error)
       throw error
     }
     if !body.isEmpty {
-      stream.send(body)
-      stream.end()
+      send(body)
+      end()
     }
     if deadline == .distantFuture { return }
     timer = connection.loop.schedule(at: deadline) { [weak self] in self?.deadlinePassed() }
@@ -72,7 +68,7 @@ final class HTTP2Exchange: HTTP2StreamHandler {
     timer = nil
     if case .failure = result {
       chunks = []
-      stream?.reset(.cancel)
+      reset(.cancel)
     }
     wake()
   }
@@ -97,7 +93,7 @@ final class HTTP2Exchange: HTTP2StreamHandler {
     while true {
       if !chunks.isEmpty {
         let chunk = chunks.removeFirst()
-        stream?.consume(chunk.count)
+        consume(chunk.count)
         return chunk
       }
       switch ending {
@@ -119,9 +115,9 @@ final class HTTP2Exchange: HTTP2StreamHandler {
     }
   }
 
-  // MARK: HTTP2StreamHandler
+  // MARK: HTTP2Stream
 
-  func receivedHeaders(endsStream: Bool) {
+  override func receivedHeaders(endsStream: Bool) {
     connection.heard()
     // Trailers have no status.
     guard let head = connection.takeHead(), !head.status.isInformational else { return }
@@ -129,22 +125,19 @@ final class HTTP2Exchange: HTTP2StreamHandler {
     wake()
   }
 
-  func received(_ bytes: UnsafeRawBufferPointer) {
+  override func received(_ bytes: UnsafeRawBufferPointer) {
     connection.heard()
     if ending != nil {
-      stream?.consume(bytes.count)
+      consume(bytes.count)
       return
     }
     chunks.append(Array(bytes))
     wake()
   }
 
-  func receivedEnd() { end(.success(())) }
+  override func receivedEnd() { end(.success(())) }
 
-  func outputDrained() {}
-
-  func closed(_ code: HTTP2ErrorCode) {
-    stream = nil
+  override func closed(_ code: HTTP2ErrorCode) {
     connection.streamClosed()
     let reason =
       code == .connectionLost

@@ -7,8 +7,6 @@ package final class RequestScope: Sendable {
   /// When whoever asked gives up, in nanoseconds of the reactor's clock.
   package let deadline: UInt64
 
-  // Not inlined it would copy the context.
-  @inlinable @inline(__always)
   package init(context: RequestContext?, deadline: UInt64) {
     self.context = context
     self.deadline = deadline
@@ -20,34 +18,61 @@ package final class RequestScope: Sendable {
 package struct RequestContext: Sendable, Hashable {
   package var requestID: RequestID
   package var trace: TraceContext?
-  package var tenant: String?
-  package var store: String?
-  package var operation: String?
-  /// Who asked, as the audit trail names them: `user:…`, `key:…` or `service:…`.
-  package var principal: String?
+  /// One object for all names, and none for the many calls without: contexts are copied for every call.
+  private var subject: Subject?
 
-  @inlinable
+  private final class Subject: Sendable, Hashable {
+    struct Names: Sendable, Hashable {
+      var tenant: String?
+      var store: String?
+      var operation: String?
+      var principal: String?
+    }
+
+    let names: Names
+
+    init(_ names: Names) { self.names = names }
+
+    static func == (left: Subject, right: Subject) -> Bool { left.names == right.names }
+    func hash(into hasher: inout Hasher) { names.hash(into: &hasher) }
+  }
+
   package init(
     requestID: RequestID, trace: TraceContext? = nil, tenant: String? = nil, store: String? = nil,
     operation: String? = nil, principal: String? = nil
   ) {
-    self.requestID = requestID
-    self.trace = trace
-    self.tenant = tenant
-    self.store = store
-    self.operation = operation
-    self.principal = principal
+    self.init(requestID: requestID, trace: trace)
+    names = Subject.Names(
+      tenant: tenant, store: store, operation: operation, principal: principal)
   }
 
-  /// What a call brings. Not inlined it would copy what is not there.
-  @inlinable @inline(__always)
-  package init(requestID: RequestID, trace: TraceContext) {
+  /// What a call brings.
+  package init(requestID: RequestID, trace: TraceContext?) {
     self.requestID = requestID
     self.trace = trace
-    tenant = nil
-    store = nil
-    operation = nil
-    principal = nil
+  }
+
+  private var names: Subject.Names {
+    get { subject?.names ?? Subject.Names() }
+    set { subject = newValue == Subject.Names() ? nil : Subject(newValue) }
+  }
+
+  package var tenant: String? {
+    get { names.tenant }
+    set { names.tenant = newValue }
+  }
+  package var store: String? {
+    get { names.store }
+    set { names.store = newValue }
+  }
+  package var operation: String? {
+    get { names.operation }
+    set { names.operation = newValue }
+  }
+  /// Who asked, as the audit trail names them: `user:…`, `key:…` or `service:…`.
+  package var principal: String? {
+    get { names.principal }
+    set { names.principal = newValue }
   }
 
   /// The context of the work under way; nil outside any request (start, timers of the service's own).
@@ -93,16 +118,29 @@ package struct RequestContext: Sendable, Hashable {
 /// Names one request in logs, in calls to other services and in the audit trail.
 package struct RequestID: Sendable, Hashable, CustomStringConvertible {
   package static let bytesMaximum = 128
+  private static let digitCount = 32
 
-  package let text: String
+  private let form: Form
+
+  /// Most ids are 32 lowercase hex digits, which need no memory of their own.
+  private enum Form: Hashable {
+    case digits(high: UInt64, low: UInt64)
+    case text(String)
+  }
 
   /// An id that came from outside: letters, digits and `._-`, 1 to 128 of them. nil otherwise: the
   /// receiver then makes one of its own, so that nothing strange reaches logs and headers.
   package init?(_ bytes: UnsafeBufferPointer<UInt8>) {
+    if bytes.count == Self.digitCount, let high = Hex.value16(bytes, at: 0),
+      let low = Hex.value16(bytes, at: 16)
+    {
+      form = .digits(high: high, low: low)
+      return
+    }
     guard (1...Self.bytesMaximum).contains(bytes.count), bytes.allSatisfy(Self.isAllowed) else {
       return nil
     }
-    text = String(decoding: bytes, as: UTF8.self)
+    form = .text(String(decoding: bytes, as: UTF8.self))
   }
 
   package init?(_ text: String) {
@@ -113,7 +151,27 @@ package struct RequestID: Sendable, Hashable, CustomStringConvertible {
 
   /// 32 lowercase hex digits.
   package init(using generator: inout some RandomNumberGenerator) {
-    text = Hex.text(generator.next()) + Hex.text(generator.next())
+    form = .digits(high: generator.next(), low: generator.next())
+  }
+
+  package var text: String {
+    switch form {
+    case .digits(let high, let low): Hex.text(high) + Hex.text(low)
+    case .text(let text): text
+    }
+  }
+
+  /// Gives the text to `body` without making a string of it: every call that is made sends it.
+  package func withText(_ body: (UnsafeBufferPointer<UInt8>) -> Void) {
+    switch form {
+    case .digits(let high, let low):
+      withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Self.digitCount) { text in
+        Hex.write(high, into: text, at: 0)
+        Hex.write(low, into: text, at: 16)
+        body(UnsafeBufferPointer(text))
+      }
+    case .text(var text): text.withUTF8(body)
+    }
   }
 
   package var description: String { text }

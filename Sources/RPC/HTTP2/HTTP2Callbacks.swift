@@ -2,12 +2,12 @@ import CNghttp2
 
 /// What nghttp2 calls while it reads and writes, and what becomes of it.
 extension HTTP2Session {
-  /// Gives `body` what nghttp2 is to read the body of `stream` with; nil where there is none.
+  /// Gives `body` what nghttp2 is to read the body of a stream with; nil where there is none.
   static func withProvider(
-    _ stream: HTTP2Stream?, _ body: (UnsafePointer<nghttp2_data_provider>?) -> Int32
+    _ stream: UnsafeMutableRawPointer?, _ body: (UnsafePointer<nghttp2_data_provider>?) -> Int32
   ) -> Int32 {
     guard let stream else { return body(nil) }
-    let source = nghttp2_data_source(ptr: Unmanaged.passUnretained(stream).toOpaque())
+    let source = nghttp2_data_source(ptr: stream)
     let provider = nghttp2_data_provider(source: source, read_callback: readData)
     return withUnsafePointer(to: provider, body)
   }
@@ -92,28 +92,25 @@ extension HTTP2Session {
     let frame = PeerConduct.Frame(
       type: header.type, flags: header.flags, length: header.length, stream: header.stream_id)
     if frame.type != NGHTTP2_CONTINUATION.rawValue { headerStream = nil }
+    let isOnOpenStream = conduct.isOnFormerStream(frame) && stream(frame.stream) != nil
     let misconduct = conduct.began(
-      frame, streams: streamCount, now: now, isOnOpenStream: stream(frame.stream) != nil)
+      frame, streams: streamCount, now: now, isOnOpenStream: isOnOpenStream)
     if let misconduct { fail(misconduct) }
   }
 
   private func bodyReceived(_ id: Int32, _ bytes: UnsafeRawBufferPointer) {
-    let handler = withStream(id) { stream in
+    let taken: Void? = withStream(id) { stream in
       stream.unconsumedBytes += bytes.count
-      return stream.handler
+      stream.received(bytes)
     }
-    if let handler {
-      handler.received(bytes)
-    } else {
-      nghttp2_session_consume(session, id, bytes.count)
-    }
+    if taken == nil { nghttp2_session_consume(session, id, bytes.count) }
   }
 
   private func streamClosed(_ id: Int32, _ code: HTTP2ErrorCode) {
     if headerStream == id { headerStream = nil }
-    if let stream = stream(id), stream.session != nil {
-      close(stream, stream.headersOverflowed ? .headersTooLarge : code)
-    }
+    guard let stream = stream(id) else { return }
+    let overflowed = stream._withUnsafeGuaranteedRef { $0.headersOverflowed }
+    close(stream, overflowed ? .headersTooLarge : code)
   }
 
   private func beginHeaders(_ stream: Int32) {
@@ -145,7 +142,7 @@ extension HTTP2Session {
       headersReceived(frame.hd.stream_id, endsStream: ends)
     case NGHTTP2_DATA.rawValue:
       if ends {
-        withStream(frame.hd.stream_id) { $0.handler }?.receivedEnd()
+        withStream(frame.hd.stream_id) { $0.receivedEnd() }
       } else if frame.data.padlen > 0, frame.hd.length == frame.data.padlen,
         let misconduct = conduct.receivedPadding(now: now)
       {
@@ -163,18 +160,8 @@ extension HTTP2Session {
   }
 
   private func headersReceived(_ id: Int32, endsStream: Bool) {
-    if let stream = stream(id) {
-      if headersOverflowed {
-        // The stream may be over before the reset goes out.
-        stream.headersOverflowed = role == .client
-        return reset(stream, .enhanceYourCalm)
-      }
-      delegate.received(headers)
-      stream.handler?.receivedHeaders(endsStream: endsStream)
-      if endsStream { stream.receivedEnd() }
-      return
-    }
-    if role == .client { return }
+    let isKnown = withStream(id) { continued($0, endsStream: endsStream) } != nil
+    if isKnown || role == .client { return }
     let opened = delegate.openedStream(
       id, headers, endsStream: endsStream, overflowed: headersOverflowed)
     guard let opened else {
@@ -182,11 +169,26 @@ extension HTTP2Session {
         session, UInt8(NGHTTP2_FLAG_NONE.rawValue), id, HTTP2ErrorCode.refusedStream.rawValue)
       return
     }
-    link(opened, id)
     traffic.streams += 1
-    nghttp2_session_set_stream_user_data(session, id, Unmanaged.passUnretained(opened).toOpaque())
-    opened.handler?.receivedHeaders(endsStream: endsStream)
-    if endsStream { opened.receivedEnd() }
+    let stream = link(opened, id)
+    nghttp2_session_set_stream_user_data(session, id, stream.toOpaque())
+    stream._withUnsafeGuaranteedRef { tellHeaders($0, endsStream: endsStream) }
+  }
+
+  /// A stream that is open has a further header block.
+  private func continued(_ stream: HTTP2Stream, endsStream: Bool) {
+    if headersOverflowed {
+      // The stream may be over before the reset goes out.
+      stream.headersOverflowed = role == .client
+      return reset(stream, .enhanceYourCalm)
+    }
+    delegate.received(headers)
+    tellHeaders(stream, endsStream: endsStream)
+  }
+
+  private func tellHeaders(_ stream: HTTP2Stream, endsStream: Bool) {
+    stream.receivedHeaders(endsStream: endsStream)
+    if endsStream, stream.isOpen { stream.receivedEnd() }
   }
 
   /// nghttp2 gives up a header block that is larger than it sends, and says no more: without a reset
@@ -195,10 +197,9 @@ extension HTTP2Session {
     // Of a request that was not sent nghttp2 closes the stream itself; the peer has never heard of it, and
     // would end the connection for a reset of it.
     guard UInt32(frame.hd.type) == NGHTTP2_HEADERS.rawValue,
-      frame.headers.cat != NGHTTP2_HCAT_REQUEST,
-      let stream = stream(frame.hd.stream_id), stream.session != nil
+      frame.headers.cat != NGHTTP2_HCAT_REQUEST
     else { return }
-    reset(stream, .internalError)
+    _ = withStream(frame.hd.stream_id) { reset($0, .internalError) }
   }
 
   private func frameSent(_ frame: nghttp2_frame) {
@@ -223,11 +224,10 @@ extension HTTP2Session {
           HTTP2ErrorCode.noError.rawValue)
       }
       if ends, role == .server { return }
-      let drained = withStream(frame.hd.stream_id) { stream in
+      _ = withStream(frame.hd.stream_id) { stream in
         stream.hasBegun = true
-        return !ends && stream.queuedBytes == 0 ? stream.handler : nil
+        if !ends, stream.queuedBytes == 0 { stream.outputDrained() }
       }
-      drained?.outputDrained()
     default: break
     }
   }

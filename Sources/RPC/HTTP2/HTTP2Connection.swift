@@ -184,7 +184,8 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
   private func waitedTooLong(_ owed: Wait) {
     wait = nil
     switch owed {
-    case .preface: connection.close(timedOut: "HTTP/2 preface")
+    case .preface:
+      connection.close(timedOut: role == .server ? "HTTP/2 preface" : "the server sent no SETTINGS")
     case .headerBlock: established?.fail(.slowHeaders)
     }
   }
@@ -201,6 +202,7 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
     pause = nil
     established?.abandonStreams(.connectionLost)
     owner?.ended(self, end)
+    established = nil
   }
 
   // MARK: HTTP2SessionDelegate

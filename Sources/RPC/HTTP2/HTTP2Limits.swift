@@ -83,9 +83,9 @@ package enum HTTP2Error: Error, Equatable, CustomStringConvertible {
 }
 
 /// RFC 9113 section 7.
-package struct HTTP2ErrorCode: RawRepresentable, Equatable, Sendable {
-  package let rawValue: UInt32
-  package init(rawValue: UInt32) { self.rawValue = rawValue }
+public struct HTTP2ErrorCode: RawRepresentable, Equatable, Sendable {
+  public let rawValue: UInt32
+  public init(rawValue: UInt32) { self.rawValue = rawValue }
 
   package static let noError = HTTP2ErrorCode(rawValue: 0)
   package static let protocolError = HTTP2ErrorCode(rawValue: 1)

@@ -10,12 +10,13 @@ package final class HTTP2Session {
   package let role: Role
   package var limits: HTTP2Limits { conduct.limits }
   var session: OpaquePointer?
-  /// Owns the session.
-  unowned(unsafe) let delegate: any HTTP2SessionDelegate
-  private unowned(unsafe) var firstStream: HTTP2Stream?
+  /// Owns the session, and lets go of it at the end of the connection. Not unowned, which would cost at every
+  /// call.
+  let delegate: any HTTP2SessionDelegate
+  private var firstStream: Unmanaged<HTTP2Stream>?
   package private(set) var streamCount = 0
   /// The stream that was looked for last, until it is closed: what nghttp2 does comes stream by stream.
-  private var latest: (id: Int32, pointer: UnsafeMutableRawPointer?) = (-1, nil)
+  private var latest: (id: Int32, stream: Unmanaged<HTTP2Stream>?) = (-1, nil)
 
   // The header block being received: there is only ever one on a connection.
   var headers = HeaderBlock()
@@ -27,6 +28,9 @@ package final class HTTP2Session {
   /// The time of the last `receive`.
   var now: UInt64 = 0
   private var isReceiving = false
+  private var isSending = false
+  /// Held until the present `receive` or `send` is over.
+  private var abandoned: [HTTP2Stream] = []
   var failure: HTTP2Error?
   var traffic = HTTP2Traffic()
   var saidGoodbye = false
@@ -54,10 +58,9 @@ package final class HTTP2Session {
 
   deinit {
     nghttp2_session_del(session)
-    while let stream = firstStream {
+    while let stream = firstStream?.takeRetainedValue() {
       firstStream = stream.next
       stream.session = nil
-      Unmanaged.passUnretained(stream).release()
     }
   }
 
@@ -107,7 +110,10 @@ package final class HTTP2Session {
     self.now = now
     traffic.receivedBytes += bytes.count
     isReceiving = true
-    defer { isReceiving = false }
+    defer {
+      isReceiving = false
+      if !abandoned.isEmpty { abandoned = [] }
+    }
     let base = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
     let count = nghttp2_session_mem_recv(session, base, bytes.count)
     // What is idle is to hold as little as may be.
@@ -125,6 +131,11 @@ package final class HTTP2Session {
   package func send(
     room: Int, _ emit: (UnsafeRawBufferPointer) -> Void
   ) throws(HTTP2Error) {
+    isSending = true
+    defer {
+      isSending = false
+      if !abandoned.isEmpty { abandoned = [] }
+    }
     var left = room
     while left > 0, !saidGoodbye {
       var data: UnsafePointer<UInt8>?
@@ -157,7 +168,13 @@ package final class HTTP2Session {
 
   /// Ends every stream with `code`; for a connection that is gone.
   package func abandonStreams(_ code: HTTP2ErrorCode) {
-    while let stream = firstStream { close(stream, code) }
+    while let stream = firstStream {
+      let id = stream._withUnsafeGuaranteedRef { $0.id }
+      nghttp2_session_set_stream_user_data(session, id, nil)
+      // One of them may be in the middle of a call.
+      if isReceiving || isSending { abandoned.append(stream.takeUnretainedValue()) }
+      close(stream, code)
+    }
   }
 
   // MARK: Submitting
@@ -167,7 +184,7 @@ package final class HTTP2Session {
     _ fields: HeaderFields, for stream: HTTP2Stream, endsStream: Bool
   ) throws(HTTP2Error) {
     try opened(
-      stream, fields.withNameValues { submitRequest($0, $1, endsStream ? nil : stream, stream) })
+      stream, fields.withNameValues { submitRequest($0, $1, stream, hasBody: !endsStream) })
   }
 
   /// The same for a request that has a body, and `fields` in common with others beside the up to `count`
@@ -177,14 +194,15 @@ package final class HTTP2Session {
     _ add: (inout AddedHeaderFields) -> Void
   ) throws(HTTP2Error) {
     try opened(
-      stream, fields.withNameValues(and: count, add) { submitRequest($0, $1, stream, stream) })
+      stream,
+      fields.withNameValues(and: count, add) { submitRequest($0, $1, stream, hasBody: true) })
   }
 
   private func submitRequest(
-    _ values: UnsafePointer<nghttp2_nv>?, _ count: Int, _ body: HTTP2Stream?, _ stream: HTTP2Stream
+    _ values: UnsafePointer<nghttp2_nv>?, _ count: Int, _ stream: HTTP2Stream, hasBody: Bool
   ) -> Int32 {
     let context = Unmanaged.passUnretained(stream).toOpaque()
-    return HTTP2Session.withProvider(body) {
+    return HTTP2Session.withProvider(hasBody ? context : nil) {
       nghttp2_submit_request(session, nil, values, count, $0, context)
     }
   }
@@ -195,25 +213,23 @@ package final class HTTP2Session {
     hasOutput()
   }
 
-  /// Response headers; the body follows by `HTTP2Stream.send` and `end`.
-  package func submitResponse(_ fields: ConstantHeaderFields, for stream: HTTP2Stream) {
+  func submitResponse(_ fields: ConstantHeaderFields, for stream: HTTP2Stream) {
     fields.withNameValues { submitResponse($0, $1, stream, hasBody: true) }
   }
 
-  package func submitResponse(_ fields: HeaderFields, for stream: HTTP2Stream) {
+  func submitResponse(_ fields: HeaderFields, for stream: HTTP2Stream) {
     fields.withNameValues { submitResponse($0, $1, stream, hasBody: true) }
   }
 
-  /// Response headers that are all there is (gRPC's Trailers-Only).
-  package func submitOnlyHeaders(_ fields: HeaderFields, for stream: HTTP2Stream) {
+  func submitOnlyHeaders(_ fields: HeaderFields, for stream: HTTP2Stream) {
     fields.withNameValues { submitResponse($0, $1, stream, hasBody: false) }
   }
 
   private func submitResponse(
     _ values: UnsafePointer<nghttp2_nv>?, _ count: Int, _ stream: HTTP2Stream, hasBody: Bool
   ) {
-    if stream.session == nil { return }
-    let code = HTTP2Session.withProvider(hasBody ? stream : nil) {
+    let context = Unmanaged.passUnretained(stream).toOpaque()
+    let code = HTTP2Session.withProvider(hasBody ? context : nil) {
       nghttp2_submit_response(session, stream.id, values, count, $0)
     }
     if code < 0 { reset(stream, .internalError) }
@@ -263,25 +279,30 @@ package final class HTTP2Session {
 
   // MARK: Streams
 
-  func link(_ stream: HTTP2Stream, _ id: Int32) {
+  /// Holds the stream until `close`.
+  @discardableResult
+  func link(_ stream: HTTP2Stream, _ id: Int32) -> Unmanaged<HTTP2Stream> {
     stream.id = id
-    latest = (id, Unmanaged.passUnretained(stream).toOpaque())
-    stream.session = self
-    _ = Unmanaged.passRetained(stream)
+    stream.session = .passUnretained(self)
     stream.next = firstStream
-    firstStream?.previous = stream
-    firstStream = stream
     streamCount += 1
+    let pointer = Unmanaged.passRetained(stream)
+    firstStream?._withUnsafeGuaranteedRef { $0.previous = pointer }
+    firstStream = pointer
+    latest = (id, pointer)
+    return pointer
   }
 
-  func close(_ stream: HTTP2Stream, _ code: HTTP2ErrorCode) {
-    if let previous = stream.previous {
-      previous.next = stream.next
+  func close(_ pointer: Unmanaged<HTTP2Stream>, _ code: HTTP2ErrorCode) {
+    let stream = pointer.takeRetainedValue()
+    let (previous, next) = (stream.previous, stream.next)
+    if let previous {
+      previous._withUnsafeGuaranteedRef { $0.next = next }
     } else {
-      firstStream = stream.next
+      firstStream = next
     }
+    next?._withUnsafeGuaranteedRef { $0.previous = previous }
     if latest.id == stream.id { latest = (-1, nil) }
-    stream.next?.previous = stream.previous
     stream.next = nil
     stream.previous = nil
     stream.session = nil
@@ -290,29 +311,21 @@ package final class HTTP2Session {
     if stream.unconsumedBytes > 0 {
       nghttp2_session_consume_connection(session, stream.unconsumedBytes)
     }
-    let handler = stream.handler
-    stream.handler = nil
-    handler?.closed(code)
-    Unmanaged.passUnretained(stream).release()
+    stream.discardOutput()
+    stream.closed(code)
   }
 
-  /// Finds in the stream whom to call, who is held meanwhile: the stream need not be.
-  func withStream(
-    _ id: Int32, _ find: (HTTP2Stream) -> (any HTTP2StreamHandler)?
-  ) -> (any HTTP2StreamHandler)? {
-    pointer(id).flatMap { Unmanaged<HTTP2Stream>.fromOpaque($0)._withUnsafeGuaranteedRef(find) }
+  /// Gives the open stream to `body`. Nobody holds it but the session, which has it outlive the call.
+  func withStream<R>(_ id: Int32, _ body: (HTTP2Stream) -> R) -> R? {
+    stream(id).map { $0._withUnsafeGuaranteedRef(body) }
   }
 
-  func stream(_ id: Int32) -> HTTP2Stream? {
-    pointer(id).map { Unmanaged<HTTP2Stream>.fromOpaque($0).takeUnretainedValue() }
-  }
-
-  private func pointer(_ id: Int32) -> UnsafeMutableRawPointer? {
+  func stream(_ id: Int32) -> Unmanaged<HTTP2Stream>? {
     if id != latest.id {
       guard let found = nghttp2_session_get_stream_user_data(session, id) else { return nil }
-      latest = (id, found)
+      latest = (id, Unmanaged.fromOpaque(found))
     }
-    return latest.pointer
+    return latest.stream
   }
 
   // MARK: Cutting the peer off

@@ -1,39 +1,28 @@
-/// What a protocol does with a stream. Called on the thread that drives the session.
-package protocol HTTP2StreamHandler: AnyObject {
-  /// A header block has come: the one that opened the stream (server), response headers (client), or
-  /// trailers (either side). The session's delegate has been given its fields before.
-  func receivedHeaders(endsStream: Bool)
-  /// Part of the body. Its bytes count against the peer's window until `consume` is called for them.
-  func received(_ bytes: UnsafeRawBufferPointer)
-  /// The peer will send nothing more.
-  func receivedEnd()
-  /// All queued output has gone out; more may be produced.
-  func outputDrained()
-  /// The last call; `code` is `noError` for a stream that ended as it should.
-  func closed(_ code: HTTP2ErrorCode)
-}
-
-/// One stream of an `HTTP2Session`, which holds it from the moment it is opened until it is closed.
-package final class HTTP2Stream {
+/// One stream of an `HTTP2Session`, which holds it from the moment it is opened until it is closed. What a
+/// protocol does with its streams is in a subclass: a handler beside each would be one more object to make,
+/// hold and let go of for every call.
+///
+/// Open, since Swift lets no other class be subclassed in another module.
+open class HTTP2Stream {
   /// Outgoing body, a chunk at a time; DATA frames are cut from it as the peer's window allows.
   private var chunk: [UInt8] = []
   private var offset = 0
   private var queue: [[UInt8]] = []
   private var queueHead = 0
   private var trailers: Trailers = .open
-  fileprivate(set) package var queuedBytes = 0
+  package private(set) final var queuedBytes = 0
   private var isDeferred = false
   /// Received and not given back to the peer's window.
-  var unconsumedBytes = 0
+  final var unconsumedBytes = 0
 
-  package internal(set) var id: Int32 = -1
+  package internal(set) final var id: Int32 = -1
   /// Nil once the stream is closed. The session clears it before it goes, hence not weak, which
   /// would cost an allocation a stream.
-  package internal(set) unowned(unsafe) var session: HTTP2Session?
+  final var session: Unmanaged<HTTP2Session>?
 
   // The session's list of open streams, each of which it holds.
-  unowned(unsafe) var next: HTTP2Stream?
-  unowned(unsafe) var previous: HTTP2Stream?
+  final var next: Unmanaged<HTTP2Stream>?
+  final var previous: Unmanaged<HTTP2Stream>?
 
   enum Trailers {
     case open
@@ -43,27 +32,51 @@ package final class HTTP2Stream {
     case fields(HeaderFields)
   }
 
-  /// Whether the stream's header block has gone out (client): before that the peer cannot know of it.
   /// A header block of the peer was larger than is taken.
-  var headersOverflowed = false
-  package internal(set) var hasBegun = false
+  final var headersOverflowed = false
+  /// Whether the stream's header block has gone out (client): before that the peer cannot know of it.
+  package internal(set) final var hasBegun = false
 
-  /// Held until the stream is closed.
-  var handler: (any HTTP2StreamHandler)?
+  package init() {}
 
-  package init(_ handler: any HTTP2StreamHandler) {
-    self.handler = handler
-  }
+  /// Whether it has been opened, and not closed yet.
+  package final var isOpen: Bool { session != nil }
 
-  /// Whoever served this stream has no more to do with it.
-  package func hand(to handler: any HTTP2StreamHandler) {
-    if session != nil { self.handler = handler }
-  }
+  // MARK: For the protocol. Called on the thread that drives the session.
+
+  /// A header block has come: the one that opened the stream (server), response headers (client), or
+  /// trailers (either side). The session's delegate has been given its fields before.
+  open func receivedHeaders(endsStream: Bool) {}
+
+  /// Part of the body. Its bytes count against the peer's window until `consume` is called for them.
+  open func received(_ bytes: UnsafeRawBufferPointer) { consume(bytes.count) }
+
+  /// The peer will send nothing more.
+  open func receivedEnd() {}
+
+  /// All queued output has gone out; more may be produced.
+  open func outputDrained() {}
+
+  /// The last call; `code` is `noError` for a stream that ended as it should.
+  open func closed(_ code: HTTP2ErrorCode) {}
 
   // MARK: Sending
 
+  /// Response headers; the body follows by `send` and `end`.
+  package final func submitResponse(_ fields: ConstantHeaderFields) {
+    session?._withUnsafeGuaranteedRef { $0.submitResponse(fields, for: self) }
+  }
+  package final func submitResponse(_ fields: HeaderFields) {
+    session?._withUnsafeGuaranteedRef { $0.submitResponse(fields, for: self) }
+  }
+  /// Response headers that are all there is (gRPC's Trailers-Only).
+  package final func submitOnlyHeaders(_ fields: HeaderFields) {
+    session?._withUnsafeGuaranteedRef { $0.submitOnlyHeaders(fields, for: self) }
+  }
+
   /// Queues body bytes; the response or request headers must have been submitted.
-  package func send(_ bytes: [UInt8]) {
+  package final func send(_ bytes: consuming [UInt8]) {
+    if !isOpen { return }
     queuedBytes += bytes.count
     if chunk.isEmpty {
       chunk = bytes
@@ -74,34 +87,41 @@ package final class HTTP2Stream {
     resume()
   }
 
-  package func end() { finish(.none) }
-  package func end(_ trailers: ConstantHeaderFields) { finish(.constant(trailers)) }
-  package func end(_ trailers: HeaderFields) { finish(.fields(trailers)) }
+  package final func end() { finish(.none) }
+  package final func end(_ trailers: ConstantHeaderFields) { finish(.constant(trailers)) }
+  package final func end(_ trailers: HeaderFields) { finish(.fields(trailers)) }
 
   private func finish(_ trailers: Trailers) {
-    guard case .open = self.trailers else { return }
+    guard isOpen, case .open = self.trailers else { return }
     self.trailers = trailers
     resume()
   }
 
   /// Gives the peer back the window for `count` bytes it had sent.
-  package func consume(_ count: Int) {
-    session?.consume(count, on: self)
+  package final func consume(_ count: Int) {
+    session?._withUnsafeGuaranteedRef { $0.consume(count, on: self) }
   }
 
-  package func reset(_ code: HTTP2ErrorCode) {
-    session?.reset(self, code)
+  package final func reset(_ code: HTTP2ErrorCode) {
+    session?._withUnsafeGuaranteedRef { $0.reset(self, code) }
   }
 
   private func resume() {
     guard isDeferred else { return }
     isDeferred = false
-    session?.resume(self)
+    session?._withUnsafeGuaranteedRef { $0.resume(self) }
   }
 
   // MARK: For the session
 
-  func receivedEnd() { if session != nil { handler?.receivedEnd() } }
+  /// What nobody will send any more is not kept.
+  final func discardOutput() {
+    chunk = []
+    queue = []
+    queueHead = 0
+    offset = 0
+    queuedBytes = 0
+  }
 
   enum Read {
     case data(count: Int)
@@ -111,7 +131,7 @@ package final class HTTP2Stream {
   }
 
   /// Copies queued output into `buffer` for one DATA frame.
-  func readOutput(into buffer: UnsafeMutableRawBufferPointer) -> Read {
+  final func readOutput(into buffer: UnsafeMutableRawBufferPointer) -> Read {
     var count = 0
     while count < buffer.count, offset < chunk.count {
       let length = min(buffer.count - count, chunk.count - offset)

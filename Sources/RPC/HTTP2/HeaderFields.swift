@@ -184,6 +184,7 @@ package struct ConstantHeaderFields: @unchecked Sendable {
   }
 
   /// These fields, and behind them up to `count` that `add` gives.
+  @inline(__always)
   func withNameValues<R>(
     and count: Int, _ add: (inout AddedHeaderFields) -> Void,
     _ body: (UnsafePointer<nghttp2_nv>?, Int) -> R

@@ -76,10 +76,15 @@ struct PeerConduct {
   /// for each of a few pieces in which it takes the frame.
   private static let windowUpdatesPerFrame = 8.0
 
+  /// Whether the frame begins headers on a stream that is not new.
+  func isOnFormerStream(_ frame: Frame) -> Bool {
+    frame.type == FrameType.headers && frame.stream <= highestStream
+  }
+
   /// To be called at the beginning of each frame. `streams` is how many are open; `isOnOpenStream`,
-  /// whether the frame's is, is asked for where that matters.
+  /// whether the frame's is, counts where `isOnFormerStream`.
   mutating func began(
-    _ frame: Frame, streams: Int, now: UInt64, isOnOpenStream: @autoclosure () -> Bool
+    _ frame: Frame, streams: Int, now: UInt64, isOnOpenStream: Bool
   ) -> HTTP2Misconduct? {
     switch frame.type {
     case FrameType.data:
@@ -120,7 +125,7 @@ struct PeerConduct {
   /// that was open once are no offence, since the peer may not know yet that we have reset it; those
   /// on a stream that was passed over can be nothing else.
   private mutating func beganHeaders(
-    _ frame: Frame, _ now: UInt64, _ isOnOpenStream: () -> Bool
+    _ frame: Frame, _ now: UInt64, _ isOnOpenStream: Bool
   ) -> HTTP2Misconduct? {
     // A stream that no client may open is an error for nghttp2 to tell of.
     if !isServer || frame.stream & 1 == 0 { return nil }
@@ -132,7 +137,7 @@ struct PeerConduct {
       highestStream = frame.stream
       return nil
     }
-    if isOnOpenStream() { return nil }
+    if isOnOpenStream { return nil }
     return skippedStreams.contains { $0.contains(frame.stream) } ? .decreasingStream : wasted(now)
   }
 

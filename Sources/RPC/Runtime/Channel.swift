@@ -15,7 +15,7 @@ package final class Channel {
 
   package var observer: (any ChannelObserver)?
   /// Those of every call, the first outermost.
-  let interceptors: [any ClientInterceptor]
+  let interceptors: ClientInterceptors?
   var retryTokens: RetryTokens
   /// Those that were called, which are no more than the contracts have.
   private var methods: [String: ClientMethod] = [:]
@@ -29,6 +29,8 @@ package final class Channel {
   private var addressesAreStale = true
   private var resolutionFailures = 0
   private var nextResolution = Instant(nanoseconds: 0)
+  /// What `pickFirst` has picked last, which is good as long as it has room.
+  private var latest: ClientConnection?
   /// Where `roundRobin` goes on.
   private var turn = 0
 
@@ -42,7 +44,7 @@ package final class Channel {
   /// Why the last connection ended or could not be made.
   private(set) var lastFailure = "never connected"
 
-  var loop: EventLoop { reactor.loop }
+  let loop: EventLoop
 
   /// A channel to what `resolve` returns: all its addresses, and asked for again after failures.
   package init(
@@ -51,8 +53,9 @@ package final class Channel {
     resolve: @escaping () async throws -> [SocketAddress]
   ) {
     self.reactor = reactor
+    loop = reactor.loop
     self.configuration = configuration
-    self.interceptors = interceptors
+    self.interceptors = ClientInterceptors.chain(interceptors)
     self.resolve = resolve
     retryTokens = RetryTokens(configuration.service.throttling)
   }
@@ -205,7 +208,7 @@ package final class Channel {
   }
 
   func method(_ descriptor: MethodDescriptor) -> ClientMethod {
-    if let lastMethod, lastMethod.descriptor.path == descriptor.path { return lastMethod }
+    if let lastMethod, lastMethod.descriptor === descriptor { return lastMethod }
     let method = methods[descriptor.path] ?? ClientMethod(descriptor, configuration)
     methods[descriptor.path] = method
     lastMethod = method
@@ -242,8 +245,12 @@ package final class Channel {
   private func pick() -> ClientConnection? {
     switch configuration.service.loadBalancing {
     case .pickFirst:
+      if let latest, latest.hasRoom { return latest }
+      latest = nil
       for endpoint in endpoints {
-        if let connection = endpoint.connectionWithRoom { return connection }
+        guard let connection = endpoint.connectionWithRoom else { continue }
+        latest = connection
+        return connection
       }
     case .roundRobin:
       for offset in 1...max(endpoints.count, 1) where !endpoints.isEmpty {

@@ -5,7 +5,7 @@ import Reactor
 
 /// One call on the client's side, over as many attempts as it takes. What depends on the messages'
 /// types is in the subclasses.
-class ClientCall: HTTP2StreamHandler, TimerHandler {
+class ClientCall: TimerHandler {
   /// Of the request. nghttp2 drops header blocks of more than 64 KiB without a word.
   static let metadataBytesMax = 32 * 1024
 
@@ -16,14 +16,14 @@ class ClientCall: HTTP2StreamHandler, TimerHandler {
   private let record: CallRecord?
   private var outgoing: OutgoingCall
 
-  /// Of the attempt under way, where there can be one only.
-  private(set) var stream: HTTP2Stream?
-  /// Held until the stream is closed.
-  private var connection: ClientConnection?
+  /// That under way, where there can be one only.
+  private(set) var attempt: Attempt?
   private var deframer: MessageDeframer
 
   private var request = ReplayBuffer()
   private(set) var attempts = Attempts()
+  /// Until then nobody hears that the task which makes the call is cancelled.
+  var unheardUntil: Instant?
   /// While several attempts may be under way, none of which is the call's yet.
   private(set) var hedging: Hedging?
   private var timer: LoopTimer?
@@ -64,10 +64,12 @@ class ClientCall: HTTP2StreamHandler, TimerHandler {
   // MARK: For subclasses
 
   func received(message: UnsafeRawBufferPointer, wasCompressed: Bool) throws(RPCError) {}
-  func consumed(_ count: Int) { stream?.consume(count) }
+  func consumed(_ count: Int) { attempt?.consume(count) }
   /// Why a call that ended with OK has failed all the same.
   var fault: RPCError? { nil }
   func completed(_ result: Result<Void, RPCError>) {}
+  /// `unheardUntil` has passed.
+  func beHeard() {}
   func drained() {}
 
   // MARK: Life
@@ -77,9 +79,9 @@ class ClientCall: HTTP2StreamHandler, TimerHandler {
     // The task may have been cancelled before.
     if isFinished { return }
     hasBegun = true
-    for interceptor in channel.interceptors { interceptor.began(&outgoing) }
+    channel.interceptors?.began(&outgoing)
     if let refusal = refusal ?? metadataRefusal { return end(.failure(refusal)) }
-    timer = channel.loop.schedule(at: deadline, for: self)
+    timer = channel.loop.schedule(at: min(deadline, unheardUntil ?? deadline), for: self)
     if let policy = method.config.hedging {
       let hedging = Hedging(self, policy)
       self.hedging = hedging
@@ -91,6 +93,10 @@ class ClientCall: HTTP2StreamHandler, TimerHandler {
 
   func timerFired() {
     timer = nil
+    if let until = unheardUntil.take(), until < deadline {
+      timer = channel.loop.schedule(at: deadline, for: self)
+      return beHeard()
+    }
     let reason =
       !isUnderWay
       ? "no connection before the deadline: \(channel.lastFailure)"
@@ -99,7 +105,7 @@ class ClientCall: HTTP2StreamHandler, TimerHandler {
   }
 
   /// Whether an attempt has a stream.
-  private var isUnderWay: Bool { stream != nil || hedging?.isUnderWay == true }
+  private var isUnderWay: Bool { attempt != nil || hedging?.isUnderWay == true }
 
   /// Begins the call, and waits until it is on its way.
   func open() async throws {
@@ -116,34 +122,35 @@ class ClientCall: HTTP2StreamHandler, TimerHandler {
   /// Makes an attempt on `connection`; for the channel.
   func open(on connection: ClientConnection) {
     if let hedging { return hedging.open(on: connection) }
-    stream = openStream(for: self, on: connection, previousAttempts: attempts.retries)
-    if stream != nil { self.connection = connection }
+    let attempt = Attempt(of: self)
+    if open(attempt, on: connection, previousAttempts: attempts.retries) { self.attempt = attempt }
   }
 
-  /// Opens a stream and sends what there is of the request. Nil when that failed, as has the attempt.
-  func openStream(
-    for handler: any HTTP2StreamHandler, on connection: ClientConnection, previousAttempts: Int
-  ) -> HTTP2Stream? {
+  /// Opens the stream of `attempt` and sends what there is of the request. False when that failed, as has
+  /// the attempt.
+  func open(
+    _ attempt: Attempt, on connection: ClientConnection, previousAttempts: Int
+  ) -> Bool {
     let now = channel.loop.now
-    if deadline <= now {
+    if deadline.nanoseconds <= now.nanoseconds {
       end(.failure(RPCError(.deadlineExceeded, "the deadline passed before the call")))
-      return nil
+      return false
     }
-    let stream = HTTP2Stream(handler)
     do {
       try method.open(
-        stream, on: connection,
+        attempt, on: connection,
         nanoseconds: Int64(clamping: deadline.nanoseconds - now.nanoseconds),
         previousAttempts: previousAttempts, compresses: compresses, outgoing.metadata)
     } catch {
       fail(RPCError(.unavailable, "cannot open a stream: \(error)"))
-      return nil
+      return false
     }
+    attempt.connection = connection
     attempts.made += 1
-    request.replay(into: stream)
+    request.replay(into: attempt)
     if requestIsTooLarge, hedging == nil { commit() }
     opening.take()?.resume()
-    return stream
+    return true
   }
 
   // MARK: The request
@@ -160,10 +167,10 @@ class ClientCall: HTTP2StreamHandler, TimerHandler {
       request.append(message)
       if requestIsTooLarge {
         hedging?.settle()
-        if stream != nil { commit() }
+        if attempt != nil { commit() }
       }
     }
-    stream?.send(message)
+    attempt?.send(message)
     hedging?.send(message)
   }
 
@@ -185,12 +192,12 @@ class ClientCall: HTTP2StreamHandler, TimerHandler {
   /// No more messages follow.
   func endRequest() {
     request.hasEnded = true
-    stream?.end()
+    attempt?.end()
     hedging?.endRequest()
   }
 
   /// Bytes that wait to be sent.
-  var queuedBytes: Int { stream?.queuedBytes ?? hedging?.queuedBytes ?? request.bytes }
+  var queuedBytes: Int { attempt?.queuedBytes ?? hedging?.queuedBytes ?? request.bytes }
 
   /// No further attempt will be made.
   private func commit() {
@@ -222,9 +229,7 @@ class ClientCall: HTTP2StreamHandler, TimerHandler {
 
   private func end(_ result: Result<Void, RPCError>) {
     if isFinished { return }
-    if stream == nil { channel.withdraw(self) }
-    stream?.reset(.cancel)
-    stream = nil
+    if let attempt = attempt.take() { attempt.reset(.cancel) } else { channel.withdraw(self) }
     finish(result)
   }
 
@@ -242,17 +247,9 @@ class ClientCall: HTTP2StreamHandler, TimerHandler {
       record.trailingMetadata = trailingMetadata
       record.attempts = attempts.made
     }
-    if hasBegun, !channel.interceptors.isEmpty { tellInterceptors() }
+    if hasBegun { channel.interceptors?.ended(outgoing, CallEnd(call: self)) }
     completed(result)
     opening.take()?.resume()
-  }
-
-  private func tellInterceptors() {
-    let (outgoing, end) = (outgoing, CallEnd(call: self))
-    let interceptors = channel.interceptors
-    for index in stride(from: interceptors.count - 1, through: 0, by: -1) {
-      interceptors[index].ended(outgoing, end)
-    }
   }
 
   // MARK: Further attempts
@@ -269,7 +266,7 @@ class ClientCall: HTTP2StreamHandler, TimerHandler {
     guard case .failure(let error) = result,
       let delay = delay(after: error, fate, pushback), channel.loop.now + delay < deadline
     else { return finish(result) }
-    leaveStream()
+    leaveAttempt()
     // Not within the callback of a connection that may be going away.
     retryTimer = channel.loop.schedule(at: channel.loop.now + delay) {
       self.retryTimer = nil
@@ -294,26 +291,21 @@ class ClientCall: HTTP2StreamHandler, TimerHandler {
     }
   }
 
-  private func leaveStream() {
-    if let stream, let connection { stream.hand(to: Attempt(leftOn: connection)) }
-    stream = nil
-    connection = nil
+  private func leaveAttempt() {
+    attempt.take()?.leave()
     deframer = MessageDeframer(messageBytesMax: method.responseBytesMax)
   }
 
   /// Of hedged attempts this one is the call.
-  func adopt(_ stream: HTTP2Stream, _ connection: ClientConnection?) {
+  func adopt(_ attempt: Attempt) {
     hedging.take()?.end()
-    self.stream = stream
-    self.connection = connection
-    stream.hand(to: self)
+    self.attempt = attempt
   }
 
   /// An attempt has a status: neither side may go on for nobody.
-  func concluded(_ head: ResponseHead, _ stream: HTTP2Stream?, endsStream: Bool) {
+  func concluded(_ head: ResponseHead, _ attempt: Attempt, endsStream: Bool) {
     trailingMetadata = head.metadata
-    guard let stream else { return }
-    if !endsStream || !request.hasEnded || stream.queuedBytes > 0 { stream.reset(.cancel) }
+    if !endsStream || !request.hasEnded || attempt.queuedBytes > 0 { attempt.reset(.cancel) }
   }
 
   /// Why, and how, an attempt failed whose stream was closed with `code`.
@@ -332,12 +324,12 @@ class ClientCall: HTTP2StreamHandler, TimerHandler {
     return (error, !hadBegun ? .unsent : code == .refusedStream ? .refused : .answered)
   }
 
-  // MARK: HTTP2StreamHandler
+  // MARK: For the attempt that is the call
 
-  func receivedHeaders(endsStream: Bool) {
-    guard !isFinished, let head = connection?.takeHead(), !head.isInformational else { return }
+  func received(_ head: ResponseHead, on attempt: Attempt, endsStream: Bool) {
+    if isFinished { return }
     guard let outcome = head.outcome else { return receivedInitial(head) }
-    concluded(head, stream, endsStream: endsStream)
+    concluded(head, attempt, endsStream: endsStream)
     if case .success = outcome, deframer.holdsPartOfAMessage {
       let error = RPCError(.internal, "the response ended in the middle of a message")
       return finish(.failure(error))
@@ -373,12 +365,8 @@ class ClientCall: HTTP2StreamHandler, TimerHandler {
     end(.failure(RPCError(.unknown, "the server ended the call without a status")))
   }
 
-  func outputDrained() { drained() }
-
-  func closed(_ code: HTTP2ErrorCode) {
-    let hadBegun = stream?.hasBegun ?? true
-    stream = nil
-    connection.take()?.streamClosed()
+  func closed(_ code: HTTP2ErrorCode, hadBegun: Bool) {
+    attempt = nil
     if isFinished { return }
     let (error, fate) = failure(code, hadBegun: hadBegun)
     conclude(.failure(error), fate)
@@ -387,7 +375,7 @@ class ClientCall: HTTP2StreamHandler, TimerHandler {
 
 extension ClientCall {
   /// Runs `body`, and cancels the call when the task around it is cancelled.
-  func cancelling<R>(_ body: () async throws -> R) async throws -> R {
+  func cancelling<R, E: Error>(_ body: () async throws(E) -> R) async throws(E) -> R {
     nonisolated(unsafe) let call = self
     return try await cancellable(body) { call.cancelFromAnywhere() }
   }

@@ -9,11 +9,11 @@ final class ClientConnection: HTTP2ConnectionOwner {
   private var http2: HTTP2Connection?
   /// The header block that was received last.
   let head = ResponseHead()
-  private var timer: LoopTimer?
   private var readyAt: Instant?
   private var calls = 0
   private let callsMax: Int
-  private var hasAnswered = false
+  /// A call: a server must do more than tell of its health to have been of use.
+  var hasAnswered = false
   /// Where the service config asks for it.
   private var watch: HealthWatch?
   private(set) var isLeaving = false
@@ -39,8 +39,9 @@ final class ClientConnection: HTTP2ConnectionOwner {
     let connection = try Connection(
       to: endpoint.address, loop: channel.loop, limits: configuration.connection,
       tls: configuration.tls, expecting: configuration.expectedServer)
-    let http2 = HTTP2Connection(
-      connection, role: .client, limits: configuration.http2, owner: self)
+    var limits = configuration.http2
+    limits.preface = configuration.connection.handshake
+    let http2 = HTTP2Connection(connection, role: .client, limits: limits, owner: self)
     self.http2 = http2
     try http2.start()
   }
@@ -104,12 +105,6 @@ final class ClientConnection: HTTP2ConnectionOwner {
   /// Whether it has made no call yet, beside asking for the server's health.
   var isNew: Bool { calls <= (watch == nil ? 0 : 1) }
 
-  /// `head`, of a call: a server must do more than tell of its health to have been of use.
-  func takeHead() -> ResponseHead {
-    hasAnswered = true
-    return head
-  }
-
   func healthChanged(_ health: ServerHealth) {
     if !isLeaving { channel.healthChanged(endpoint.address, health) }
   }
@@ -134,26 +129,14 @@ final class ClientConnection: HTTP2ConnectionOwner {
     close()
   }
 
-  private func stopWaiting() {
-    if let timer { channel.loop.cancel(timer) }
-    timer = nil
-  }
-
   // MARK: HTTP2ConnectionOwner
 
-  func ready(_ connection: HTTP2Connection) {
-    let longest = channel.configuration.connection.handshake
-    timer = channel.loop.schedule(after: longest) { [weak self] in
-      self?.timer = nil
-      self?.close(because: "the server sent no SETTINGS within \(longest)")
-    }
-  }
+  func ready(_ connection: HTTP2Connection) {}
 
   /// Only now is known how many streams the server takes: a call more would be refused.
   func receivedSettings() {
     if readyAt != nil { return channel.roomMade() }
     readyAt = Instant.now()
-    stopWaiting()
     if let interval = channel.configuration.keepalive {
       http2?.keepAlive(every: interval, timeout: channel.configuration.keepaliveTimeout)
     }
@@ -193,7 +176,6 @@ final class ClientConnection: HTTP2ConnectionOwner {
   }
 
   func ended(_ connection: HTTP2Connection, _ end: ConnectionEnd) {
-    stopWaiting()
     watch?.end()
     http2 = nil
     endpoint.ended(self, end)

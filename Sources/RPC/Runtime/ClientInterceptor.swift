@@ -21,6 +21,32 @@ extension ClientInterceptor {
   package func ended(_ call: OutgoingCall, _ end: CallEnd) {}
 }
 
+/// Interceptors one around the other; see `ServerInterceptors`.
+final class ClientInterceptors {
+  private let outer: any ClientInterceptor
+  private let inner: ClientInterceptors?
+
+  private init(_ outer: any ClientInterceptor, around inner: ClientInterceptors?) {
+    self.outer = outer
+    self.inner = inner
+  }
+
+  /// `interceptors` from the outermost to the innermost; nil where there are none.
+  static func chain(_ interceptors: [any ClientInterceptor]) -> ClientInterceptors? {
+    interceptors.reversed().reduce(nil) { ClientInterceptors($1, around: $0) }
+  }
+
+  func began(_ call: inout OutgoingCall) {
+    outer.began(&call)
+    inner?.began(&call)
+  }
+
+  func ended(_ call: OutgoingCall, _ end: CallEnd) {
+    inner?.ended(call, end)
+    outer.ended(call, end)
+  }
+}
+
 /// A call as interceptors see it.
 package struct OutgoingCall {
   let callee: ClientMethod

@@ -14,7 +14,7 @@ final class HandlerTasks {
 
   private let reactor: Reactor
   private var firstWaiting: ServerCall?
-  private unowned(unsafe) var lastWaiting: ServerCall?
+  private var lastWaiting: Unmanaged<ServerCall>?
   private(set) var idle: [HandlerTask] = []
   /// Woken, and not running yet. There is one whenever calls wait.
   private var next: HandlerTask?
@@ -28,8 +28,12 @@ final class HandlerTasks {
 
   /// Runs `call`'s handler in this turn of the loop.
   func run(_ call: ServerCall) {
-    if firstWaiting == nil { firstWaiting = call } else { lastWaiting?.nextWaiting = call }
-    lastWaiting = call
+    if let lastWaiting {
+      lastWaiting._withUnsafeGuaranteedRef { $0.nextWaiting = call }
+    } else {
+      firstWaiting = call
+    }
+    lastWaiting = .passUnretained(call)
     wakeNext()
   }
 
@@ -45,7 +49,7 @@ final class HandlerTasks {
   /// The next call for a task that runs. Nil where others have taken them all.
   fileprivate func take(for task: HandlerTask) -> ServerCall? {
     if next === task { next = nil }
-    guard let call = firstWaiting else { return nil }
+    guard let call = firstWaiting.take() else { return nil }
     firstWaiting = call.nextWaiting.take()
     if firstWaiting == nil { lastWaiting = nil } else { wakeNext() }
     return call
@@ -62,14 +66,14 @@ final class HandlerTasks {
 /// A task for handlers.
 final class HandlerTask {
   /// Ends its tasks before it goes.
-  private unowned let tasks: HandlerTasks
+  private let tasks: Unmanaged<HandlerTasks>
   private var task: Task<Void, Never>?
   private var isAwake = false
   private var isEnded = false
   private var sleep: UnsafeContinuation<Void, Never>?
 
   fileprivate init(_ tasks: HandlerTasks, _ reactor: Reactor) {
-    self.tasks = tasks
+    self.tasks = .passUnretained(tasks)
     task = reactor.loop.spawn(on: reactor) { await self.run() }
   }
 
@@ -110,13 +114,16 @@ final class HandlerTask {
   /// it has returned.
   @inline(__always)
   private func runCall(_ count: Int, isolation: isolated (any Actor)?) async -> Bool? {
-    guard let call = tasks.take(for: self) else { return tasks.keep(self) }
+    guard let call = tasks._withUnsafeGuaranteedRef({ $0.take(for: self) }) else {
+      return tasks._withUnsafeGuaranteedRef { $0.keep(self) }
+    }
     await call.execute(on: self, isolation: isolation)
     // The call may be the last to hold the server, and with it the tasks.
     return withExtendedLifetime(call) {
       if isEnded { return false }
-      if tasks.areCallsWaiting, count < HandlerTasks.callsInARow { return nil }
-      return tasks.keep(self)
+      return tasks._withUnsafeGuaranteedRef {
+        $0.areCallsWaiting && count < HandlerTasks.callsInARow ? nil : $0.keep(self)
+      }
     }
   }
 }

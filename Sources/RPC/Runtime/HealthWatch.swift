@@ -4,14 +4,14 @@ import Reactor
 
 /// The stream on which a server tells how it is (gRFC A17), one on each connection. No call: neither
 /// interceptors nor the service config's policies apply to it, and it has no deadline.
-final class HealthWatch: HTTP2StreamHandler {
+final class HealthWatch {
   private static let path = "/grpc.health.v1.Health/Watch"
 
   private let service: String
   private weak var connection: ClientConnection?
   private(set) var health = ServerHealth.unknown
 
-  private var stream: HTTP2Stream?
+  private var stream: HealthStream?
   private var deframer = MessageDeframer(messageBytesMax: HealthMessages.responseBytesMax)
   private var begun = Instant(nanoseconds: 0)
   /// Streams in a row that ended without a word.
@@ -27,7 +27,7 @@ final class HealthWatch: HTTP2StreamHandler {
     guard let connection else { return }
     begun = connection.channel.loop.now
     deframer = MessageDeframer(messageBytesMax: HealthMessages.responseBytesMax)
-    let stream = HTTP2Stream(self)
+    let stream = HealthStream(of: self, on: connection)
     do {
       try connection.open(stream, fields(connection.channel.configuration))
     } catch {
@@ -77,17 +77,15 @@ final class HealthWatch: HTTP2StreamHandler {
   }
 
   private func leaveStream(resetting: Bool) {
-    guard let stream = stream.take(), let connection else { return }
-    stream.hand(to: Attempt(leftOn: connection))
+    guard let stream = stream.take() else { return }
+    stream.watch = nil
     if resetting { stream.reset(.cancel) }
   }
 
-  // MARK: HTTP2StreamHandler
+  // MARK: For its stream
 
-  func receivedHeaders(endsStream: Bool) {
-    guard let head = connection?.head, !head.isInformational,
-      let outcome = head.outcome
-    else { return }
+  fileprivate func received(_ head: ResponseHead, endsStream: Bool) {
+    guard !head.isInformational, let outcome = head.outcome else { return }
     leaveStream(resetting: !endsStream)
     switch outcome {
     case .success: ended(RPCError(.ok, "the server says no more"))
@@ -95,7 +93,7 @@ final class HealthWatch: HTTP2StreamHandler {
     }
   }
 
-  func received(_ bytes: UnsafeRawBufferPointer) {
+  fileprivate func received(_ bytes: UnsafeRawBufferPointer) {
     do throws(RPCError) {
       try deframer.feed(bytes) { message, _ throws(RPCError) in
         let health = try HealthMessages.health(message, of: self.service)
@@ -109,18 +107,38 @@ final class HealthWatch: HTTP2StreamHandler {
     }
   }
 
-  func receivedEnd() {
+  fileprivate func receivedEnd() {
     leaveStream(resetting: true)
     ended(RPCError(.unknown, "no status came"))
   }
 
-  func outputDrained() {}
-
-  func closed(_ code: HTTP2ErrorCode) {
+  fileprivate func closed(_ code: HTTP2ErrorCode) {
     stream = nil
+    ended(RPCError(StatusCode(http2ErrorCode: code.rawValue), "the stream was reset"))
+  }
+}
+
+private final class HealthStream: HTTP2Stream {
+  /// Nil once the watch has done with this stream.
+  var watch: HealthWatch?
+  private weak var connection: ClientConnection?
+
+  init(of watch: HealthWatch, on connection: ClientConnection) {
+    self.watch = watch
+    self.connection = connection
+  }
+
+  override func receivedHeaders(endsStream: Bool) {
+    if let head = connection?.head { watch?.received(head, endsStream: endsStream) }
+  }
+
+  override func received(_ bytes: UnsafeRawBufferPointer) { watch?.received(bytes) }
+  override func receivedEnd() { watch?.receivedEnd() }
+
+  override func closed(_ code: HTTP2ErrorCode) {
     // What follows the loss of a connection begins when it has ended.
     if code == .connectionLost { return }
     connection?.streamClosed()
-    ended(RPCError(StatusCode(http2ErrorCode: code.rawValue), "the stream was reset"))
+    watch?.closed(code)
   }
 }

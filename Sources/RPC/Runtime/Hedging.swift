@@ -25,10 +25,10 @@ final class Hedging {
   }
 
   /// Whether an attempt has a stream.
-  var isUnderWay: Bool { attempts.contains { $0.stream != nil } }
+  var isUnderWay: Bool { attempts.contains(where: \.isOpen) }
 
   /// Bytes that wait to be sent where the fewest do; nil where nothing is under way.
-  var queuedBytes: Int? { attempts.compactMap { $0.stream?.queuedBytes }.min() }
+  var queuedBytes: Int? { attempts.filter(\.isOpen).map(\.queuedBytes).min() }
 
   private var mayGoOn: Bool { !isStopped && begun < policy.attempts }
   private var isThrottled: Bool { !call.channel.retryTokens.allowRetries }
@@ -77,10 +77,9 @@ final class Hedging {
   /// Makes the attempt that has waited longest.
   func open(on connection: ClientConnection) {
     guard let attempt = waiting.first,
-      let stream = call.openStream(for: attempt, on: connection, previousAttempts: attempt.number)
+      call.open(attempt, on: connection, previousAttempts: attempt.number)
     else { return }
     waiting.removeFirst()
-    attempt.opened(stream, connection)
     // Of a request that large one copy goes out.
     if call.requestIsTooLarge { isStopped = true }
     if timer == nil { schedule(after: policy.delay) }
@@ -98,30 +97,28 @@ final class Hedging {
   }
 
   func send(_ message: [UInt8]) {
-    for attempt in attempts { attempt.stream?.send(message) }
+    for attempt in attempts { attempt.send(message) }
   }
 
   func endRequest() {
-    for attempt in attempts { attempt.stream?.end() }
+    for attempt in attempts { attempt.end() }
   }
 
   /// The request is no longer kept: the first attempt is the call, once there is one.
   func settle() {
-    if let attempt = attempts.first(where: { $0.stream != nil }) { settle(on: attempt) }
+    if let attempt = attempts.first(where: \.isOpen) { settle(on: attempt) }
   }
 
   private func settle(on attempt: Attempt) {
-    guard let stream = attempt.stream else { return }
     attempts.removeAll { $0 === attempt }
-    attempt.call = nil
-    call.adopt(stream, attempt.connection)
+    call.adopt(attempt)
   }
 
   /// Nothing of this is needed any more: servers are told to stop.
   func end() {
     stopTimer()
     if !waiting.isEmpty { call.channel.withdraw(call) }
-    for attempt in attempts { attempt.leave() }
+    for attempt in attempts { attempt.abandon() }
     attempts = []
     waiting = []
   }
@@ -142,12 +139,15 @@ final class Hedging {
     pushback: Pushback? = nil
   ) {
     let loop = call.channel.loop
-    if attempt.allowTransparent(fate) {
-      loop.schedule(at: loop.now) { if attempt.call != nil { self.place(attempt) } }
+    let place = attempts.firstIndex { $0 === attempt }
+    if let place, let again = attempt.again(after: fate) {
+      attempts[place] = again
+      attempt.leave()
+      loop.schedule(at: loop.now) { if again.call != nil { self.place(again) } }
       return
     }
-    attempts.removeAll { $0 === attempt }
-    attempt.call = nil
+    if let place { attempts.remove(at: place) }
+    attempt.leave()
     if case .answered = fate { call.channel.retryTokens.note(result, policy.codes, pushback) }
     guard case .failure(let error) = result, policy.codes.contains(error.code) else {
       return call.finish(result)
@@ -171,64 +171,5 @@ final class Hedging {
       // The one that waits for a connection is the next.
       if waiting.isEmpty { schedule(after: .zero) }
     }
-  }
-}
-
-/// The stream of an attempt that is not, or no longer, its call itself.
-final class Attempt: HTTP2StreamHandler {
-  /// How many the policy has asked for before, which the server is told of.
-  let number: Int
-  /// Nil when the attempt is over for its call, which may be before its stream is.
-  var call: ClientCall?
-  private(set) var stream: HTTP2Stream?
-  private(set) weak var connection: ClientConnection?
-  private var repetitions = Repetitions()
-
-  init(of call: ClientCall, number: Int) {
-    self.call = call
-    self.number = number
-  }
-
-  /// Of a call that has left it for another attempt.
-  init(leftOn connection: ClientConnection) {
-    self.connection = connection
-    number = 0
-  }
-
-  func opened(_ stream: HTTP2Stream, _ connection: ClientConnection) {
-    self.stream = stream
-    self.connection = connection
-  }
-
-  func allowTransparent(_ fate: Attempts.Fate) -> Bool { repetitions.allow(fate) }
-
-  /// The call does without it: its server is told to stop.
-  func leave() {
-    call = nil
-    stream?.reset(.cancel)
-  }
-
-  // MARK: HTTP2StreamHandler
-
-  func receivedHeaders(endsStream: Bool) {
-    guard let head = connection?.takeHead(), !head.isInformational,
-      let call, let hedging = call.hedging, let stream
-    else { return }
-    guard let outcome = head.outcome else { return hedging.began(self, head) }
-    call.concluded(head, stream, endsStream: endsStream)
-    hedging.ended(self, outcome, .answered, pushback: head.pushback)
-  }
-
-  func received(_ bytes: UnsafeRawBufferPointer) {}
-  func receivedEnd() {}
-  func outputDrained() { call?.drained() }
-
-  func closed(_ code: HTTP2ErrorCode) {
-    let hadBegun = stream?.hasBegun ?? true
-    stream = nil
-    connection?.streamClosed()
-    guard let call, let hedging = call.hedging else { return }
-    let (error, fate) = call.failure(code, hadBegun: hadBegun)
-    hedging.ended(self, .failure(error), fate)
   }
 }

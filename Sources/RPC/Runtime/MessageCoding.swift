@@ -25,7 +25,7 @@ extension ProtobufMessage {
 
   /// The message behind its gRPC prefix.
   package func framed(_ encoding: MessageEncoding = .identity) -> [UInt8] {
-    if encoding == .gzip { return serialized().gzipped() }
+    if case .gzip = encoding { return serialized().gzipped() }
     var bytes = serialized(headroom: MessageDeframer.prefixBytes)
     MessageDeframer.writePrefix(into: &bytes)
     return bytes

@@ -14,7 +14,7 @@ struct RequestHead: ~Copyable {
   /// How messages are compressed, nil for an encoding that is not understood.
   private(set) var encoding: MessageEncoding? = .identity
   private(set) var acceptsGzip = false
-  private(set) var metadata = Metadata()
+  private var metadata = Metadata()
 
   init(_ fields: borrowing HeaderBlock) {
     let byteCount = fields.byteCount
@@ -26,6 +26,12 @@ struct RequestHead: ~Copyable {
         if !metadata.appendReceived(name: name, value: value) { hasBadField = true }
       }
     }
+  }
+
+  mutating func takeMetadata() -> Metadata {
+    let taken = metadata
+    metadata = Metadata()
+    return taken
   }
 
   /// Takes a field of the protocol itself; false for metadata. The names are told apart by their

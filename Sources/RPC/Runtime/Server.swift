@@ -9,7 +9,7 @@ package final class Server {
   /// `ServerLimits.unaryCall` and `streamingCall` in nanoseconds, which are less to reckon with.
   let longestUnaryCall: Int64
   let longestStreamingCall: Int64
-  let interceptors: [any ServerInterceptor]
+  let interceptors: ServerInterceptors?
   private var methods: [String: ServerMethod] = [:]
   private var listeners: [Listener] = []
   private var connections: [ObjectIdentifier: ServerConnection] = [:]
@@ -44,7 +44,7 @@ package final class Server {
     longestUnaryCall = limits.unaryCall.nanosecondsSaturating
     longestStreamingCall = limits.streamingCall.nanosecondsSaturating
     handlerTasks = HandlerTasks(reactor)
-    self.interceptors = interceptors
+    self.interceptors = ServerInterceptors.chain(interceptors)
   }
 
   /// Serves `methods` as well. A path served already is a fault of the caller.

@@ -7,19 +7,18 @@ import Reactor
 /// One call on the server's side: from the header block to the trailers.
 ///
 /// What depends on the messages' types is in the subclasses.
-package class ServerCall: HTTP2StreamHandler, TimerHandler {
+package class ServerCall: HTTP2Stream, TimerHandler {
   /// Runs what the service has for the call, and responds.
   package typealias Handler = (ResponseSender) async throws -> Void
 
-  let method: ServerMethod
-  let connection: ServerConnection
-  private(set) var stream: HTTP2Stream?
+  final let method: ServerMethod
+  final let connection: ServerConnection
 
-  private(set) var metadata = Metadata()
-  private(set) var received = Instant.distantFuture
-  private(set) var deadline = Instant.distantFuture
+  private(set) final var metadata = Metadata()
+  private(set) final var received = Instant.distantFuture
+  private(set) final var deadline = Instant.distantFuture
   /// What the handler inherits.
-  private var scope: RequestScope?
+  final var scope: RequestScope?
   var responseMetadata = Metadata()
   var trailingMetadata = Metadata()
   var values: [ObjectIdentifier: Any] = [:]
@@ -34,7 +33,7 @@ package class ServerCall: HTTP2StreamHandler, TimerHandler {
   private var task: HandlerTask?
   /// The call behind this one, while both wait for a task.
   var nextWaiting: ServerCall?
-  private var hasBegun = false
+  private var hasHead = false
   private var headersSent = false
   private(set) var isFinished = false
   private var isRunning = false
@@ -45,38 +44,29 @@ package class ServerCall: HTTP2StreamHandler, TimerHandler {
   private var earlyEnd: RPCError?
   private var isAbandoned = false
   /// Bytes of messages, with their prefixes and as they are on the wire.
-  private(set) var receivedBytes = 0
+  private(set) final var receivedBytes = 0
   final var sentBytes = 0
   private var gatheredBytes = 0
   /// What an open call takes beside its messages.
   private var openBytes = 0
   private var heldBytes = 0
 
-  init(_ method: ServerMethod, _ connection: ServerConnection) {
-    self.method = method
-    self.connection = connection
+  init(_ method: borrowing ServerMethod, _ connection: borrowing ServerConnection) {
+    self.method = copy method
+    self.connection = copy connection
     deframer = MessageDeframer(messageBytesMax: connection.server.limits.messageBytes)
   }
 
-  /// The stream that this call serves, to be handed to the session.
-  func open(_ head: consuming RequestHead) -> HTTP2Stream {
-    metadata = head.metadata
+  func open(_ head: inout RequestHead) {
+    metadata = head.takeMetadata()
     openBytes = ServerLimits.callBytes + metadata.memoryBytes
     deframer.encoding = head.encoding ?? .identity
     clientAcceptsGzip = head.acceptsGzip
-    let server = connection.server
-    let longest = method.streams ? server.longestStreamingCall : server.longestUnaryCall
-    received = server.reactor.loop.now
+    let longest =
+      method.streams ? connection.server.longestStreamingCall : connection.server.longestUnaryCall
+    received = connection.loop.now
     deadline = Instant(
       nanoseconds: received.nanoseconds + UInt64(min(head.timeout ?? longest, longest)))
-    let stream = HTTP2Stream(self)
-    self.stream = stream
-    return stream
-  }
-
-  var requestContext: RequestContext? {
-    get { scope?.context }
-    set { scope = RequestScope(context: newValue, deadline: deadline.nanoseconds) }
   }
 
   // MARK: For subclasses
@@ -91,17 +81,17 @@ package class ServerCall: HTTP2StreamHandler, TimerHandler {
   /// The handler, to be run once.
   func takeHandler() -> Handler? { nil }
   /// Sends the response of a call that has one, behind the gRPC prefix.
-  func respond(_ message: [UInt8]) throws(RPCError) {}
+  func respond(_ message: consuming [UInt8]) throws(RPCError) {}
   /// Bytes of messages beside the one that is being received which wait here: for the handler, or for
   /// the client.
   var waitingBytes: Int { 0 }
 
-  // MARK: HTTP2StreamHandler
+  // MARK: HTTP2Stream
 
-  package func receivedHeaders(endsStream: Bool) {
+  package override func receivedHeaders(endsStream: Bool) {
     // The client's trailers say nothing to a server.
-    if hasBegun { return }
-    hasBegun = true
+    if hasHead { return }
+    hasHead = true
     timer = connection.loop.schedule(at: deadline, for: self)
     do throws(RPCError) {
       try holdBytes()
@@ -114,11 +104,11 @@ package class ServerCall: HTTP2StreamHandler, TimerHandler {
     begin()
   }
 
-  package func received(_ bytes: UnsafeRawBufferPointer) {
+  package override func received(_ bytes: UnsafeRawBufferPointer) {
     if isFinished { return }
     receivedBytes += bytes.count
     do throws(RPCError) {
-      let mayBeCompressed = deframer.encoding != .identity
+      let mayBeCompressed = if case .gzip = deframer.encoding { true } else { false }
       if mayBeCompressed, !connection.mayInflate() {
         throw RPCError(
           .resourceExhausted, "compressed messages come to too much; send less at once")
@@ -137,10 +127,10 @@ package class ServerCall: HTTP2StreamHandler, TimerHandler {
     }
   }
 
-  package func receivedEnd() {
+  package override func receivedEnd() {
     if isFinished { return }
     do throws(RPCError) {
-      if deframer.holdsPartOfAMessage {
+      if gatheredBytes > 0 {
         throw RPCError(.internal, "the request ended in the middle of a message")
       }
       try receivedEndOfRequest()
@@ -149,10 +139,9 @@ package class ServerCall: HTTP2StreamHandler, TimerHandler {
     }
   }
 
-  package func outputDrained() { drained() }
+  package override func outputDrained() { drained() }
 
-  package func closed(_ code: HTTP2ErrorCode) {
-    stream = nil
+  package override func closed(_ code: HTTP2ErrorCode) {
     connection.callEnded()
     stopTimer()
     if !isFinished {
@@ -167,13 +156,13 @@ package class ServerCall: HTTP2StreamHandler, TimerHandler {
     timer = nil
     let error = RPCError(.deadlineExceeded, "the deadline passed")
     if isFinished {
-      stream?.reset(.cancel)
+      reset(.cancel)
       return
     }
     // A status tells a client whose clock is slower what happened, but it cannot overtake messages
     // that the client does not take.
-    if let stream, stream.queuedBytes > 0 {
-      stream.reset(.cancel)
+    if queuedBytes > 0 {
+      reset(.cancel)
       abort(error)
     } else {
       refuse(error)
@@ -204,7 +193,7 @@ package class ServerCall: HTTP2StreamHandler, TimerHandler {
   /// Claims what the call holds now, or gives back what it no longer does.
   final func holdBytes() throws(RPCError) {
     // All is given back; what a handler has left running may still take messages.
-    if stream == nil, !isRunning { return }
+    if !isOpen, !isRunning { return }
     let held = openBytes + gatheredBytes + waitingBytes
     if held == heldBytes { return }
     try connection.hold(bytes: held - heldBytes)
@@ -213,7 +202,7 @@ package class ServerCall: HTTP2StreamHandler, TimerHandler {
 
   /// When the stream and the handler are both done with.
   private func releaseBytes() {
-    if isRunning || stream != nil || heldBytes == 0 { return }
+    if isRunning || isOpen || heldBytes == 0 { return }
     try? connection.hold(bytes: -heldBytes)
     heldBytes = 0
   }
@@ -259,25 +248,19 @@ package class ServerCall: HTTP2StreamHandler, TimerHandler {
   }
 
   private func beginInterceptors() throws {
-    for interceptor in connection.server.interceptors {
-      try interceptor.begin(ServerContext(call: self))
-      begunInterceptors += 1
-    }
+    try connection.server.interceptors?.begin(ServerContext(call: self), &begunInterceptors)
   }
 
   private func endInterceptors(_ error: (any Error)?) {
-    for index in stride(from: begunInterceptors - 1, through: 0, by: -1) {
-      connection.server.interceptors[index].end(ServerContext(call: self), error)
-    }
+    if begunInterceptors == 0 { return }
+    connection.server.interceptors?.end(ServerContext(call: self), error, begunInterceptors)
   }
 
   private func endEarly(_ error: RPCError) {
     if handlerHasBegun {
       earlyEnd = error
     } else {
-      for interceptor in connection.server.interceptors {
-        interceptor.refused(ServerContext(call: self), error)
-      }
+      connection.server.interceptors?.refused(ServerContext(call: self), error)
     }
   }
 
@@ -291,9 +274,9 @@ package class ServerCall: HTTP2StreamHandler, TimerHandler {
     if isFinished { return }
     sendHeaders()
     if trailingMetadata.isEmpty {
-      stream?.end(ServerCall.okTrailers)
+      end(ServerCall.okTrailers)
     } else {
-      stream?.end(trailers(for: RPCError(.ok, "")))
+      end(trailers(for: RPCError(.ok, "")))
     }
     finish()
   }
@@ -322,16 +305,16 @@ package class ServerCall: HTTP2StreamHandler, TimerHandler {
   }
 
   func sendHeaders() {
-    guard !headersSent, let stream else { return }
+    if headersSent || !isOpen { return }
     headersSent = true
-    sendsGzip = responseEncoding == .gzip
+    sendsGzip = compressesResponses && clientAcceptsGzip
     if responseMetadata.isEmpty, !sendsGzip {
-      stream.session?.submitResponse(ServerCall.okHeaders, for: stream)
+      submitResponse(ServerCall.okHeaders)
     } else {
       var fields = ServerCall.responseFields()
       if sendsGzip { fields.append("grpc-encoding", MessageEncoding.gzip.rawValue) }
       fields.append(responseMetadata)
-      stream.session?.submitResponse(fields, for: stream)
+      submitResponse(fields)
     }
   }
 
@@ -339,8 +322,8 @@ package class ServerCall: HTTP2StreamHandler, TimerHandler {
   func respond(error: RPCError, retryAfter pushback: Duration? = nil) {
     if isFinished { return }
     if headersSent {
-      stream?.end(trailers(for: error))
-    } else if let stream {
+      end(trailers(for: error))
+    } else if isOpen {
       var fields = ServerCall.responseFields()
       fields.append(responseMetadata)
       fields.append(error)
@@ -348,7 +331,7 @@ package class ServerCall: HTTP2StreamHandler, TimerHandler {
         fields.append("grpc-retry-pushback-ms", String(Int(pushback / .milliseconds(1))))
       }
       fields.append(trailingMetadata)
-      stream.session?.submitOnlyHeaders(fields, for: stream)
+      submitOnlyHeaders(fields)
     }
     finish()
   }
@@ -370,7 +353,7 @@ package class ServerCall: HTTP2StreamHandler, TimerHandler {
   private func finish() {
     isFinished = true
     task = nil
-    if stream == nil { stopTimer() }
+    if !isOpen { stopTimer() }
   }
 
   private func stopTimer() {

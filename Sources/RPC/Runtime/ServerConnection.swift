@@ -6,6 +6,7 @@ package import Reactor
 package final class ServerConnection: HTTP2ConnectionOwner {
   /// Held until the connection has ended: its calls need it to the last.
   let server: Server
+  let loop: EventLoop
   private var http2: HTTP2Connection?
   weak var listener: Listener?
   private lazy var life = ConnectionLife(self)
@@ -21,12 +22,12 @@ package final class ServerConnection: HTTP2ConnectionOwner {
 
   init(_ server: Server, _ share: AddressShare) {
     self.server = server
+    loop = server.reactor.loop
     self.share = share
   }
 
   deinit { http2?.disown() }
 
-  var loop: EventLoop { server.reactor.loop }
   // Kept past the connection's end: its handlers may go on for a while.
   private(set) var peer: SocketAddress?
   private(set) var peerIdentity: PeerIdentity?
@@ -121,7 +122,7 @@ package final class ServerConnection: HTTP2ConnectionOwner {
   ) -> HTTP2Stream? {
     lastUsed = loop.now
     if overflowed { return refuse(.headersTooLarge, 431) }
-    let head = RequestHead(fields)
+    var head = RequestHead(fields)
     if !head.isPost { return refuse(.notGRPC, 405) }
     if !head.contentTypeIsGRPC { return refuse(.notGRPC, 415) }
     if head.hasBadField { return refuse(.malformedField, 400) }
@@ -136,7 +137,9 @@ package final class ServerConnection: HTTP2ConnectionOwner {
         .unknownEncoding, 200,
         RPCError(.unimplemented, "unknown grpc-encoding; one of \(accepted) would do"))
     }
-    return method.makeCall(method, self).open(head)
+    let call = method.makeCall(method, self)
+    call.open(&head)
+    return call
   }
 
   package func receivedGoaway(lastStream: Int32, _ code: HTTP2ErrorCode) {}
@@ -159,18 +162,14 @@ package final class ServerConnection: HTTP2ConnectionOwner {
     _ refusal: ServerRefusal, _ status: Int, _ error: RPCError? = nil
   ) -> HTTP2Stream {
     server.observer?.callRefused(refusal)
-    let handler = RefusedCall(status, error)
-    let stream = HTTP2Stream(handler)
-    handler.stream = stream
-    return stream
+    return RefusedCall(status, error)
   }
 }
 
 /// Answers a request that is no call of ours, with headers alone.
-private final class RefusedCall: HTTP2StreamHandler {
+private final class RefusedCall: HTTP2Stream {
   private let status: Int
   private let error: RPCError?
-  unowned(unsafe) var stream: HTTP2Stream?
   private var isAnswered = false
 
   init(_ status: Int, _ error: RPCError?) {
@@ -178,9 +177,9 @@ private final class RefusedCall: HTTP2StreamHandler {
     self.error = error
   }
 
-  func receivedHeaders(endsStream: Bool) {
+  override func receivedHeaders(endsStream: Bool) {
     // A second block holds the client's trailers.
-    guard let stream, !isAnswered else { return }
+    if isAnswered { return }
     isAnswered = true
     var fields = HeaderFields()
     fields.append(":status", String(status))
@@ -189,11 +188,6 @@ private final class RefusedCall: HTTP2StreamHandler {
       fields.append("grpc-accept-encoding", MessageEncoding.accepted)
       fields.append(error)
     }
-    stream.session?.submitOnlyHeaders(fields, for: stream)
+    submitOnlyHeaders(fields)
   }
-
-  func received(_ bytes: UnsafeRawBufferPointer) { stream?.consume(bytes.count) }
-  func receivedEnd() {}
-  func outputDrained() {}
-  func closed(_ code: HTTP2ErrorCode) {}
 }

@@ -20,9 +20,12 @@ package struct ServerContext {
 
   /// What the handler finds as `RequestContext.current`. For interceptors to set when they begin.
   package var requestContext: RequestContext? {
-    get { call.requestContext }
-    nonmutating set { call.requestContext = newValue }
+    get { call.scope?.context }
+    nonmutating set { enter(RequestScope(context: newValue, deadline: deadline.nanoseconds)) }
   }
+
+  /// The same with the deadline, and without a copy of the context.
+  package func enter(_ scope: RequestScope) { call.scope = scope }
 
   /// Sent before the first message of the response; later additions are not.
   package var responseMetadata: Metadata {
@@ -73,6 +76,40 @@ package protocol ServerInterceptor: AnyObject {
 extension ServerInterceptor {
   package func end(_ context: ServerContext, _ error: (any Error)?) {}
   package func refused(_ context: ServerContext, _ error: RPCError) {}
+}
+
+/// Interceptors one around the other. No array: to take one out of that costs more than most of them do.
+final class ServerInterceptors {
+  private let outer: any ServerInterceptor
+  private let inner: ServerInterceptors?
+
+  private init(_ outer: any ServerInterceptor, around inner: ServerInterceptors?) {
+    self.outer = outer
+    self.inner = inner
+  }
+
+  /// `interceptors` from the outermost to the innermost; nil where there are none.
+  static func chain(_ interceptors: [any ServerInterceptor]) -> ServerInterceptors? {
+    interceptors.reversed().reduce(nil) { ServerInterceptors($1, around: $0) }
+  }
+
+  /// Counts in `begun` those that have returned.
+  func begin(_ context: ServerContext, _ begun: inout Int) throws {
+    try outer.begin(context)
+    begun += 1
+    try inner?.begin(context, &begun)
+  }
+
+  /// Of the outermost `begun`, the innermost first.
+  func end(_ context: ServerContext, _ error: (any Error)?, _ begun: Int) {
+    if begun > 1 { inner?.end(context, error, begun - 1) }
+    outer.end(context, error)
+  }
+
+  func refused(_ context: ServerContext, _ error: RPCError) {
+    outer.refused(context, error)
+    inner?.refused(context, error)
+  }
 }
 
 /// The deadline of the call that is being served, for the calls made on its behalf.

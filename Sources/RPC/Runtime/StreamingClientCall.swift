@@ -39,7 +39,7 @@ final class StreamingClientCall<Response: Sendable>: ClientCall {
 
   func openWindow() {
     if unconsumed == 0 || !responses.isEmpty { return }
-    stream?.consume(unconsumed)
+    attempt?.consume(unconsumed)
     unconsumed = 0
   }
 

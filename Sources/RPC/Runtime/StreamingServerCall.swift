@@ -29,7 +29,7 @@ final class StreamingServerCall<Request: ProtobufMessage, Response: ProtobufMess
 
   override func begin() { run() }
 
-  override func received(_ bytes: UnsafeRawBufferPointer) {
+  package override func received(_ bytes: UnsafeRawBufferPointer) {
     unconsumed += bytes.count
     super.received(bytes)
     if requests.isEmpty { openWindow() }
@@ -67,15 +67,15 @@ final class StreamingServerCall<Request: ProtobufMessage, Response: ProtobufMess
   }
 
   func write(_ message: Response, compressed: Bool) async throws {
-    guard !isFinished, let stream else {
+    guard !isFinished, isOpen else {
       throw RPCError(.cancelled, "the call is over; nothing more can be sent")
     }
     sendHeaders()
     let framed = message.framed(compressed && sendsGzip ? .gzip : .identity)
-    responseBytes = stream.queuedBytes + framed.count
+    responseBytes = queuedBytes + framed.count
     try holdBytes()
     sentBytes += framed.count
-    try await gate.write(framed, to: stream, on: connection.server.reactor)
+    try await gate.write(framed, to: self, on: connection.server.reactor)
   }
 
   private func queueIsEmpty() {
@@ -86,7 +86,7 @@ final class StreamingServerCall<Request: ProtobufMessage, Response: ProtobufMess
   /// Lets the client send again what the handler has taken.
   private func openWindow() {
     if unconsumed == 0 { return }
-    stream?.consume(unconsumed)
+    consume(unconsumed)
     unconsumed = 0
   }
 }

@@ -15,14 +15,17 @@ final class UnaryServerCall: ServerCall {
 
   override var waitingBytes: Int { messageBytes }
 
-  init(_ method: ServerMethod, _ connection: ServerConnection, decode: @escaping RequestDecoder) {
+  init(
+    _ method: borrowing ServerMethod, _ connection: borrowing ServerConnection,
+    decode: @escaping RequestDecoder
+  ) {
     self.decode = decode
     super.init(method, connection)
   }
 
-  override func received(_ bytes: UnsafeRawBufferPointer) {
+  package override func received(_ bytes: UnsafeRawBufferPointer) {
     super.received(bytes)
-    stream?.consume(bytes.count)
+    consume(bytes.count)
   }
 
   override var requestWasCompressed: Bool { wasCompressed }
@@ -54,12 +57,12 @@ final class UnaryServerCall: ServerCall {
 
   override func takeHandler() -> Handler? { handler.take() }
 
-  override func respond(_ message: [UInt8]) throws(RPCError) {
+  override func respond(_ message: consuming [UInt8]) throws(RPCError) {
     if isFinished { return }
     messageBytes = message.count
     try holdBytes()
     sendHeaders()
-    sentBytes += message.count
-    stream?.send(message)
+    sentBytes += messageBytes
+    send(message)
   }
 }

@@ -84,17 +84,17 @@ package final class HTTP2ServerProtocol: HTTPServerProtocol, HTTP2ConnectionOwne
     received(fields)
     requests += 1
     if requests >= limits.requestsPerConnection { leave(by: .distantFuture) }
-    let handler = HTTP2ServerStream(self)
+    let stream = HTTP2ServerStream(self)
     do throws(HTTP1Error) {
       if overflowed {
         head.reset()
         throw HTTP1Error(.fieldSectionTooLarge, "at most \(limits.http2.headerListBytes) bytes")
       }
-      handler.request = .success(try head.takeRequest(limits.http1))
+      stream.request = .success(try head.takeRequest(limits.http1))
     } catch {
-      handler.request = .failure(error)
+      stream.request = .failure(error)
     }
-    return handler.open()
+    return stream
   }
 
   func takeTrailers() -> HTTPHeaders { head.takeTrailers() }

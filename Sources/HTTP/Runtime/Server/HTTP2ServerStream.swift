@@ -2,9 +2,8 @@ import HTTP2
 import Reactor
 
 /// One stream of a server's HTTP/2 connection, and the exchange on it.
-final class HTTP2ServerStream: HTTP2StreamHandler {
+final class HTTP2ServerStream: HTTP2Stream {
   private let connection: HTTP2ServerProtocol
-  private var stream: HTTP2Stream?
   private var exchange: HTTPExchange?
   private var receivedBytes: UInt64 = 0
   private var isToHead = false
@@ -19,15 +18,9 @@ final class HTTP2ServerStream: HTTP2StreamHandler {
 
   init(_ connection: HTTP2ServerProtocol) { self.connection = connection }
 
-  func open() -> HTTP2Stream {
-    let stream = HTTP2Stream(self)
-    self.stream = stream
-    return stream
-  }
+  // MARK: HTTP2Stream
 
-  // MARK: HTTP2StreamHandler
-
-  func receivedHeaders(endsStream: Bool) {
+  override func receivedHeaders(endsStream: Bool) {
     guard let request = request.take() else {
       // Taken in any case: what is left would go into the next head.
       let trailers = connection.takeTrailers()
@@ -60,27 +53,26 @@ final class HTTP2ServerStream: HTTP2StreamHandler {
     return made
   }
 
-  func received(_ bytes: UnsafeRawBufferPointer) {
+  override func received(_ bytes: UnsafeRawBufferPointer) {
     receivedBytes += UInt64(bytes.count)
     guard let exchange, !exchange.body.isFinished else {
-      stream?.consume(bytes.count)
+      consume(bytes.count)
       return
     }
     let bytesMax = connection.limits.bodyBytesMax
     if receivedBytes > bytesMax {
-      stream?.consume(bytes.count)
+      consume(bytes.count)
       exchange.bodyFailed(.bodyTooLarge(bytesMax: bytesMax))
     } else {
       exchange.body.push(Array(bytes))
     }
   }
 
-  func receivedEnd() { exchange?.body.finish(.success(HTTPHeaders())) }
+  override func receivedEnd() { exchange?.body.finish(.success(HTTPHeaders())) }
 
-  func outputDrained() { exchange?.drained() }
+  override func outputDrained() { exchange?.drained() }
 
-  func closed(_ code: HTTP2ErrorCode) {
-    stream = nil
+  override func closed(_ code: HTTP2ErrorCode) {
     if let timer { connection.owner.loop.cancel(timer) }
     timer = nil
     let closing = exchange
@@ -99,10 +91,10 @@ final class HTTP2ServerStream: HTTP2StreamHandler {
 
   private func lookAtOutput() {
     timer = nil
-    guard let stream else { return }
-    let taken = writtenBytes - stream.queuedBytes
-    if stream.queuedBytes > 0, taken == takenAtLastLook { return cutOff() }
-    takenAtLastLook = stream.queuedBytes > 0 ? taken : -1
+    if !isOpen { return }
+    let taken = writtenBytes - queuedBytes
+    if queuedBytes > 0, taken == takenAtLastLook { return cutOff() }
+    takenAtLastLook = queuedBytes > 0 ? taken : -1
     watchOutput()
   }
 }
@@ -110,18 +102,18 @@ final class HTTP2ServerStream: HTTP2StreamHandler {
 // MARK: -
 
 extension HTTP2ServerStream: HTTPExchangeCarrier {
-  var unsentBytes: Int { stream?.queuedBytes ?? 0 }
+  var unsentBytes: Int { queuedBytes }
 
   func sendHead(_ head: HTTPResponseHead, body: HTTP1OutgoingBody) throws(HTTP1EncodingError) {
-    guard let stream, let session = stream.session else { throw .outOfOrder }
+    guard isOpen else { throw .outOfOrder }
     let fields = try HTTP2HeadEncoder.response(head, body, isToHead: isToHead)
     if case .length(let length) = body { lengthLeft = length }
     if body == .none { lengthLeft = 0 }
     let isBodiless = isToHead || lengthLeft == 0 || head.status.forbidsContent
     if isBodiless {
-      session.submitOnlyHeaders(fields, for: stream)
+      submitOnlyHeaders(fields)
     } else {
-      session.submitResponse(fields, for: stream)
+      submitResponse(fields)
       watchOutput()
     }
   }
@@ -133,7 +125,7 @@ extension HTTP2ServerStream: HTTPExchangeCarrier {
       lengthLeft = left - UInt64(bytes.count)
     }
     writtenBytes += bytes.count
-    stream?.send(bytes)
+    send(bytes)
   }
 
   func sendEnd(_ trailers: HTTPHeaders) throws(HTTP1EncodingError) {
@@ -143,18 +135,18 @@ extension HTTP2ServerStream: HTTPExchangeCarrier {
       guard trailers.isEmpty else { throw .trailersUnsupported }
     }
     if trailers.isEmpty {
-      stream?.end()
+      end()
     } else {
-      stream?.end(try HTTP2HeadEncoder.trailers(trailers))
+      end(try HTTP2HeadEncoder.trailers(trailers))
     }
   }
 
   func bodyAwaited() {}
 
-  func bodyTaken(_ count: Int) { stream?.consume(count) }
+  func bodyTaken(_ count: Int) { consume(count) }
 
   func cutOff() {
-    stream?.reset(.internalError)
+    reset(.internalError)
     let closing = exchange
     exchange = nil
     closing?.abandon()
