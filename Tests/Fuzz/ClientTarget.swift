@@ -11,7 +11,7 @@ enum ClientTarget {
     defer { withExtendedLifetime(owner) {} }
     var calls: [Call] = []
     do {
-      let session = try HTTP2Session(.client, delegate: owner)
+      let session = try HTTP2Session(.client, headers: HTTP2HeaderSink(), delegate: owner)
       for _ in 0..<callCount { calls.append(try Call(on: session)) }
       var written = 0
       try session.send(room: outputBytesMax) { written += $0.count }
@@ -30,14 +30,13 @@ enum ClientTarget {
   }
 
   private final class Owner: HTTP2SessionDelegate {
-    func received(_ fields: borrowing HeaderBlock) { fields.readAll { _, _ in } }
     func receivedGoaway(lastStream: Int32, _ code: HTTP2ErrorCode) {}
     func receivedSettings() {}
     func sessionHasOutput() {}
 
-    func openedStream(
-      _ id: Int32, _ fields: borrowing HeaderBlock, endsStream: Bool, overflowed: Bool
-    ) -> HTTP2Stream? { preconditionFailure("no server opens a stream") }
+    func openedStream(_ id: Int32, endsStream: Bool, overflowed: Bool) -> HTTP2Stream? {
+      preconditionFailure("no server opens a stream")
+    }
   }
 
   /// Takes what comes, and resets its stream at the end where the request goes on.

@@ -11,7 +11,7 @@ enum HTTP2Target {
     let peer = Peer()
     defer { withExtendedLifetime(peer) {} }
     do {
-      let session = try HTTP2Session(.server, delegate: peer)
+      let session = try HTTP2Session(.server, headers: HTTP2HeaderSink(), delegate: peer)
       try preface.withUnsafeBytes { try session.receive($0, now: 1) }
       try session.receive(input, now: 2)
       var written = 0
@@ -27,14 +27,11 @@ enum HTTP2Target {
   }
 
   private final class Peer: HTTP2SessionDelegate {
-    func received(_ fields: borrowing HeaderBlock) {}
     func receivedGoaway(lastStream: Int32, _ code: HTTP2ErrorCode) {}
     func receivedSettings() {}
     func sessionHasOutput() {}
 
-    func openedStream(
-      _ id: Int32, _ fields: borrowing HeaderBlock, endsStream: Bool, overflowed: Bool
-    ) -> HTTP2Stream? {
+    func openedStream(_ id: Int32, endsStream: Bool, overflowed: Bool) -> HTTP2Stream? {
       overflowed ? nil : Echo()
     }
   }

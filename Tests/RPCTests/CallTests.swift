@@ -136,11 +136,14 @@ import Testing
           EchoServer.request("other"), options: CallOptions(record: record)
         ).text
       }
-      let task = reactor.loop.spawn(on: reactor) {
-        outcome = await rpcError { _ = try await echo.client.echo(EchoServer.request("unsent")) }
+      let unsent = reactor.loop.spawn(on: reactor) {
+        outcome = await rpcError {
+          let (_, answers) = try await echo.client.converse()
+          answers.cancel()
+          _ = try await answers.next()
+        }
       }
-      task.cancel()
-      await task.value
+      await unsent.value
       await other.value
       #expect(outcome?.code == .cancelled)
       // By another connection it would have been sent again.

@@ -1,17 +1,18 @@
-/// Gathers the header block that a connection is receiving (there is only ever one).
+import HTTP2
+
+/// Gathers the header block that a server's connection is receiving.
 ///
 /// nghttp2 has checked what RFC 9113 section 8 asks: pseudo-fields first and once, lower-case names,
 /// no connection-specific fields, no control characters.
-struct HTTP2HeadDecoder {
+final class HTTP2HeadDecoder: HTTP2HeaderSink {
   private var method = ""
   private var scheme: String?
   private var authority: String?
   private var path: [UInt8] = []
-  private var status: HTTPStatus?
   private var headers = HTTPHeaders()
   private var cookies: [UInt8] = []
 
-  mutating func add(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
+  override func add(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
     if name.first == UInt8(ascii: ":") { return addPseudo(name, value) }
     if name.span.equalsIgnoringCase("cookie") {
       // Split for HPACK's sake, and one field again for everyone behind (RFC 9113 section 8.2.3).
@@ -22,7 +23,7 @@ struct HTTP2HeadDecoder {
     headers.append(name: name.span, value: value.span)
   }
 
-  private mutating func addPseudo(
+  private func addPseudo(
     _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>
   ) {
     let text = String(decoding: value, as: UTF8.self)
@@ -31,12 +32,18 @@ struct HTTP2HeadDecoder {
     case ":scheme": scheme = text
     case ":authority": authority = text
     case ":path": path = Array(value)
-    case ":status": status = Int(text).flatMap(HTTPStatus.init(code:))
     default: break
     }
   }
 
-  mutating func reset() { self = HTTP2HeadDecoder() }
+  override func reset() {
+    method = ""
+    scheme = nil
+    authority = nil
+    path = []
+    headers = HTTPHeaders()
+    cookies = []
+  }
 
   private func fields() -> HTTPHeaders {
     if cookies.isEmpty { return headers }
@@ -46,13 +53,13 @@ struct HTTP2HeadDecoder {
   }
 
   /// A request's head; throws what is wrong with it for us, under the rules of HTTP/1.1.
-  mutating func takeRequest(_ limits: HTTP1Limits) throws(HTTP1Error) -> HTTPRequestHead {
-    defer { reset() }
+  func request(_ limits: HTTP1Limits) throws(HTTP1Error) -> HTTPRequestHead {
     if path.count > limits.targetBytesMax {
       throw HTTP1Error(.targetTooLong, "at most \(limits.targetBytesMax) bytes")
     }
     let method = HTTPMethod(self.method)
     if method == .connect { throw HTTP1Error(.connectUnsupported) }
+    let path = path
     let target = try HTTP1RequestTarget(path.span, method: method)
     guard target.authority == nil else { throw HTTP1Error(.targetInvalid, "send \"/path?query\"") }
     for expectation in headers.tokens(of: "expect") where expectation != "100-continue" {
@@ -73,14 +80,5 @@ struct HTTP2HeadDecoder {
     return normal
   }
 
-  /// A response's head, nil for a block without status.
-  mutating func takeResponse() -> HTTPResponseHead? {
-    defer { reset() }
-    return status.map { HTTPResponseHead(status: $0, headers: fields()) }
-  }
-
-  mutating func takeTrailers() -> HTTPHeaders {
-    defer { reset() }
-    return headers
-  }
+  var trailers: HTTPHeaders { headers }
 }

@@ -174,7 +174,7 @@ final class HTTP2Transport: KubernetesTransport {
 final class HTTP2TransportConnection: HTTP2ConnectionOwner {
   private let transport: HTTP2Transport
   private var http2: HTTP2Connection?
-  private var head = ResponseFields()
+  private let head = ResponseFields()
   /// Addresses to try where this one cannot be reached.
   let others: ArraySlice<SocketAddress>
   private(set) var wasReady = false
@@ -200,7 +200,8 @@ final class HTTP2TransportConnection: HTTP2ConnectionOwner {
   var server: ServerAddress { transport.server }
 
   func start(_ connection: Connection) throws {
-    let http2 = HTTP2Connection(connection, role: .client, limits: HTTP2Limits(), owner: self)
+    let http2 = HTTP2Connection(
+      connection, role: .client, limits: HTTP2Limits(), headers: head, owner: self)
     self.http2 = http2
     try http2.start()
   }
@@ -235,8 +236,7 @@ final class HTTP2TransportConnection: HTTP2ConnectionOwner {
   func heard() { lastHeard = loop.now }
 
   func takeHead() -> HTTPResponseHead? {
-    defer { head = ResponseFields() }
-    return head.status.map { HTTPResponseHead(status: $0, headers: head.headers) }
+    head.status.map { HTTPResponseHead(status: $0, headers: head.headers) }
   }
 
   func streamClosed() {
@@ -268,14 +268,7 @@ final class HTTP2TransportConnection: HTTP2ConnectionOwner {
     transport.ready(self)
   }
 
-  func received(_ fields: borrowing HeaderBlock) {
-    head = ResponseFields()
-    fields.readAll { head.add($0, $1) }
-  }
-
-  func openedStream(
-    _ id: Int32, _ fields: borrowing HeaderBlock, endsStream: Bool, overflowed: Bool
-  ) -> HTTP2Stream? { nil }
+  func openedStream(_ id: Int32, endsStream: Bool, overflowed: Bool) -> HTTP2Stream? { nil }
 
   func receivedGoaway(lastStream: Int32, _ code: HTTP2ErrorCode) {
     ending = "the server is going away"
@@ -293,11 +286,16 @@ final class HTTP2TransportConnection: HTTP2ConnectionOwner {
 }
 
 /// A response's header block as it comes in.
-private struct ResponseFields {
+private final class ResponseFields: HTTP2HeaderSink {
   var status: HTTPStatus?
   var headers = HTTPHeaders()
 
-  mutating func add(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
+  override func reset() {
+    status = nil
+    headers = HTTPHeaders()
+  }
+
+  override func add(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
     if name.first == UInt8(ascii: ":") {
       status = Int(String(decoding: value, as: UTF8.self)).flatMap(HTTPStatus.init(code:))
     } else {

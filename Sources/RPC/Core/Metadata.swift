@@ -36,6 +36,8 @@ package struct Metadata: @unchecked Sendable, Equatable {
   package static let joinedBytesMax = 64 * 1024
   /// Room for a request id and a trace.
   private static let capacityMin = 128
+  /// What may be left over when all has been added; memory beyond is given back.
+  private static let spareBytesMax = 256
 
   package init() {}
 
@@ -142,7 +144,7 @@ package struct Metadata: @unchecked Sendable, Equatable {
   }
 
   /// Takes memory of its own, enough for fields that take `byteCount` with eight bytes for each.
-  package mutating func reserve(byteCount: Int) {
+  private mutating func reserve(byteCount: Int) {
     var extent = storage?.header ?? Extent(capacity: 0)
     extent.capacity = max(byteCount, extent.usedBytes)
     let larger = Storage.make(extent)
@@ -154,6 +156,13 @@ package struct Metadata: @unchecked Sendable, Equatable {
       }
     }
     storage = larger
+  }
+
+  /// Gives back what adding one by one has taken too much.
+  package mutating func trim() {
+    if let storage, storage.header.capacity > storage.header.usedBytes + Self.spareBytesMax {
+      reserve(byteCount: storage.header.usedBytes)
+    }
   }
 
   /// Adds an ASCII field. A name or value that gRPC does not allow is a fault of the caller.

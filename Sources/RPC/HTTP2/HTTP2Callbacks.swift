@@ -118,14 +118,14 @@ extension HTTP2Session {
     headerBytes = 0
     headerCount = 0
     headersOverflowed = false
-    headers.removeAll()
+    headers.reset()
   }
 
   private func header(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
     headerBytes += name.count + value.count + 32
     headerCount += 1
     if headerBytes <= conduct.limits.headerListBytes, headerCount <= conduct.limits.headerFields {
-      return headers.append(name, value)
+      return headers.add(name, value)
     }
     if !headersOverflowed, role == .server, let misconduct = conduct.provokedError(now: now) {
       fail(misconduct)
@@ -140,6 +140,7 @@ extension HTTP2Session {
     case NGHTTP2_HEADERS.rawValue:
       headerStream = nil
       headersReceived(frame.hd.stream_id, endsStream: ends)
+      headers.reset()
     case NGHTTP2_DATA.rawValue:
       if ends {
         withStream(frame.hd.stream_id) { $0.receivedEnd() }
@@ -163,7 +164,7 @@ extension HTTP2Session {
     let isKnown = withStream(id) { continued($0, endsStream: endsStream) } != nil
     if isKnown || role == .client { return }
     let opened = delegate.openedStream(
-      id, headers, endsStream: endsStream, overflowed: headersOverflowed)
+      id, endsStream: endsStream, overflowed: headersOverflowed)
     guard let opened else {
       nghttp2_submit_rst_stream(
         session, UInt8(NGHTTP2_FLAG_NONE.rawValue), id, HTTP2ErrorCode.refusedStream.rawValue)
@@ -182,7 +183,6 @@ extension HTTP2Session {
       stream.headersOverflowed = role == .client
       return reset(stream, .enhanceYourCalm)
     }
-    delegate.received(headers)
     tellHeaders(stream, endsStream: endsStream)
   }
 

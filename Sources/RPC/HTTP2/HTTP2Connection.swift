@@ -7,11 +7,7 @@ package protocol HTTP2ConnectionOwner: AnyObject {
   /// The peer's SETTINGS have come: a client knows how many streams it may open.
   func receivedSettings()
   /// See `HTTP2SessionDelegate.openedStream`.
-  func openedStream(
-    _ id: Int32, _ fields: borrowing HeaderBlock, endsStream: Bool, overflowed: Bool
-  ) -> HTTP2Stream?
-  /// See `HTTP2SessionDelegate.received`.
-  func received(_ fields: borrowing HeaderBlock)
+  func openedStream(_ id: Int32, endsStream: Bool, overflowed: Bool) -> HTTP2Stream?
   func receivedGoaway(lastStream: Int32, _ code: HTTP2ErrorCode)
   /// A peer has let a `keepAlive` PING and this time pass without a word. The owner ends the connection.
   func peerIsGone(_ connection: HTTP2Connection, after timeout: Duration)
@@ -32,6 +28,7 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
   private unowned(unsafe) var owner: (any HTTP2ConnectionOwner)?
   private let role: HTTP2Session.Role
   private let limits: HTTP2Limits
+  private let headers: HTTP2HeaderSink
   private var established: HTTP2Session?
   private var isGreeted = false
   private var isFailing = false
@@ -72,11 +69,12 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
 
   package init(
     _ connection: Connection, role: HTTP2Session.Role, limits: HTTP2Limits,
-    owner: any HTTP2ConnectionOwner
+    headers: HTTP2HeaderSink, owner: any HTTP2ConnectionOwner
   ) {
     self.connection = connection
     self.role = role
     self.limits = limits
+    self.headers = headers
     self.owner = owner
   }
 
@@ -117,7 +115,7 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
 
   package func connectionReady(_ connection: Connection) {
     do {
-      established = try HTTP2Session(role, limits: limits, delegate: self)
+      established = try HTTP2Session(role, limits: limits, headers: headers, delegate: self)
       watchWait()
       owner?.ready(self)
       connection.setNeedsFlush()
@@ -133,6 +131,8 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
     } catch {
       return fail()
     }
+    // Whoever was called may have ended the connection.
+    if established == nil { return }
     watchWait()
     if session.isOverfull { connection.pauseReading() }
     if session.wantsToSend {
@@ -207,13 +207,9 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
 
   // MARK: HTTP2SessionDelegate
 
-  package func openedStream(
-    _ id: Int32, _ fields: borrowing HeaderBlock, endsStream: Bool, overflowed: Bool
-  ) -> HTTP2Stream? {
-    owner?.openedStream(id, fields, endsStream: endsStream, overflowed: overflowed)
+  package func openedStream(_ id: Int32, endsStream: Bool, overflowed: Bool) -> HTTP2Stream? {
+    owner?.openedStream(id, endsStream: endsStream, overflowed: overflowed)
   }
-
-  package func received(_ fields: borrowing HeaderBlock) { owner?.received(fields) }
 
   package func receivedGoaway(lastStream: Int32, _ code: HTTP2ErrorCode) {
     owner?.receivedGoaway(lastStream: lastStream, code)

@@ -18,8 +18,8 @@ package final class HTTP2Session {
   /// The stream that was looked for last, until it is closed: what nghttp2 does comes stream by stream.
   private var latest: (id: Int32, stream: Unmanaged<HTTP2Stream>?) = (-1, nil)
 
-  // The header block being received: there is only ever one on a connection.
-  var headers = HeaderBlock()
+  // The header block being received.
+  let headers: HTTP2HeaderSink
   var headerBytes = 0
   var headerCount = 0
   var headersOverflowed = false
@@ -40,9 +40,11 @@ package final class HTTP2Session {
   package var isInHeaderBlock: Bool { headerStream != nil }
 
   package init(
-    _ role: Role, limits: HTTP2Limits = HTTP2Limits(), delegate: any HTTP2SessionDelegate
+    _ role: Role, limits: HTTP2Limits = HTTP2Limits(), headers: HTTP2HeaderSink,
+    delegate: any HTTP2SessionDelegate
   ) throws(HTTP2Error) {
     self.role = role
+    self.headers = headers
     self.delegate = delegate
     conduct = PeerConduct(limits, isServer: role == .server)
     let option = HTTP2Session.makeOption(limits)
@@ -116,8 +118,6 @@ package final class HTTP2Session {
     }
     let base = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
     let count = nghttp2_session_mem_recv(session, base, bytes.count)
-    // What is idle is to hold as little as may be.
-    if headerStream == nil { headers.release() }
     if let failure { throw failure }
     if count < 0 {
       let error = HTTP2Error.connection(String(cString: nghttp2_strerror(Int32(count))))

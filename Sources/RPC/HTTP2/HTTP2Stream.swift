@@ -45,7 +45,7 @@ open class HTTP2Stream {
   // MARK: For the protocol. Called on the thread that drives the session.
 
   /// A header block has come: the one that opened the stream (server), response headers (client), or
-  /// trailers (either side). The session's delegate has been given its fields before.
+  /// trailers (either side). The session's header sink has its fields.
   open func receivedHeaders(endsStream: Bool) {}
 
   /// Part of the body. Its bytes count against the peer's window until `consume` is called for them.

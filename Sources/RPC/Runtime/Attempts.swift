@@ -46,8 +46,8 @@ struct Repetitions {
 
 /// The messages of a request, kept for a further attempt. Most calls have one.
 struct ReplayBuffer {
-  private var first: [UInt8]?
-  private var rest: [[UInt8]] = []
+  private(set) var first: [UInt8]?
+  private(set) var rest: [[UInt8]] = []
   private(set) var bytes = 0
   var hasEnded = false
 
@@ -60,12 +60,6 @@ struct ReplayBuffer {
     first = nil
     rest = []
     bytes = 0
-  }
-
-  func replay(into stream: HTTP2Stream) {
-    if let first { stream.send(first) }
-    for message in rest { stream.send(message) }
-    if hasEnded { stream.end() }
   }
 }
 

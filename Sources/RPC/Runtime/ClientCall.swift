@@ -38,8 +38,11 @@ class ClientCall: TimerHandler {
   private(set) var initialMetadata = Metadata()
   private(set) var trailingMetadata = Metadata()
 
-  init(_ method: MethodDescriptor, _ channel: Channel, _ options: CallOptions) {
-    self.channel = channel
+  init(
+    _ method: borrowing MethodDescriptor, _ channel: borrowing Channel,
+    _ options: borrowing CallOptions
+  ) {
+    self.channel = copy channel
     let method = channel.method(method)
     self.method = method
     waitsForReady = options.waitForReady ?? method.config.waitForReady ?? false
@@ -147,13 +150,20 @@ class ClientCall: TimerHandler {
     }
     attempt.connection = connection
     attempts.made += 1
-    request.replay(into: attempt)
+    sendRequest(on: attempt)
     if requestIsTooLarge, hedging == nil { commit() }
     opening.take()?.resume()
     return true
   }
 
   // MARK: The request
+
+  /// What there is of it.
+  private func sendRequest(on attempt: Attempt) {
+    if let first = request.first { attempt.send(first) }
+    if !request.rest.isEmpty { for message in request.rest { attempt.send(message) } }
+    if request.hasEnded { attempt.end() }
+  }
 
   /// Queues a message, prefix included, for this attempt and those that may follow.
   func send(_ message: [UInt8]) {

@@ -41,7 +41,8 @@ final class ClientConnection: HTTP2ConnectionOwner {
       tls: configuration.tls, expecting: configuration.expectedServer)
     var limits = configuration.http2
     limits.preface = configuration.connection.handshake
-    let http2 = HTTP2Connection(connection, role: .client, limits: limits, owner: self)
+    let http2 = HTTP2Connection(
+      connection, role: .client, limits: limits, headers: head, owner: self)
     self.http2 = http2
     try http2.start()
   }
@@ -159,14 +160,7 @@ final class ClientConnection: HTTP2ConnectionOwner {
     close(because: "no answer to a keepalive ping within \(timeout)")
   }
 
-  func received(_ fields: borrowing HeaderBlock) {
-    head.reset()
-    fields.readAll { head.add($0, $1) }
-  }
-
-  func openedStream(
-    _ id: Int32, _ fields: borrowing HeaderBlock, endsStream: Bool, overflowed: Bool
-  ) -> HTTP2Stream? { nil }
+  func openedStream(_ id: Int32, endsStream: Bool, overflowed: Bool) -> HTTP2Stream? { nil }
 
   func receivedGoaway(lastStream: Int32, _ code: HTTP2ErrorCode) {
     if isLeaving { return }

@@ -2,11 +2,17 @@ import Glibc
 import HTTP2
 import RPCCore
 
-/// What a request's header block says.
-struct RequestHead: ~Copyable {
+/// What a request's header block says; one is reused for all of a connection.
+final class RequestHead: HTTP2HeaderSink {
+  /// Of a path that names no method, what a client is told again.
+  private static let pathCharactersMax = 200
+
+  private let server: Server
   private(set) var isPost = false
-  /// Valid as long as the block.
-  private(set) var path = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
+  /// Nil where the path names none. Kept from one block to the next: most clients call one again and again.
+  private var latestMethod: ServerMethod?
+  private var hasMethod = false
+  private(set) var unknownPath = ""
   private(set) var contentTypeIsGRPC = false
   /// In nanoseconds.
   private(set) var timeout: Int64?
@@ -14,29 +20,33 @@ struct RequestHead: ~Copyable {
   /// How messages are compressed, nil for an encoding that is not understood.
   private(set) var encoding: MessageEncoding? = .identity
   private(set) var acceptsGzip = false
-  private var metadata = Metadata()
+  private(set) var metadata = Metadata()
 
-  init(_ fields: borrowing HeaderBlock) {
-    let byteCount = fields.byteCount
-    var hasMetadata = false
-    fields.readAll { name, value in
-      if !addOwn(name, value) {
-        if !hasMetadata { metadata.reserve(byteCount: byteCount) }
-        hasMetadata = true
-        if !metadata.appendReceived(name: name, value: value) { hasBadField = true }
-      }
-    }
+  init(_ server: Server) { self.server = server }
+
+  /// What the path names.
+  var method: ServerMethod? { hasMethod ? latestMethod : nil }
+
+  override func reset() {
+    isPost = false
+    hasMethod = false
+    contentTypeIsGRPC = false
+    timeout = nil
+    hasBadField = false
+    encoding = .identity
+    acceptsGzip = false
+    metadata = Metadata()
   }
 
-  mutating func takeMetadata() -> Metadata {
-    let taken = metadata
-    metadata = Metadata()
-    return taken
+  override func add(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
+    if !addOwn(name, value), !metadata.appendReceived(name: name, value: value) {
+      hasBadField = true
+    }
   }
 
   /// Takes a field of the protocol itself; false for metadata. The names are told apart by their
   /// lengths first.
-  private mutating func addOwn(
+  private func addOwn(
     _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>
   ) -> Bool {
     if name.first == UInt8(ascii: ":") {
@@ -69,13 +79,25 @@ struct RequestHead: ~Copyable {
     return name.starts(with: "grpc-")
   }
 
-  private mutating func addPseudoHeader(
+  private func addPseudoHeader(
     _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>
   ) {
     if name.equals(":path") {
-      path = value
+      find(value)
     } else if name.equals(":method") {
       isPost = value.equals("POST")
+    }
+  }
+
+  private func find(_ path: UnsafeBufferPointer<UInt8>) {
+    hasMethod = true
+    if let latestMethod, latestMethod.isAt(path) { return }
+    let text = String(decoding: path, as: UTF8.self)
+    if let method = server.method(at: text) {
+      latestMethod = method
+    } else {
+      hasMethod = false
+      unknownPath = String(text.prefix(RequestHead.pathCharactersMax))
     }
   }
 

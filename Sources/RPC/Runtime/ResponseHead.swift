@@ -1,7 +1,8 @@
+import HTTP2
 import RPCCore
 
 /// The header blocks of a response as they come in; one is reused for all of a connection.
-final class ResponseHead {
+final class ResponseHead: HTTP2HeaderSink {
   private(set) var httpStatus: Int?
   private(set) var contentTypeIsGRPC = false
   private(set) var grpcStatus: Int?
@@ -12,18 +13,18 @@ final class ResponseHead {
   private(set) var details: [UInt8] = []
   private(set) var metadata = Metadata()
 
-  func reset() {
+  override func reset() {
     httpStatus = nil
     contentTypeIsGRPC = false
     grpcStatus = nil
     encoding = .identity
     pushback = nil
-    message = ""
-    details = []
+    if !message.isEmpty { message = "" }
+    if !details.isEmpty { details = [] }
     metadata = Metadata()
   }
 
-  func add(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
+  override func add(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
     if name.equals(":status") {
       httpStatus = ResponseHead.number(value)
     } else if name.equals("content-type") {

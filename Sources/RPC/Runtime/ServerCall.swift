@@ -57,8 +57,9 @@ package class ServerCall: HTTP2Stream, TimerHandler {
     deframer = MessageDeframer(messageBytesMax: connection.server.limits.messageBytes)
   }
 
-  func open(_ head: inout RequestHead) {
-    metadata = head.takeMetadata()
+  func open(_ head: RequestHead) {
+    metadata = head.metadata
+    metadata.trim()
     openBytes = ServerLimits.callBytes + metadata.memoryBytes
     deframer.encoding = head.encoding ?? .identity
     clientAcceptsGzip = head.acceptsGzip

@@ -17,12 +17,12 @@ package final class ServerConnection: HTTP2ConnectionOwner {
   private var heldBytes = 0
   private var abandonedCalls = 0
 
-  /// The method called last: most clients call one again and again.
-  private var lastMethod: ServerMethod?
+  private let head: RequestHead
 
   init(_ server: Server, _ share: AddressShare) {
     self.server = server
     loop = server.reactor.loop
+    head = RequestHead(server)
     self.share = share
   }
 
@@ -34,7 +34,8 @@ package final class ServerConnection: HTTP2ConnectionOwner {
 
   func start(_ connection: Connection) throws {
     peer = connection.peer
-    let http2 = HTTP2Connection(connection, role: .server, limits: server.limits.http2, owner: self)
+    let http2 = HTTP2Connection(
+      connection, role: .server, limits: server.limits.http2, headers: head, owner: self)
     self.http2 = http2
     try http2.start()
   }
@@ -114,22 +115,15 @@ package final class ServerConnection: HTTP2ConnectionOwner {
 
   package func receivedSettings() {}
 
-  /// The client's trailers say nothing to a server.
-  package func received(_ fields: borrowing HeaderBlock) {}
-
-  package func openedStream(
-    _ id: Int32, _ fields: borrowing HeaderBlock, endsStream: Bool, overflowed: Bool
-  ) -> HTTP2Stream? {
+  package func openedStream(_ id: Int32, endsStream: Bool, overflowed: Bool) -> HTTP2Stream? {
     lastUsed = loop.now
     if overflowed { return refuse(.headersTooLarge, 431) }
-    var head = RequestHead(fields)
     if !head.isPost { return refuse(.notGRPC, 405) }
     if !head.contentTypeIsGRPC { return refuse(.notGRPC, 415) }
     if head.hasBadField { return refuse(.malformedField, 400) }
-    guard let method = method(at: head.path) else {
-      let path = String(decoding: head.path, as: UTF8.self)
+    guard let method = head.method else {
       return refuse(
-        .unknownMethod, 200, RPCError(.unimplemented, "no such method: \(path.prefix(200))"))
+        .unknownMethod, 200, RPCError(.unimplemented, "no such method: \(head.unknownPath)"))
     }
     if head.encoding == nil {
       let accepted = MessageEncoding.accepted
@@ -138,7 +132,7 @@ package final class ServerConnection: HTTP2ConnectionOwner {
         RPCError(.unimplemented, "unknown grpc-encoding; one of \(accepted) would do"))
     }
     let call = method.makeCall(method, self)
-    call.open(&head)
+    call.open(head)
     return call
   }
 
@@ -149,13 +143,6 @@ package final class ServerConnection: HTTP2ConnectionOwner {
     server.observer?.connectionEnded(ServerConnectionEnd(connection, end))
     server.connectionEnded(self)
     http2 = nil
-  }
-
-  private func method(at path: UnsafeBufferPointer<UInt8>) -> ServerMethod? {
-    if let lastMethod, lastMethod.isAt(path) { return lastMethod }
-    guard let method = server.method(at: String(decoding: path, as: UTF8.self)) else { return nil }
-    lastMethod = method
-    return method
   }
 
   private func refuse(

@@ -13,8 +13,8 @@ final class UnaryClientCall: ClientCall {
   private var waiter: UnsafeContinuation<Void, Never>?
 
   init(
-    _ method: MethodDescriptor, _ channel: Channel, _ options: CallOptions,
-    gate: OutputGate? = nil, _ take: @escaping TakingResponse
+    _ method: borrowing MethodDescriptor, _ channel: borrowing Channel,
+    _ options: borrowing CallOptions, gate: OutputGate? = nil, _ take: @escaping TakingResponse
   ) {
     self.take = take
     self.gate = gate

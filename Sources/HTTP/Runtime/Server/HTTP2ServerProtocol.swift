@@ -9,7 +9,7 @@ package final class HTTP2ServerProtocol: HTTPServerProtocol, HTTP2ConnectionOwne
   unowned let owner: HTTPServerConnection
   let limits: HTTPServerLimits
   private var http2: HTTP2Connection?
-  private var head = HTTP2HeadDecoder()
+  private let head = HTTP2HeadDecoder()
   private var requests = 0
   private var isLeaving = false
   private var idleDeadline: Instant
@@ -18,7 +18,8 @@ package final class HTTP2ServerProtocol: HTTPServerProtocol, HTTP2ConnectionOwne
     self.owner = owner
     limits = owner.server.limits
     idleDeadline = owner.loop.now + owner.server.limits.keepAliveTimeout
-    http2 = HTTP2Connection(connection, role: .server, limits: limits.http2, owner: self)
+    http2 = HTTP2Connection(
+      connection, role: .server, limits: limits.http2, headers: head, owner: self)
   }
 
   deinit { http2?.disown() }
@@ -73,31 +74,22 @@ package final class HTTP2ServerProtocol: HTTPServerProtocol, HTTP2ConnectionOwne
 
   package func receivedSettings() {}
 
-  package func received(_ fields: borrowing HeaderBlock) {
-    head.reset()
-    fields.readAll { head.add($0, $1) }
-  }
-
-  package func openedStream(
-    _ id: Int32, _ fields: borrowing HeaderBlock, endsStream: Bool, overflowed: Bool
-  ) -> HTTP2Stream? {
-    received(fields)
+  package func openedStream(_ id: Int32, endsStream: Bool, overflowed: Bool) -> HTTP2Stream? {
     requests += 1
     if requests >= limits.requestsPerConnection { leave(by: .distantFuture) }
     let stream = HTTP2ServerStream(self)
     do throws(HTTP1Error) {
       if overflowed {
-        head.reset()
         throw HTTP1Error(.fieldSectionTooLarge, "at most \(limits.http2.headerListBytes) bytes")
       }
-      stream.request = .success(try head.takeRequest(limits.http1))
+      stream.request = .success(try head.request(limits.http1))
     } catch {
       stream.request = .failure(error)
     }
     return stream
   }
 
-  func takeTrailers() -> HTTPHeaders { head.takeTrailers() }
+  var trailers: HTTPHeaders { head.trailers }
 
   package func receivedGoaway(lastStream: Int32, _ code: HTTP2ErrorCode) {}
 

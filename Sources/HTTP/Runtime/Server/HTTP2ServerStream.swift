@@ -22,9 +22,7 @@ final class HTTP2ServerStream: HTTP2Stream {
 
   override func receivedHeaders(endsStream: Bool) {
     guard let request = request.take() else {
-      // Taken in any case: what is left would go into the next head.
-      let trailers = connection.takeTrailers()
-      exchange?.body.finish(.success(trailers))
+      exchange?.body.finish(.success(connection.trailers))
       return
     }
     switch request {
