@@ -154,6 +154,7 @@ import Testing
     Attack("nested_message", is: "status 13"),
     // 15 KB of metadata each, and what a call counts beside them.
     Attack("open_calls_with_metadata", "heldBytesPerAddress=8000000", is: "(39|4[01]). kept"),
+    Attack("heads_that_are_no_request", is: "reset 1"),
     Attack("calls_of_one_address", "callsInProgressPerAddress=20", is: "10 x status 8"),
     Attack(
       "held_messages_of_one_address", "heldBytesPerAddress=4000000",

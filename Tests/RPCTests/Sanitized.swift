@@ -12,6 +12,7 @@ enum Sanitized {
   /// The environment of a server process that AddressSanitizer's search for leaks is to see the end of.
   /// Not that of the tests: they leave reactors behind that have stopped in the middle of calls.
   static var serverEnvironment: [String: String] {
-    ProcessInfo.processInfo.environment.merging(["ASAN_OPTIONS": "detect_leaks=1"]) { $1 }
+    let options = "detect_leaks=1:quarantine_size_mb=128"
+    return ProcessInfo.processInfo.environment.merging(["ASAN_OPTIONS": options]) { $1 }
   }
 }

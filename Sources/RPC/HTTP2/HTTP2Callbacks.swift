@@ -140,7 +140,6 @@ extension HTTP2Session {
     case NGHTTP2_HEADERS.rawValue:
       headerStream = nil
       headersReceived(frame.hd.stream_id, endsStream: ends)
-      headers.reset()
     case NGHTTP2_DATA.rawValue:
       if ends {
         withStream(frame.hd.stream_id) { $0.receivedEnd() }

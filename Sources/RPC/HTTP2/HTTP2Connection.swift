@@ -202,6 +202,8 @@ package final class HTTP2Connection: ConnectionDelegate, HTTP2SessionDelegate {
     pause = nil
     established?.abandonStreams(.connectionLost)
     owner?.ended(self, end)
+    // What nghttp2 has been given already it still works off.
+    owner = nil
     established = nil
   }
 

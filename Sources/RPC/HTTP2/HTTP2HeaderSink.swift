@@ -5,8 +5,7 @@
 open class HTTP2HeaderSink {
   package init() {}
 
-  /// Another block begins, or whoever heard of this one has what it needs: a connection that is idle is to hold
-  /// as little as may be.
+  /// Another block begins, or what was received is worked off: whoever heard of the block has what it needs.
   open func reset() {}
 
   /// Name and value are valid within the call only.

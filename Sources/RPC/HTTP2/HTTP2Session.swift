@@ -114,7 +114,7 @@ package final class HTTP2Session {
     isReceiving = true
     defer {
       isReceiving = false
-      if !abandoned.isEmpty { abandoned = [] }
+      letGo()
     }
     let base = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
     let count = nghttp2_session_mem_recv(session, base, bytes.count)
@@ -134,7 +134,7 @@ package final class HTTP2Session {
     isSending = true
     defer {
       isSending = false
-      if !abandoned.isEmpty { abandoned = [] }
+      letGo()
     }
     var left = room
     while left > 0, !saidGoodbye {
@@ -145,6 +145,16 @@ package final class HTTP2Session {
       emit(UnsafeRawBufferPointer(start: data, count: count))
       traffic.sentBytes += count
       left -= count
+    }
+  }
+
+  /// What is idle is to hold as little as may be. Of a header block that broke off, or whose stream went
+  /// meanwhile, nobody is told.
+  private func letGo() {
+    if !abandoned.isEmpty { abandoned = [] }
+    if headerStream == nil, headerCount > 0 {
+      headerCount = 0
+      headers.reset()
     }
   }
 

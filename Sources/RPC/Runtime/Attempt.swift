@@ -40,10 +40,10 @@ final class Attempt: HTTP2Stream {
   // MARK: HTTP2Stream
 
   override func receivedHeaders(endsStream: Bool) {
-    guard let connection, let call else { return }
+    guard let connection = connection ?? leftConnection else { return }
     connection.hasAnswered = true
     let head = connection.head
-    if head.isInformational { return }
+    guard let call, !head.isInformational else { return }
     guard let hedging = call.hedging else {
       return call.received(head, on: self, endsStream: endsStream)
     }

@@ -136,6 +136,7 @@ private final class HealthStream: HTTP2Stream {
   override func receivedEnd() { watch?.receivedEnd() }
 
   override func closed(_ code: HTTP2ErrorCode) {
+    let watch = watch.take()
     // What follows the loss of a connection begins when it has ended.
     if code == .connectionLost { return }
     connection?.streamClosed()

@@ -30,6 +30,7 @@ final class RequestHead: HTTP2HeaderSink {
   override func reset() {
     isPost = false
     hasMethod = false
+    if !unknownPath.isEmpty { unknownPath = "" }
     contentTypeIsGRPC = false
     timeout = nil
     hasBadField = false

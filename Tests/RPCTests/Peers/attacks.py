@@ -173,6 +173,15 @@ def case_large_header_list(port):
     return f"{small}, {attacker.answer(3)}"
 
 
+def case_heads_that_are_no_request(port):
+    # They have no path. Each comma ends a value, which has the field's name with it in memory.
+    attackers = [Attacker(port) for _ in range(200)]
+    for attacker in attackers:
+        block = attacker.encoder.encode([(":method", "POST"), (":scheme", "http"), ("a-bin", "," * 15_000)])
+        attacker.send(frame(HEADERS, 4, 1, block))
+    return " ".join({attacker.answer(1) for attacker in attackers})
+
+
 # Frames that want an answer, or nothing
 
 def flood_with(port, data):
