@@ -3,10 +3,10 @@ package protocol TimerHandler: AnyObject {
   func timerFired()
 }
 
-/// One timer of an event loop; cancelled and fired at most once.
+/// One timer of an event loop; cancelled and fired at most once. Small, since every call holds one.
 package struct LoopTimer {
-  fileprivate let slot: Int
-  fileprivate let serial: UInt64
+  let slot: UInt32
+  fileprivate let serial: UInt32
 }
 
 /// A binary heap of timers that are found by the slots they are kept in, so that a cancelled timer
@@ -30,9 +30,10 @@ struct TimerHeap {
   }
 
   private struct Slot {
-    /// Of the timer that is kept here; 0 where none is.
-    var serial: UInt64
-    var position: Int
+    /// Of the timer that is kept here; 0 where none is. Comes again after four thousand million others, when
+    /// hardly anybody has the one before any more.
+    var serial: UInt32
+    var position: UInt32
     var action: Action?
   }
 
@@ -42,7 +43,9 @@ struct TimerHeap {
   private var heap: [Entry] = []
   private var slots: [Slot] = []
   private var freeSlots: [Int] = []
-  private var lastSerial: UInt64 = 0
+  private var lastSerial: UInt32
+
+  init(lastSerial: UInt32 = 0) { self.lastSerial = lastSerial }
 
   var count: Int { heap.count }
   var slotCount: Int { slots.count }
@@ -57,8 +60,8 @@ struct TimerHeap {
   }
 
   private mutating func insert(at deadline: Instant, _ action: Action) -> LoopTimer {
-    lastSerial += 1
-    let slot = Slot(serial: lastSerial, position: heap.count, action: action)
+    lastSerial = lastSerial == .max ? 1 : lastSerial + 1
+    let slot = Slot(serial: lastSerial, position: UInt32(heap.count), action: action)
     let index: Int
     if let free = freeSlots.popLast() {
       index = free
@@ -69,12 +72,13 @@ struct TimerHeap {
     }
     heap.append(Entry(deadline: deadline, slot: index))
     siftUp(heap.count - 1)
-    return LoopTimer(slot: index, serial: lastSerial)
+    return LoopTimer(slot: UInt32(index), serial: lastSerial)
   }
 
   mutating func cancel(_ timer: LoopTimer) {
-    guard timer.slot < slots.count, slots[timer.slot].serial == timer.serial else { return }
-    _ = remove(at: slots[timer.slot].position)
+    let slot = Int(timer.slot)
+    guard slot < slots.count, slots[slot].serial == timer.serial else { return }
+    _ = remove(at: Int(slots[slot].position))
   }
 
   /// The action of the earliest timer that is due at `now`, taken out of the heap.
@@ -103,7 +107,7 @@ struct TimerHeap {
 
   private mutating func place(_ entry: Entry, at position: Int) {
     heap[position] = entry
-    slots[entry.slot].position = position
+    slots[entry.slot].position = UInt32(position)
   }
 
   private mutating func siftUp(_ start: Int) {

@@ -12,11 +12,11 @@ package final class ClientCallObserver: ClientInterceptor {
     calls = CallMetrics(metrics, prefix: "grpc_client")
   }
 
-  package func began(_ call: inout OutgoingCall) { calls.began(call.method) }
+  package func began(_ call: OutgoingCall, in scope: RequestScope?) { calls.began(call.method) }
 
-  package func ended(_ call: OutgoingCall, _ end: CallEnd) {
+  package func ended(_ call: OutgoingCall) {
     calls.ended(
-      call.method, end.code, since: call.begun, receivedBytes: end.receivedBytes,
-      sentBytes: end.sentBytes)
+      call.method, call.code, since: call.begun, receivedBytes: call.receivedBytes,
+      sentBytes: call.sentBytes)
   }
 }

@@ -1,5 +1,5 @@
 import Glibc
-import Observability
+package import Observability
 package import RPC
 package import RPCCore
 import Reactor
@@ -50,11 +50,11 @@ package final class RequestContextInterceptor: ServerInterceptor, ClientIntercep
 
   package func refused(_ context: ServerContext, _ error: RPCError) { begin(context) }
 
-  package func began(_ call: inout OutgoingCall) {
+  package func began(_ call: OutgoingCall, in scope: RequestScope?) {
     // Only what is sent is taken out of the context, which has more.
-    guard let scope = RequestScope.current, let requestID = scope.context?.requestID else { return }
+    guard let requestID = scope?.context?.requestID else { return }
     requestID.withText { call.metadata.append(checked: "x-request-id", $0) }
-    if let trace = scope.context?.trace {
+    if let trace = scope?.context?.trace {
       trace.withTraceparent { call.metadata.append(checked: "traceparent", $0) }
       if !trace.state.text.isEmpty { call.metadata.append("tracestate", trace.state.text) }
     }

@@ -184,6 +184,40 @@ import Testing
     }
   }
 
+  /// A call that is its own stream holds itself, and its channel, until that is closed.
+  @Test(arguments: ["retried", "cancelled", "late", "left"])
+  func aCallThatIsOverHoldsNothing(how: String) async throws {
+    try await withReactor { reactor in
+      let echo = try EchoServer(
+        reactor, interceptors: [Gatekeeper(failing: how == "retried" ? 2 : 0)])
+      do {
+        let channel = Channel(
+          reactor: reactor, configuration: Self.retrying(), address: echo.address)
+        let client = TestingV1.EchoServiceClient(channel: channel)
+        switch how {
+        case "retried": _ = try await client.echo(EchoServer.request("x"))
+        case "late":
+          let error = await rpcError {
+            _ = try await client.echo(
+              EchoServer.request("sleep"), options: CallOptions(timeout: .milliseconds(5)))
+          }
+          #expect(error?.code == .deadlineExceeded)
+        case "cancelled":
+          let task = reactor.loop.spawn(on: reactor) {
+            let error = await rpcError { _ = try await client.echo(EchoServer.request("sleep")) }
+            #expect(error?.code == .cancelled)
+          }
+          while echo.server.callsInProgress == 0 { await Task.yield() }
+          task.cancel()
+          await task.value
+        default: _ = try await client.expand(TestingV1.ExpandRequest(text: "x", count: 3))
+        }
+        #expect(echo.server.connectionCount == 1)
+      }
+      while echo.server.connectionCount > 0 { await Task.yield() }
+    }
+  }
+
   private static func retrying(
     attempts: Int = 3, throttling: RetryThrottling? = nil
   ) -> ChannelConfiguration {

@@ -13,18 +13,20 @@ import Testing
   private final class Recorder: ClientInterceptor {
     let name: String
     var log: [String] = []
-    var ends: [CallEnd] = []
+    var ends: [OutgoingCall] = []
+    var deadlines: [Instant] = []
 
     init(_ name: String = "recorder") { self.name = name }
 
-    func began(_ call: inout OutgoingCall) {
+    func began(_ call: OutgoingCall, in scope: RequestScope?) {
       log.append("began \(call.method.name)")
+      deadlines.append(call.deadline)
       call.metadata.append("x-seen-by", name)
     }
 
-    func ended(_ call: OutgoingCall, _ end: CallEnd) {
-      log.append("ended \(call.method.name) \(end.status.code.name)")
-      ends.append(end)
+    func ended(_ call: OutgoingCall) {
+      log.append("ended \(call.method.name) \(call.status.code.name)")
+      ends.append(call)
     }
   }
 
@@ -72,6 +74,24 @@ import Testing
       #expect(outer.log == ["began Echo", "ended Echo OK"])
       let saw = try #require(outer.ends.first).trailingMetadata.entries.map(\.value)
       #expect(saw == ["caller", "outer", "inner"].map { .text($0) })
+    }
+  }
+
+  @Test func callsHaveTheDeadlineOfTheRequestThatMakesThem() async throws {
+    try await withReactor { reactor in
+      let recorder = Recorder()
+      let intercepted = try Intercepted(reactor, [recorder])
+      let deadline = Instant.now() + .seconds(7)
+      let scope = RequestScope(context: nil, deadline: deadline.nanoseconds)
+      try await RequestScope.$current.bound(to: scope) {
+        _ = try await intercepted.client.echo(EchoServer.request("x"))
+        _ = try await intercepted.client.expand(TestingV1.ExpandRequest(text: "x", count: 3))
+        _ = try await intercepted.client.echo(
+          EchoServer.request("x"), options: CallOptions(timeout: .seconds(3)))
+      }
+      #expect(recorder.deadlines.count == 3)
+      #expect(recorder.deadlines.prefix(2).allSatisfy { $0 == deadline })
+      #expect(recorder.deadlines.allSatisfy { $0 <= deadline } && recorder.deadlines[2] < deadline)
     }
   }
 

@@ -1,5 +1,6 @@
 import Contracts
 import HTTP2
+import Observability
 import Protobuf
 import PythonPeer
 import RPC
@@ -27,7 +28,7 @@ import Testing
     var paths: [String] = []
 
     func begin(_ context: ServerContext) { paths.append(context.method.path) }
-    func began(_ call: inout OutgoingCall) { paths.append(call.method.path) }
+    func began(_ call: OutgoingCall, in scope: RequestScope?) { paths.append(call.method.path) }
 
     var echoes: Int { paths.count { $0 == TestingV1.EchoServiceMethods.echo.path } }
     var watches: Int { paths.count { $0 == GRPCHealthV1.HealthMethods.watch.path } }

@@ -1,4 +1,5 @@
 import Contracts
+import Observability
 import RPC
 import RPCCore
 import Reactor
@@ -86,10 +87,10 @@ final class HedgedScript: TestingV1.EchoServiceHandler {
 
 final class CallCounter: ClientInterceptor {
   var begun = 0
-  var ends: [CallEnd] = []
+  var ends: [OutgoingCall] = []
 
-  func began(_ call: inout OutgoingCall) { begun += 1 }
-  func ended(_ call: OutgoingCall, _ end: CallEnd) { ends.append(end) }
+  func began(_ call: OutgoingCall, in scope: RequestScope?) { begun += 1 }
+  func ended(_ call: OutgoingCall) { ends.append(call) }
 }
 
 /// A server that follows a script, and a channel whose calls are hedged.

@@ -165,6 +165,20 @@ import Testing
     #expect(seen["told"] == 1 + 2)
   }
 
+  /// The first attempt's stream is the call itself.
+  @Test func whatComesAfterTheStatusOfAnAttemptIsNotTheNextOnes() async throws {
+    let seen = try await against("goes_on", Self.retrying()) { _, client in
+      // What was left lying of so many would fill the connection's window.
+      for _ in 0..<40 {
+        let record = CallRecord()
+        try await Self.call(client, CallOptions(record: record))
+        #expect(record.attempts == 2)
+      }
+    }
+    #expect(seen["calls"] == 80)
+    #expect(seen["connections"] == 1)
+  }
+
   private static func hedging() -> ChannelConfiguration {
     var configuration = ChannelConfiguration()
     configuration.service.defaults.hedging = HedgingPolicy(

@@ -43,6 +43,16 @@ import Testing
     heap.cancel(first)
   }
 
+  @Test func goesOnWhenItsSerialsHaveRunOut() {
+    var heap = TimerHeap(lastSerial: .max - 2)
+    let timers = (1...6).map { insert($0, into: &heap) }
+    for timer in timers where timer.slot % 2 == 0 { heap.cancel(timer) }
+    fire(&heap, until: 6)
+    #expect(fired.numbers == [2, 4, 6])
+    for timer in timers { heap.cancel(timer) }
+    #expect(heap.count == 0)
+  }
+
   @Test func keepsNoPlacesOfACrowdThatHasPassed() {
     var heap = TimerHeap()
     let timers = (1...5000).map { insert($0, into: &heap) }

@@ -144,9 +144,10 @@ def write_call(writer, service, method):
         if call == "unary":
             writer.line(f"var response = {response}()")
             framed = "framed: request.framed(options.encoding)"
-            with writer.block(f"try await channel.unary({descriptor}, {framed}, options) {{"):
+            with writer.block(f"let call = channel.unaryCall({descriptor}, {framed}, options) {{"):
                 writer.line("bytes throws(RPCError) in")
                 writer.line(f"response = try {response}(received: bytes)")
+            writer.line("try await call.run()")
             writer.line("return response")
             return
         writer.line(f"try await channel.{call}({descriptor}, {arguments})")

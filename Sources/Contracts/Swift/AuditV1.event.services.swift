@@ -55,10 +55,11 @@ extension AuditV1 {
       _ request: AuditV1.AppendEventsRequest, options: CallOptions = CallOptions()
     ) async throws -> AuditV1.AppendEventsResponse {
       var response = AuditV1.AppendEventsResponse()
-      try await channel.unary(AuditServiceMethods.appendEvents, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(AuditServiceMethods.appendEvents, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try AuditV1.AppendEventsResponse(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -67,10 +68,11 @@ extension AuditV1 {
       _ request: AuditV1.ListEventsRequest, options: CallOptions = CallOptions()
     ) async throws -> AuditV1.ListEventsResponse {
       var response = AuditV1.ListEventsResponse()
-      try await channel.unary(AuditServiceMethods.listEvents, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(AuditServiceMethods.listEvents, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try AuditV1.ListEventsResponse(received: bytes)
       }
+      try await call.run()
       return response
     }
 

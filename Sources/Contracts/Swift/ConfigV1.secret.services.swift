@@ -101,10 +101,11 @@ extension ConfigV1 {
       _ request: ConfigV1.SetSecretRequest, options: CallOptions = CallOptions()
     ) async throws -> ConfigV1.Secret {
       var response = ConfigV1.Secret()
-      try await channel.unary(SecretServiceMethods.setSecret, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(SecretServiceMethods.setSecret, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ConfigV1.Secret(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -113,10 +114,11 @@ extension ConfigV1 {
       _ request: ConfigV1.ListSecretsRequest, options: CallOptions = CallOptions()
     ) async throws -> ConfigV1.ListSecretsResponse {
       var response = ConfigV1.ListSecretsResponse()
-      try await channel.unary(SecretServiceMethods.listSecrets, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(SecretServiceMethods.listSecrets, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ConfigV1.ListSecretsResponse(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -125,10 +127,11 @@ extension ConfigV1 {
       _ request: ConfigV1.DeleteSecretRequest, options: CallOptions = CallOptions()
     ) async throws -> GoogleProtobuf.Empty {
       var response = GoogleProtobuf.Empty()
-      try await channel.unary(SecretServiceMethods.deleteSecret, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(SecretServiceMethods.deleteSecret, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try GoogleProtobuf.Empty(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -137,10 +140,11 @@ extension ConfigV1 {
       _ request: ConfigV1.AccessSecretRequest, options: CallOptions = CallOptions()
     ) async throws -> ConfigV1.AccessSecretResponse {
       var response = ConfigV1.AccessSecretResponse()
-      try await channel.unary(SecretServiceMethods.accessSecret, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(SecretServiceMethods.accessSecret, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ConfigV1.AccessSecretResponse(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -150,10 +154,11 @@ extension ConfigV1 {
       _ request: ConfigV1.EnsureStoreCredentialsRequest, options: CallOptions = CallOptions()
     ) async throws -> ConfigV1.EnsureStoreCredentialsResponse {
       var response = ConfigV1.EnsureStoreCredentialsResponse()
-      try await channel.unary(SecretServiceMethods.ensureStoreCredentials, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(SecretServiceMethods.ensureStoreCredentials, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ConfigV1.EnsureStoreCredentialsResponse(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -163,10 +168,11 @@ extension ConfigV1 {
       _ request: ConfigV1.DeleteStoreCredentialsRequest, options: CallOptions = CallOptions()
     ) async throws -> GoogleProtobuf.Empty {
       var response = GoogleProtobuf.Empty()
-      try await channel.unary(SecretServiceMethods.deleteStoreCredentials, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(SecretServiceMethods.deleteStoreCredentials, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try GoogleProtobuf.Empty(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -175,10 +181,11 @@ extension ConfigV1 {
       _ request: ConfigV1.ImportSecretRequest, options: CallOptions = CallOptions()
     ) async throws -> ConfigV1.Secret {
       var response = ConfigV1.Secret()
-      try await channel.unary(SecretServiceMethods.importSecret, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(SecretServiceMethods.importSecret, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ConfigV1.Secret(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -187,10 +194,11 @@ extension ConfigV1 {
       _ request: ConfigV1.ExportSecretRequest, options: CallOptions = CallOptions()
     ) async throws -> ConfigV1.ExportSecretResponse {
       var response = ConfigV1.ExportSecretResponse()
-      try await channel.unary(SecretServiceMethods.exportSecret, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(SecretServiceMethods.exportSecret, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ConfigV1.ExportSecretResponse(received: bytes)
       }
+      try await call.run()
       return response
     }
   }

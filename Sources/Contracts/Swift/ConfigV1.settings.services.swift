@@ -43,10 +43,11 @@ extension ConfigV1 {
       _ request: ConfigV1.GetSettingsRequest, options: CallOptions = CallOptions()
     ) async throws -> ConfigV1.Settings {
       var response = ConfigV1.Settings()
-      try await channel.unary(SettingsServiceMethods.getSettings, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(SettingsServiceMethods.getSettings, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ConfigV1.Settings(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -56,10 +57,11 @@ extension ConfigV1 {
       _ request: ConfigV1.UpdateSettingsRequest, options: CallOptions = CallOptions()
     ) async throws -> ConfigV1.Settings {
       var response = ConfigV1.Settings()
-      try await channel.unary(SettingsServiceMethods.updateSettings, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(SettingsServiceMethods.updateSettings, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ConfigV1.Settings(received: bytes)
       }
+      try await call.run()
       return response
     }
   }

@@ -51,10 +51,11 @@ extension ConfigV1 {
       _ request: ConfigV1.ListTenantsRequest, options: CallOptions = CallOptions()
     ) async throws -> ConfigV1.ListTenantsResponse {
       var response = ConfigV1.ListTenantsResponse()
-      try await channel.unary(TenantServiceMethods.listTenants, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(TenantServiceMethods.listTenants, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ConfigV1.ListTenantsResponse(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -63,10 +64,11 @@ extension ConfigV1 {
       _ request: ConfigV1.CreateTenantRequest, options: CallOptions = CallOptions()
     ) async throws -> ConfigV1.Tenant {
       var response = ConfigV1.Tenant()
-      try await channel.unary(TenantServiceMethods.createTenant, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(TenantServiceMethods.createTenant, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ConfigV1.Tenant(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -75,10 +77,11 @@ extension ConfigV1 {
       _ request: ConfigV1.GetTenantRequest, options: CallOptions = CallOptions()
     ) async throws -> ConfigV1.Tenant {
       var response = ConfigV1.Tenant()
-      try await channel.unary(TenantServiceMethods.getTenant, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(TenantServiceMethods.getTenant, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ConfigV1.Tenant(received: bytes)
       }
+      try await call.run()
       return response
     }
   }

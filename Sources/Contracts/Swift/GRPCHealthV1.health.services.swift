@@ -46,10 +46,11 @@ extension GRPCHealthV1 {
       _ request: GRPCHealthV1.HealthCheckRequest, options: CallOptions = CallOptions()
     ) async throws -> GRPCHealthV1.HealthCheckResponse {
       var response = GRPCHealthV1.HealthCheckResponse()
-      try await channel.unary(HealthMethods.check, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(HealthMethods.check, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try GRPCHealthV1.HealthCheckResponse(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -57,10 +58,11 @@ extension GRPCHealthV1 {
       _ request: GRPCHealthV1.HealthListRequest, options: CallOptions = CallOptions()
     ) async throws -> GRPCHealthV1.HealthListResponse {
       var response = GRPCHealthV1.HealthListResponse()
-      try await channel.unary(HealthMethods.list, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(HealthMethods.list, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try GRPCHealthV1.HealthListResponse(received: bytes)
       }
+      try await call.run()
       return response
     }
 

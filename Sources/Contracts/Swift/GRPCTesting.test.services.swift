@@ -94,10 +94,11 @@ extension GRPCTesting {
       _ request: GRPCTesting.Empty, options: CallOptions = CallOptions()
     ) async throws -> GRPCTesting.Empty {
       var response = GRPCTesting.Empty()
-      try await channel.unary(TestServiceMethods.emptyCall, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(TestServiceMethods.emptyCall, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try GRPCTesting.Empty(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -106,10 +107,11 @@ extension GRPCTesting {
       _ request: GRPCTesting.SimpleRequest, options: CallOptions = CallOptions()
     ) async throws -> GRPCTesting.SimpleResponse {
       var response = GRPCTesting.SimpleResponse()
-      try await channel.unary(TestServiceMethods.unaryCall, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(TestServiceMethods.unaryCall, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try GRPCTesting.SimpleResponse(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -118,10 +120,11 @@ extension GRPCTesting {
       _ request: GRPCTesting.SimpleRequest, options: CallOptions = CallOptions()
     ) async throws -> GRPCTesting.SimpleResponse {
       var response = GRPCTesting.SimpleResponse()
-      try await channel.unary(TestServiceMethods.cacheableUnaryCall, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(TestServiceMethods.cacheableUnaryCall, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try GRPCTesting.SimpleResponse(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -159,10 +162,11 @@ extension GRPCTesting {
       _ request: GRPCTesting.Empty, options: CallOptions = CallOptions()
     ) async throws -> GRPCTesting.Empty {
       var response = GRPCTesting.Empty()
-      try await channel.unary(TestServiceMethods.unimplementedCall, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(TestServiceMethods.unimplementedCall, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try GRPCTesting.Empty(received: bytes)
       }
+      try await call.run()
       return response
     }
   }
@@ -247,10 +251,11 @@ extension GRPCTesting {
       _ request: GRPCTesting.Empty, options: CallOptions = CallOptions()
     ) async throws -> GRPCTesting.Empty {
       var response = GRPCTesting.Empty()
-      try await channel.unary(UnimplementedServiceMethods.unimplementedCall, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(UnimplementedServiceMethods.unimplementedCall, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try GRPCTesting.Empty(received: bytes)
       }
+      try await call.run()
       return response
     }
   }

@@ -54,10 +54,11 @@ extension GatewayV1 {
       _ request: GatewayV1.LoginRequest, options: CallOptions = CallOptions()
     ) async throws -> GatewayV1.LoginResponse {
       var response = GatewayV1.LoginResponse()
-      try await channel.unary(AuthServiceMethods.login, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(AuthServiceMethods.login, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try GatewayV1.LoginResponse(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -67,10 +68,11 @@ extension GatewayV1 {
       _ request: GatewayV1.RefreshRequest, options: CallOptions = CallOptions()
     ) async throws -> GatewayV1.RefreshResponse {
       var response = GatewayV1.RefreshResponse()
-      try await channel.unary(AuthServiceMethods.refresh, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(AuthServiceMethods.refresh, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try GatewayV1.RefreshResponse(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -79,10 +81,11 @@ extension GatewayV1 {
       _ request: GatewayV1.GetMeRequest, options: CallOptions = CallOptions()
     ) async throws -> GatewayV1.Principal {
       var response = GatewayV1.Principal()
-      try await channel.unary(AuthServiceMethods.getMe, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(AuthServiceMethods.getMe, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try GatewayV1.Principal(received: bytes)
       }
+      try await call.run()
       return response
     }
   }

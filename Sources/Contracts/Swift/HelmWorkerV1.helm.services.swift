@@ -89,10 +89,11 @@ extension HelmWorkerV1 {
       _ request: HelmWorkerV1.InstallRequest, options: CallOptions = CallOptions()
     ) async throws -> HelmWorkerV1.Release {
       var response = HelmWorkerV1.Release()
-      try await channel.unary(HelmServiceMethods.install, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(HelmServiceMethods.install, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try HelmWorkerV1.Release(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -101,10 +102,11 @@ extension HelmWorkerV1 {
       _ request: HelmWorkerV1.UpgradeRequest, options: CallOptions = CallOptions()
     ) async throws -> HelmWorkerV1.Release {
       var response = HelmWorkerV1.Release()
-      try await channel.unary(HelmServiceMethods.upgrade, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(HelmServiceMethods.upgrade, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try HelmWorkerV1.Release(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -113,10 +115,11 @@ extension HelmWorkerV1 {
       _ request: HelmWorkerV1.UninstallRequest, options: CallOptions = CallOptions()
     ) async throws -> HelmWorkerV1.UninstallResponse {
       var response = HelmWorkerV1.UninstallResponse()
-      try await channel.unary(HelmServiceMethods.uninstall, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(HelmServiceMethods.uninstall, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try HelmWorkerV1.UninstallResponse(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -125,10 +128,11 @@ extension HelmWorkerV1 {
       _ request: HelmWorkerV1.RollbackRequest, options: CallOptions = CallOptions()
     ) async throws -> HelmWorkerV1.Release {
       var response = HelmWorkerV1.Release()
-      try await channel.unary(HelmServiceMethods.rollback, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(HelmServiceMethods.rollback, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try HelmWorkerV1.Release(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -137,10 +141,11 @@ extension HelmWorkerV1 {
       _ request: HelmWorkerV1.GetReleaseRequest, options: CallOptions = CallOptions()
     ) async throws -> HelmWorkerV1.Release {
       var response = HelmWorkerV1.Release()
-      try await channel.unary(HelmServiceMethods.getRelease, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(HelmServiceMethods.getRelease, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try HelmWorkerV1.Release(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -149,10 +154,11 @@ extension HelmWorkerV1 {
       _ request: HelmWorkerV1.GetManifestRequest, options: CallOptions = CallOptions()
     ) async throws -> HelmWorkerV1.Manifest {
       var response = HelmWorkerV1.Manifest()
-      try await channel.unary(HelmServiceMethods.getManifest, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(HelmServiceMethods.getManifest, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try HelmWorkerV1.Manifest(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -161,10 +167,11 @@ extension HelmWorkerV1 {
       _ request: HelmWorkerV1.GetWorkerRequest, options: CallOptions = CallOptions()
     ) async throws -> HelmWorkerV1.Worker {
       var response = HelmWorkerV1.Worker()
-      try await channel.unary(HelmServiceMethods.getWorker, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(HelmServiceMethods.getWorker, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try HelmWorkerV1.Worker(received: bytes)
       }
+      try await call.run()
       return response
     }
   }

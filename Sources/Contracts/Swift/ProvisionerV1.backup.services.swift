@@ -66,10 +66,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.GetBackupRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Backup {
       var response = ProvisionerV1.Backup()
-      try await channel.unary(BackupServiceMethods.getBackup, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(BackupServiceMethods.getBackup, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.Backup(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -78,10 +79,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.ListBackupsRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.ListBackupsResponse {
       var response = ProvisionerV1.ListBackupsResponse()
-      try await channel.unary(BackupServiceMethods.listBackups, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(BackupServiceMethods.listBackups, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.ListBackupsResponse(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -91,10 +93,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.DeleteBackupRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Backup {
       var response = ProvisionerV1.Backup()
-      try await channel.unary(BackupServiceMethods.deleteBackup, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(BackupServiceMethods.deleteBackup, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.Backup(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -107,10 +110,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.TestBackupRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Operation {
       var response = ProvisionerV1.Operation()
-      try await channel.unary(BackupServiceMethods.testBackup, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(BackupServiceMethods.testBackup, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.Operation(received: bytes)
       }
+      try await call.run()
       return response
     }
   }

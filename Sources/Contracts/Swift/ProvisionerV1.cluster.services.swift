@@ -105,10 +105,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.RegisterClusterRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Cluster {
       var response = ProvisionerV1.Cluster()
-      try await channel.unary(ClusterServiceMethods.registerCluster, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(ClusterServiceMethods.registerCluster, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.Cluster(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -117,10 +118,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.GetClusterRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Cluster {
       var response = ProvisionerV1.Cluster()
-      try await channel.unary(ClusterServiceMethods.getCluster, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(ClusterServiceMethods.getCluster, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.Cluster(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -129,10 +131,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.ListClustersRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.ListClustersResponse {
       var response = ProvisionerV1.ListClustersResponse()
-      try await channel.unary(ClusterServiceMethods.listClusters, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(ClusterServiceMethods.listClusters, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.ListClustersResponse(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -142,10 +145,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.UpdateClusterRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Cluster {
       var response = ProvisionerV1.Cluster()
-      try await channel.unary(ClusterServiceMethods.updateCluster, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(ClusterServiceMethods.updateCluster, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.Cluster(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -154,10 +158,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.CheckClusterRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Cluster {
       var response = ProvisionerV1.Cluster()
-      try await channel.unary(ClusterServiceMethods.checkCluster, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(ClusterServiceMethods.checkCluster, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.Cluster(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -166,10 +171,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.ListClusterStoresRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.ListClusterStoresResponse {
       var response = ProvisionerV1.ListClusterStoresResponse()
-      try await channel.unary(ClusterServiceMethods.listClusterStores, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(ClusterServiceMethods.listClusterStores, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.ListClusterStoresResponse(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -181,10 +187,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.AbandonClusterRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Cluster {
       var response = ProvisionerV1.Cluster()
-      try await channel.unary(ClusterServiceMethods.abandonCluster, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(ClusterServiceMethods.abandonCluster, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.Cluster(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -194,10 +201,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.UnregisterClusterRequest, options: CallOptions = CallOptions()
     ) async throws -> GoogleProtobuf.Empty {
       var response = GoogleProtobuf.Empty()
-      try await channel.unary(ClusterServiceMethods.unregisterCluster, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(ClusterServiceMethods.unregisterCluster, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try GoogleProtobuf.Empty(received: bytes)
       }
+      try await call.run()
       return response
     }
   }

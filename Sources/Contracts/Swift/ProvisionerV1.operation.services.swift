@@ -67,10 +67,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.GetOperationRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Operation {
       var response = ProvisionerV1.Operation()
-      try await channel.unary(OperationServiceMethods.getOperation, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(OperationServiceMethods.getOperation, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.Operation(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -79,10 +80,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.ListOperationsRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.ListOperationsResponse {
       var response = ProvisionerV1.ListOperationsResponse()
-      try await channel.unary(OperationServiceMethods.listOperations, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(OperationServiceMethods.listOperations, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.ListOperationsResponse(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -105,10 +107,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.CancelOperationRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Operation {
       var response = ProvisionerV1.Operation()
-      try await channel.unary(OperationServiceMethods.cancelOperation, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(OperationServiceMethods.cancelOperation, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.Operation(received: bytes)
       }
+      try await call.run()
       return response
     }
   }

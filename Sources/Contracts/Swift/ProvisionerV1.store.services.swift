@@ -166,10 +166,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.CreateStoreRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Operation {
       var response = ProvisionerV1.Operation()
-      try await channel.unary(StoreServiceMethods.createStore, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(StoreServiceMethods.createStore, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.Operation(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -178,10 +179,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.GetStoreRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Store {
       var response = ProvisionerV1.Store()
-      try await channel.unary(StoreServiceMethods.getStore, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(StoreServiceMethods.getStore, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.Store(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -190,10 +192,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.ListStoresRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.ListStoresResponse {
       var response = ProvisionerV1.ListStoresResponse()
-      try await channel.unary(StoreServiceMethods.listStores, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(StoreServiceMethods.listStores, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.ListStoresResponse(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -211,10 +214,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.RetryStoreRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Operation {
       var response = ProvisionerV1.Operation()
-      try await channel.unary(StoreServiceMethods.retryStore, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(StoreServiceMethods.retryStore, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.Operation(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -224,10 +228,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.UpgradeStoreRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Operation {
       var response = ProvisionerV1.Operation()
-      try await channel.unary(StoreServiceMethods.upgradeStore, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(StoreServiceMethods.upgradeStore, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.Operation(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -236,10 +241,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.RollbackStoreRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Operation {
       var response = ProvisionerV1.Operation()
-      try await channel.unary(StoreServiceMethods.rollbackStore, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(StoreServiceMethods.rollbackStore, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.Operation(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -248,10 +254,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.SuspendStoreRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Operation {
       var response = ProvisionerV1.Operation()
-      try await channel.unary(StoreServiceMethods.suspendStore, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(StoreServiceMethods.suspendStore, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.Operation(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -260,10 +267,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.ResumeStoreRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Operation {
       var response = ProvisionerV1.Operation()
-      try await channel.unary(StoreServiceMethods.resumeStore, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(StoreServiceMethods.resumeStore, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.Operation(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -273,10 +281,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.UpdateStoreRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Store {
       var response = ProvisionerV1.Store()
-      try await channel.unary(StoreServiceMethods.updateStore, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(StoreServiceMethods.updateStore, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.Store(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -286,10 +295,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.BackupStoreRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Operation {
       var response = ProvisionerV1.Operation()
-      try await channel.unary(StoreServiceMethods.backupStore, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(StoreServiceMethods.backupStore, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.Operation(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -299,10 +309,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.RestoreStoreRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Operation {
       var response = ProvisionerV1.Operation()
-      try await channel.unary(StoreServiceMethods.restoreStore, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(StoreServiceMethods.restoreStore, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.Operation(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -311,10 +322,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.ListReleasesRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.ListReleasesResponse {
       var response = ProvisionerV1.ListReleasesResponse()
-      try await channel.unary(StoreServiceMethods.listReleases, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(StoreServiceMethods.listReleases, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.ListReleasesResponse(received: bytes)
       }
+      try await call.run()
       return response
     }
 
@@ -323,10 +335,11 @@ extension ProvisionerV1 {
       _ request: ProvisionerV1.DeleteStoreRequest, options: CallOptions = CallOptions()
     ) async throws -> ProvisionerV1.Operation {
       var response = ProvisionerV1.Operation()
-      try await channel.unary(StoreServiceMethods.deleteStore, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(StoreServiceMethods.deleteStore, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try ProvisionerV1.Operation(received: bytes)
       }
+      try await call.run()
       return response
     }
   }

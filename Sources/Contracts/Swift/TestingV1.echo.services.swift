@@ -60,10 +60,11 @@ extension TestingV1 {
       _ request: TestingV1.EchoRequest, options: CallOptions = CallOptions()
     ) async throws -> TestingV1.EchoResponse {
       var response = TestingV1.EchoResponse()
-      try await channel.unary(EchoServiceMethods.echo, framed: request.framed(options.encoding), options) {
+      let call = channel.unaryCall(EchoServiceMethods.echo, framed: request.framed(options.encoding), options) {
         bytes throws(RPCError) in
         response = try TestingV1.EchoResponse(received: bytes)
       }
+      try await call.run()
       return response
     }
 

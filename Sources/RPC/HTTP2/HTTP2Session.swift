@@ -292,6 +292,7 @@ package final class HTTP2Session {
   /// Holds the stream until `close`.
   @discardableResult
   func link(_ stream: HTTP2Stream, _ id: Int32) -> Unmanaged<HTTP2Stream> {
+    precondition(stream.id < 0, "a stream is opened once")
     stream.id = id
     stream.session = .passUnretained(self)
     stream.next = firstStream

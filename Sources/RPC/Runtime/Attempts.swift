@@ -14,9 +14,9 @@ struct Attempts {
   }
 
   /// Attempts made, of every kind.
-  var made = 0
+  var made: UInt16 = 0
   /// Those that a policy asked for, which the server is told of.
-  var retries = 0
+  var retries: UInt16 = 0
   /// No further attempt may be made: the response has begun, or the request is no longer held.
   var areOver = false
   var repetitions = Repetitions()
@@ -28,18 +28,20 @@ struct Repetitions {
   static let refusedMax = 1
   static let unsentMax = 5
 
-  private var refused = 0
-  private var unsent = 0
+  private var refused: UInt8 = 0
+  private var unsent: UInt8 = 0
 
   mutating func allow(_ fate: Attempts.Fate) -> Bool {
     switch fate {
     case .answered: return false
     case .refused:
+      if refused == Repetitions.refusedMax { return false }
       refused += 1
-      return refused <= Repetitions.refusedMax
+      return true
     case .unsent:
+      if unsent == Repetitions.unsentMax { return false }
       unsent += 1
-      return unsent <= Repetitions.unsentMax
+      return true
     }
   }
 }

@@ -89,31 +89,24 @@ package final class Channel {
     _ method: MethodDescriptor, _ request: Request, _ options: CallOptions = CallOptions()
   ) async throws -> Response {
     var response = Response()
-    try await unary(method, framed: request.framed(options.encoding), options) {
+    let call = unaryCall(method, framed: request.framed(options.encoding), options) {
       bytes throws(RPCError) in
       response = try Response(received: bytes)
     }
+    try await call.run()
     return response
   }
 
   /// The same where the messages' types are known, as the generated clients do it: generic code would ask
   /// for their layouts at every step.
-  package func unary(
+  ///
+  /// - Returns: the call with its request, not begun.
+  package func unaryCall(
     _ method: MethodDescriptor, framed: [UInt8], _ options: CallOptions,
-    _ take: @escaping TakingResponse
-  ) async throws {
-    let call = call(method, framed, options, take)
-    await call.run()
-    if let failure = call.failure { throw failure }
-  }
-
-  /// A unary call with its request, not begun.
-  func call(
-    _ method: MethodDescriptor, _ framed: [UInt8], _ options: CallOptions,
     _ take: @escaping TakingResponse
   ) -> UnaryClientCall {
     let call = UnaryClientCall(method, self, options, take)
-    call.send(framed)
+    call.sendMessage(framed)
     call.endRequest()
     return call
   }
@@ -131,7 +124,7 @@ package final class Channel {
     _ decode: @escaping MessageDecoding<Response>
   ) async throws -> ResponseStream<Response> {
     let call = StreamingClientCall<Response>(method, self, options, decode)
-    call.send(framed)
+    call.sendMessage(framed)
     call.endRequest()
     try await call.cancelling { try await call.open() }
     return ResponseStream(call)
@@ -180,9 +173,10 @@ package final class Channel {
     _ method: MethodDescriptor, serialized request: [UInt8], _ options: CallOptions = CallOptions()
   ) async throws -> [UInt8] {
     var response: [UInt8] = []
-    try await unary(method, framed: Channel.framed(request, options), options) {
+    let call = unaryCall(method, framed: Channel.framed(request, options), options) {
       response = Array($0)
     }
+    try await call.run()
     return response
   }
 

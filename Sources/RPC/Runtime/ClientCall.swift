@@ -1,37 +1,53 @@
-import HTTP2
+package import HTTP2
+import Observability
 import Protobuf
 import RPCCore
 import Reactor
 
 /// One call on the client's side, over as many attempts as it takes. What depends on the messages'
 /// types is in the subclasses.
-class ClientCall: TimerHandler {
+///
+/// It is its own first attempt, where it is not hedged: most calls make no other, and an object beside each
+/// is one more to make, hold and let go of. Small, since of a thousand calls under way each is out of the
+/// processor's caches by the time it is answered. What it inherits is that first stream's: what the call does
+/// goes by `attempt`.
+package class ClientCall: HTTP2Stream, TimerHandler {
   /// Of the request. nghttp2 drops header blocks of more than 64 KiB without a word.
   static let metadataBytesMax = 32 * 1024
 
   let channel: Channel
   let method: ClientMethod
+  private(set) var deadline: Instant
+  /// When it was made, before it waited for a connection.
+  let begun: Instant
   let waitsForReady: Bool
   private let compresses: Bool
   private let record: CallRecord?
-  private var outgoing: OutgoingCall
+  /// What all its attempts carry: the caller's metadata and what interceptors have added.
+  var metadata: Metadata
 
-  /// That under way, where there can be one only.
-  private(set) var attempt: Attempt?
+  /// That under way, where there can be one only. The call itself, for its first, holds itself by it until the
+  /// stream is closed at the latest.
+  private(set) var attempt: HTTP2Stream?
+  /// Of its own stream, held until that is closed.
+  private var connection: ClientConnection?
   private var deframer: MessageDeframer
 
   private var request = ReplayBuffer()
   private(set) var attempts = Attempts()
-  /// Until then nobody hears that the task which makes the call is cancelled.
-  var unheardUntil: Instant?
+  /// How long a unary call may take before anybody listens whether its task is cancelled. To listen costs a
+  /// call a tenth of all that it does here, and most are over before anybody could have said so.
+  static let unheard = Duration.milliseconds(20)
+  /// Whether nobody listens yet.
+  var isUnheard = false
   /// While several attempts may be under way, none of which is the call's yet.
   private(set) var hedging: Hedging?
   private var timer: LoopTimer?
   private var retryTimer: LoopTimer?
   private var opening: UnsafeContinuation<Void, Never>?
+  /// How the call has failed, or will when it is started: not over unless `isFinished`.
   private(set) var failure: RPCError?
-  private var refusal: RPCError?
-  private var hasBegun = false
+  private var isStarted = false
   private(set) var receivedBytes = 0
   private(set) var sentBytes = 0
   private(set) var isFinished = false
@@ -49,17 +65,14 @@ class ClientCall: TimerHandler {
     compresses = options.compresses
     record = options.record
     let now = channel.loop.now
-    var deadline = method.deadline(options.timeout, now: now)
-    if let inherited = CallDeadline.current { deadline = min(deadline, inherited) }
-    outgoing = OutgoingCall(
-      callee: method, deadline: deadline, begun: now, metadata: options.metadata)
+    deadline = method.deadline(options.timeout, now: now)
+    begun = now
+    metadata = options.metadata
     deframer = MessageDeframer(messageBytesMax: method.responseBytesMax)
   }
 
   // The loop does not hold whom its timer is for.
   deinit { if let timer { channel.loop.cancel(timer) } }
-
-  var deadline: Instant { outgoing.deadline }
 
   /// How the messages of the request go out.
   var encoding: MessageEncoding { compresses ? .gzip : .identity }
@@ -71,7 +84,7 @@ class ClientCall: TimerHandler {
   /// Why a call that ended with OK has failed all the same.
   var fault: RPCError? { nil }
   func completed(_ result: Result<Void, RPCError>) {}
-  /// `unheardUntil` has passed.
+  /// The call has taken `unheard`.
   func beHeard() {}
   func drained() {}
 
@@ -81,10 +94,15 @@ class ClientCall: TimerHandler {
   func start() {
     // The task may have been cancelled before.
     if isFinished { return }
-    hasBegun = true
-    channel.interceptors?.began(&outgoing)
-    if let refusal = refusal ?? metadataRefusal { return end(.failure(refusal)) }
-    timer = channel.loop.schedule(at: min(deadline, unheardUntil ?? deadline), for: self)
+    precondition(!isStarted, "a call is made once")
+    isStarted = true
+    let scope = RequestScope.current
+    // That of the call being served, for the calls made on its behalf.
+    if let scope { deadline = min(deadline, Instant(nanoseconds: scope.deadline)) }
+    channel.interceptors?.began(OutgoingCall(call: self), in: scope)
+    if let refusal = failure ?? metadataRefusal { return stop(.failure(refusal)) }
+    let first = isUnheard ? min(deadline, begun + ClientCall.unheard) : deadline
+    timer = channel.loop.schedule(at: first, for: self)
     if let policy = method.config.hedging {
       let hedging = Hedging(self, policy)
       self.hedging = hedging
@@ -94,9 +112,11 @@ class ClientCall: TimerHandler {
     }
   }
 
-  func timerFired() {
+  package func timerFired() {
     timer = nil
-    if let until = unheardUntil.take(), until < deadline {
+    let wasUnheard = isUnheard
+    isUnheard = false
+    if wasUnheard, channel.loop.now < deadline {
       timer = channel.loop.schedule(at: deadline, for: self)
       return beHeard()
     }
@@ -104,7 +124,7 @@ class ClientCall: TimerHandler {
       !isUnderWay
       ? "no connection before the deadline: \(channel.lastFailure)"
       : "no answer before the deadline"
-    end(.failure(RPCError(.deadlineExceeded, reason)))
+    stop(.failure(RPCError(.deadlineExceeded, reason)))
   }
 
   /// Whether an attempt has a stream.
@@ -125,30 +145,37 @@ class ClientCall: TimerHandler {
   /// Makes an attempt on `connection`; for the channel.
   func open(on connection: ClientConnection) {
     if let hedging { return hedging.open(on: connection) }
-    let attempt = Attempt(of: self)
-    if open(attempt, on: connection, previousAttempts: attempts.retries) { self.attempt = attempt }
+    if id < 0 {
+      self.connection = connection
+      if open(self, on: connection) { attempt = self }
+    } else {
+      let further = SeparateAttempt(of: self)
+      further.connection = connection
+      if open(further, on: connection, previousAttempts: Int(attempts.retries)) {
+        attempt = further
+      }
+    }
   }
 
   /// Opens the stream of `attempt` and sends what there is of the request. False when that failed, as has
   /// the attempt.
   func open(
-    _ attempt: Attempt, on connection: ClientConnection, previousAttempts: Int
+    _ attempt: HTTP2Stream, on connection: ClientConnection, previousAttempts: Int = 0
   ) -> Bool {
     let now = channel.loop.now
     if deadline.nanoseconds <= now.nanoseconds {
-      end(.failure(RPCError(.deadlineExceeded, "the deadline passed before the call")))
+      stop(.failure(RPCError(.deadlineExceeded, "the deadline passed before the call")))
       return false
     }
     do {
       try method.open(
         attempt, on: connection,
         nanoseconds: Int64(clamping: deadline.nanoseconds - now.nanoseconds),
-        previousAttempts: previousAttempts, compresses: compresses, outgoing.metadata)
+        previousAttempts: previousAttempts, compresses: compresses, metadata)
     } catch {
       fail(RPCError(.unavailable, "cannot open a stream: \(error)"))
       return false
     }
-    attempt.connection = connection
     attempts.made += 1
     sendRequest(on: attempt)
     if requestIsTooLarge, hedging == nil { commit() }
@@ -159,14 +186,14 @@ class ClientCall: TimerHandler {
   // MARK: The request
 
   /// What there is of it.
-  private func sendRequest(on attempt: Attempt) {
+  private func sendRequest(on attempt: HTTP2Stream) {
     if let first = request.first { attempt.send(first) }
     if !request.rest.isEmpty { for message in request.rest { attempt.send(message) } }
     if request.hasEnded { attempt.end() }
   }
 
   /// Queues a message, prefix included, for this attempt and those that may follow.
-  func send(_ message: [UInt8]) {
+  func sendMessage(_ message: [UInt8]) {
     if let most = method.config.requestBytesMax, message.count - MessageDeframer.prefixBytes > most
     {
       let reason = "the request has a message of more than \(most) bytes"
@@ -188,7 +215,7 @@ class ClientCall: TimerHandler {
   var requestIsTooLarge: Bool { request.bytes > channel.configuration.replayBytes }
 
   private var metadataRefusal: RPCError? {
-    let (bytes, most) = (outgoing.metadata.byteCount, ClientCall.metadataBytesMax)
+    let (bytes, most) = (metadata.byteCount, ClientCall.metadataBytesMax)
     if bytes <= most { return nil }
     return RPCError(
       .resourceExhausted, "the request has \(bytes) bytes of metadata, more than \(most)")
@@ -196,7 +223,7 @@ class ClientCall: TimerHandler {
 
   /// Ends the call because of its request; one that has not begun as soon as it has.
   private func refuse(_ error: RPCError) {
-    if hasBegun { end(.failure(error)) } else { refusal = error }
+    if isStarted { stop(.failure(error)) } else { failure = error }
   }
 
   /// No more messages follow.
@@ -207,7 +234,7 @@ class ClientCall: TimerHandler {
   }
 
   /// Bytes that wait to be sent.
-  var queuedBytes: Int { attempt?.queuedBytes ?? hedging?.queuedBytes ?? request.bytes }
+  var unsentBytes: Int { attempt?.queuedBytes ?? hedging?.queuedBytes ?? request.bytes }
 
   /// No further attempt will be made.
   private func commit() {
@@ -218,9 +245,11 @@ class ClientCall: TimerHandler {
   // MARK: The end
 
   /// Ends the call from this side; the server is told to stop.
-  func cancel() { end(.failure(RPCError(.cancelled, "the call was cancelled"))) }
+  func cancel() { stop(.failure(RPCError(.cancelled, "the call was cancelled"))) }
 
-  /// The same for a task that was cancelled in the call, and what it throws.
+  /// The same for a task that was cancelled in the call, and what it throws. Not inlined, for the frames of
+  /// suspended calls (see `UnaryClientCall.run`).
+  @inline(never)
   func cancelled() -> RPCError {
     cancel()
     return failure ?? RPCError(.cancelled, "the call was cancelled")
@@ -234,10 +263,10 @@ class ClientCall: TimerHandler {
 
   /// No connection could be had; for the channel. Other attempts under way go on.
   func fail(_ error: RPCError) {
-    if hedging?.goesOnWithout() != true { end(.failure(error)) }
+    if hedging?.goesOnWithout() != true { stop(.failure(error)) }
   }
 
-  private func end(_ result: Result<Void, RPCError>) {
+  private func stop(_ result: Result<Void, RPCError>) {
     if isFinished { return }
     if let attempt = attempt.take() { attempt.reset(.cancel) } else { channel.withdraw(self) }
     finish(result)
@@ -255,9 +284,9 @@ class ClientCall: TimerHandler {
     if let record {
       record.initialMetadata = initialMetadata
       record.trailingMetadata = trailingMetadata
-      record.attempts = attempts.made
+      record.attempts = Int(attempts.made)
     }
-    if hasBegun { channel.interceptors?.ended(outgoing, CallEnd(call: self)) }
+    if isStarted { channel.interceptors?.ended(OutgoingCall(call: self)) }
     completed(result)
     opening.take()?.resume()
   }
@@ -291,29 +320,29 @@ class ClientCall: TimerHandler {
     if attempts.areOver { return nil }
     if attempts.repetitions.allow(fate) { return .zero }
     guard let policy = method.config.retry, policy.codes.contains(error.code),
-      attempts.retries + 1 < policy.attempts, channel.retryTokens.allowRetries
+      Int(attempts.retries) + 1 < policy.attempts, channel.retryTokens.allowRetries
     else { return nil }
     attempts.retries += 1
     switch pushback {
     case .never: return nil
     case .after(let delay): return delay
-    case nil: return policy.delay(after: attempts.retries)
+    case nil: return policy.delay(after: Int(attempts.retries))
     }
   }
 
   private func leaveAttempt() {
-    attempt.take()?.leave()
+    (attempt.take() as? SeparateAttempt)?.leave()
     deframer = MessageDeframer(messageBytesMax: method.responseBytesMax)
   }
 
   /// Of hedged attempts this one is the call.
-  func adopt(_ attempt: Attempt) {
+  func adopt(_ attempt: SeparateAttempt) {
     hedging.take()?.end()
     self.attempt = attempt
   }
 
   /// An attempt has a status: neither side may go on for nobody.
-  func concluded(_ head: ResponseHead, _ attempt: Attempt, endsStream: Bool) {
+  func concluded(_ head: ResponseHead, _ attempt: HTTP2Stream, endsStream: Bool) {
     trailingMetadata = head.metadata
     if !endsStream || !request.hasEnded || attempt.queuedBytes > 0 { attempt.reset(.cancel) }
   }
@@ -336,7 +365,7 @@ class ClientCall: TimerHandler {
 
   // MARK: For the attempt that is the call
 
-  func received(_ head: ResponseHead, on attempt: Attempt, endsStream: Bool) {
+  func received(_ head: ResponseHead, on attempt: HTTP2Stream, endsStream: Bool) {
     if isFinished { return }
     guard let outcome = head.outcome else { return receivedInitial(head) }
     concluded(head, attempt, endsStream: endsStream)
@@ -353,11 +382,12 @@ class ClientCall: TimerHandler {
     if let encoding = head.encoding {
       deframer.encoding = encoding
     } else {
-      end(.failure(RPCError(.internal, "the server answered in an encoding that we do not accept")))
+      stop(
+        .failure(RPCError(.internal, "the server answered in an encoding that we do not accept")))
     }
   }
 
-  func received(_ bytes: UnsafeRawBufferPointer) {
+  func receivedBody(_ bytes: UnsafeRawBufferPointer) {
     if isFinished { return consumed(bytes.count) }
     receivedBytes += bytes.count
     do throws(RPCError) {
@@ -366,20 +396,42 @@ class ClientCall: TimerHandler {
         try self.received(message: message, wasCompressed: wasCompressed)
       }
     } catch {
-      end(.failure(error))
+      stop(.failure(error))
     }
     consumed(bytes.count)
   }
 
-  func receivedEnd() {
-    end(.failure(RPCError(.unknown, "the server ended the call without a status")))
+  func receivedNoStatus() {
+    stop(.failure(RPCError(.unknown, "the server ended the call without a status")))
   }
 
-  func closed(_ code: HTTP2ErrorCode, hadBegun: Bool) {
+  func attemptClosed(_ code: HTTP2ErrorCode, hadBegun: Bool) {
     attempt = nil
     if isFinished { return }
     let (error, fate) = failure(code, hadBegun: hadBegun)
     conclude(.failure(error), fate)
+  }
+
+  // MARK: HTTP2Stream, as its own first attempt
+
+  private var isItsOwnAttempt: Bool { attempt === self }
+
+  override package func receivedHeaders(endsStream: Bool) {
+    guard let head = connection?.takeHead(), isItsOwnAttempt else { return }
+    received(head, on: self, endsStream: endsStream)
+  }
+
+  override package func received(_ bytes: UnsafeRawBufferPointer) {
+    if isItsOwnAttempt { receivedBody(bytes) } else { consume(bytes.count) }
+  }
+
+  override package func receivedEnd() { if isItsOwnAttempt { receivedNoStatus() } }
+
+  override package func outputDrained() { if isItsOwnAttempt { drained() } }
+
+  override package func closed(_ code: HTTP2ErrorCode) {
+    connection.take()?.streamClosed()
+    if isItsOwnAttempt { attemptClosed(code, hadBegun: hasBegun) }
   }
 }
 

@@ -110,6 +110,12 @@ final class ClientConnection: HTTP2ConnectionOwner {
     if !isLeaving { channel.healthChanged(endpoint.address, health) }
   }
 
+  /// The header block that a call's stream has received, unless it only informs.
+  func takeHead() -> ResponseHead? {
+    hasAnswered = true
+    return head.isInformational ? nil : head
+  }
+
   func streamClosed() {
     if isUsedUp, !isLeaving { leave() }
     channel.roomMade()

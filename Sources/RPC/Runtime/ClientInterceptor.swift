@@ -1,3 +1,4 @@
+package import Observability
 package import RPCCore
 package import Reactor
 
@@ -8,17 +9,17 @@ package import Reactor
 /// credential that must be fetched is kept fresh beside the calls, and further attempts are the service
 /// config's. Both are called on the channel's reactor.
 package protocol ClientInterceptor: AnyObject {
-  /// A call begins, in the task that makes it, so that task-local values are those of its caller. May
-  /// add to the call's metadata.
-  func began(_ call: inout OutgoingCall)
+  /// A call begins, in the task that makes it, on behalf of the request in whose `scope` that is. May add to
+  /// the call's metadata.
+  func began(_ call: OutgoingCall, in scope: RequestScope?)
   /// The call is over, once for every call that began, whatever ended it and however many attempts it
   /// took.
-  func ended(_ call: OutgoingCall, _ end: CallEnd)
+  func ended(_ call: OutgoingCall)
 }
 
 extension ClientInterceptor {
-  package func began(_ call: inout OutgoingCall) {}
-  package func ended(_ call: OutgoingCall, _ end: CallEnd) {}
+  package func began(_ call: OutgoingCall, in scope: RequestScope?) {}
+  package func ended(_ call: OutgoingCall) {}
 }
 
 /// Interceptors one around the other; see `ServerInterceptors`.
@@ -36,31 +37,32 @@ final class ClientInterceptors {
     interceptors.reversed().reduce(nil) { ClientInterceptors($1, around: $0) }
   }
 
-  func began(_ call: inout OutgoingCall) {
-    outer.began(&call)
-    inner?.began(&call)
+  func began(_ call: OutgoingCall, in scope: RequestScope?) {
+    outer.began(call, in: scope)
+    inner?.began(call, in: scope)
   }
 
-  func ended(_ call: OutgoingCall, _ end: CallEnd) {
-    inner?.ended(call, end)
-    outer.ended(call, end)
+  func ended(_ call: OutgoingCall) {
+    inner?.ended(call)
+    outer.ended(call)
   }
 }
 
 /// A call as interceptors see it.
 package struct OutgoingCall {
-  let callee: ClientMethod
-  package var method: MethodDescriptor { callee.descriptor }
-  package let deadline: Instant
-  /// When it was made, before it waited for a connection.
-  package let begun: Instant
-  /// What all its attempts carry: the caller's metadata and what interceptors have added.
-  package var metadata: Metadata
-}
-
-/// What became of a call.
-package struct CallEnd {
   let call: ClientCall
+
+  package var method: MethodDescriptor { call.method.descriptor }
+  package var deadline: Instant { call.deadline }
+  /// When it was made, before it waited for a connection.
+  package var begun: Instant { call.begun }
+  /// What all its attempts carry: the caller's metadata and what interceptors add when it begins.
+  package var metadata: Metadata {
+    get { call.metadata }
+    nonmutating _modify { yield &call.metadata }
+  }
+
+  // MARK: Once it is over
 
   /// OK, or how the call failed.
   package var status: RPCError { call.failure ?? RPCError(.ok, "") }
@@ -68,7 +70,7 @@ package struct CallEnd {
   package var initialMetadata: Metadata { call.initialMetadata }
   package var trailingMetadata: Metadata { call.trailingMetadata }
   /// How many times the call was made; none if there was no connection.
-  package var attempts: Int { call.attempts.made }
+  package var attempts: Int { Int(call.attempts.made) }
   /// Bytes of messages, as they are on the wire. What is sent again counts once.
   package var receivedBytes: Int { call.receivedBytes }
   package var sentBytes: Int { call.sentBytes }

@@ -8,9 +8,9 @@ final class Hedging {
   private unowned let call: ClientCall
   private let policy: HedgingPolicy
   /// Those that have not failed, the first made first.
-  private var attempts: [Attempt] = []
+  private var attempts: [SeparateAttempt] = []
   /// Of these the ones that wait for a connection; the channel has the call once for each.
-  private var waiting: [Attempt] = []
+  private var waiting: [SeparateAttempt] = []
   private var begun = 0
   /// How the last of the others failed.
   private var failure: RPCError?
@@ -36,13 +36,13 @@ final class Hedging {
   // MARK: Attempts to come
 
   func beginAttempt() {
-    let attempt = Attempt(of: call, number: begun)
+    let attempt = SeparateAttempt(of: call, number: begun)
     begun += 1
     attempts.append(attempt)
     place(attempt)
   }
 
-  private func place(_ attempt: Attempt) {
+  private func place(_ attempt: SeparateAttempt) {
     waiting.append(attempt)
     call.channel.place(call)
   }
@@ -76,9 +76,9 @@ final class Hedging {
 
   /// Makes the attempt that has waited longest.
   func open(on connection: ClientConnection) {
-    guard let attempt = waiting.first,
-      call.open(attempt, on: connection, previousAttempts: attempt.number)
-    else { return }
+    guard let attempt = waiting.first else { return }
+    attempt.connection = connection
+    guard call.open(attempt, on: connection, previousAttempts: attempt.number) else { return }
     waiting.removeFirst()
     // Of a request that large one copy goes out.
     if call.requestIsTooLarge { isStopped = true }
@@ -109,7 +109,7 @@ final class Hedging {
     if let attempt = attempts.first(where: \.isOpen) { settle(on: attempt) }
   }
 
-  private func settle(on attempt: Attempt) {
+  private func settle(on attempt: SeparateAttempt) {
     attempts.removeAll { $0 === attempt }
     call.adopt(attempt)
   }
@@ -126,7 +126,7 @@ final class Hedging {
   // MARK: For attempts
 
   /// The response of `attempt` begins.
-  func began(_ attempt: Attempt, _ head: ResponseHead) {
+  func began(_ attempt: SeparateAttempt, _ head: ResponseHead) {
     let call = call
     settle(on: attempt)
     call.receivedInitial(head)
@@ -135,7 +135,7 @@ final class Hedging {
   /// `attempt` is over without a response: so is the call, unless its status is not fatal and others
   /// are under way or still to come.
   func ended(
-    _ attempt: Attempt, _ result: Result<Void, RPCError>, _ fate: Attempts.Fate,
+    _ attempt: SeparateAttempt, _ result: Result<Void, RPCError>, _ fate: Attempts.Fate,
     pushback: Pushback? = nil
   ) {
     let loop = call.channel.loop

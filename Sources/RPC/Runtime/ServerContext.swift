@@ -111,10 +111,3 @@ final class ServerInterceptors {
     inner?.refused(context, error)
   }
 }
-
-/// The deadline of the call that is being served, for the calls made on its behalf.
-package enum CallDeadline {
-  package static var current: Instant? {
-    RequestScope.current.map { Instant(nanoseconds: $0.deadline) }
-  }
-}

@@ -94,12 +94,12 @@ package struct RequestWriter<Message: ProtobufMessage> {
   /// over. One that is not `compressed` goes as it is in a call that compresses its messages.
   package func write(_ message: Message, compressed: Bool = true) async throws {
     if let failure = gate.failure { throw failure }
-    call.send(message.framed(compressed ? call.encoding : .identity))
+    call.sendMessage(message.framed(compressed ? call.encoding : .identity))
     if Task.isCancelled { call.cancel() }
     if let failure = gate.failure { throw failure }
-    if call.queuedBytes <= OutputGate.highWaterBytes { return }
+    if call.unsentBytes <= OutputGate.highWaterBytes { return }
     do {
-      try await gate.waitForRoom(on: call.channel.reactor) { call.queuedBytes }
+      try await gate.waitForRoom(on: call.channel.reactor) { call.unsentBytes }
     } catch is CancellationError {
       throw call.cancelled()
     }

@@ -5,7 +5,7 @@ import Reactor
 ///
 /// The message's type is in the closure that takes it alone: a generic class would look its metadata up
 /// at every use of a stored message.
-final class UnaryClientCall: ClientCall {
+package final class UnaryClientCall: ClientCall {
   private let take: TakingResponse
   /// Holds back the writer of a request of several messages.
   private let gate: OutputGate?
@@ -45,22 +45,26 @@ final class UnaryClientCall: ClientCall {
 
   override func drained() { gate?.drained() }
 
-  /// How long a call may take before anybody listens whether its task is cancelled. To listen costs a call a
-  /// tenth of all that it does here, and most are over before anybody could have said so.
-  static let unheard = Duration.milliseconds(20)
-
-  /// Makes the call; `failure` then says how it failed.
-  func run() async {
-    if Task.isCancelled { return cancel() }
-    unheardUntil = channel.loop.now + UnaryClientCall.unheard
+  /// Makes the call, and throws how it failed.
+  package func run() async throws {
+    if Task.isCancelled { throw cancelled() }
+    isUnheard = true
     await withUnsafeContinuation { continuation in
       waiter = continuation
       start()
       if isFinished { waiter.take()?.resume() }
     }
-    if isFinished { return }
-    await cancelling { await ended() }
+    if !isFinished { await endedOrCancelled() }
+    try checkSuccess()
   }
+
+  // Not inlined: what they need would be in the frame of every suspended `run`.
+
+  @inline(never)
+  private func endedOrCancelled() async { await cancelling { await ended() } }
+
+  @inline(never)
+  private func checkSuccess() throws { if let failure { throw failure } }
 
   private func ended() async {
     await withUnsafeContinuation { continuation in
@@ -74,6 +78,6 @@ final class UnaryClientCall: ClientCall {
   /// Waits for the end of the call, and throws how it failed.
   func finished() async throws {
     await ended()
-    if let failure { throw failure }
+    try checkSuccess()
   }
 }

@@ -1,6 +1,7 @@
 """A server of the interoperability tests by way of h2, which misbehaves as it is told: goaway,
 rst_after_header, rst_during_data, rst_after_data, ping, max_streams, refused_stream, goaway_unseen,
-rst_no_error, hang_up, goaway_at_once, no_status, http_503, compression, retry, pushback, silent, deaf.
+rst_no_error, hang_up, goaway_at_once, no_status, http_503, compression, retry, pushback, goes_on,
+silent, deaf.
 
 Prints its port; answers "report" on its standard input with what it has seen, and ends with it.
 """
@@ -140,6 +141,9 @@ class Connection:
 
     def failed_once(self, stream):
         """Whether the call is one to fail without headers, for a client that retries."""
+        if BEHAVIOUR == "goes_on" and Seen.calls % 2:
+            self.go_on_after_status(stream)
+            return True
         if BEHAVIOUR not in ("retry", "pushback") or Seen.calls > 2:
             return False
         trailers = [(":status", "200"), ("content-type", "application/grpc"), ("grpc-status", "14")]
@@ -148,6 +152,16 @@ class Connection:
         self.h2.send_headers(stream, trailers, end_stream=True)
         del self.heads[stream]
         return True
+
+    def go_on_after_status(self, stream):
+        """A status that does not end the stream, and what might be taken for an answer."""
+        fields = [(":status", "200"), ("content-type", "application/grpc"), ("grpc-status", "14")]
+        self.h2.send_headers(stream, fields)
+        room = self.h2.local_flow_control_window(stream)
+        body = framed(t.SimpleResponse(payload=t.payload(1)), False) * 1000
+        self.h2.send_data(stream, body[:min(room, 16384)])
+        self.h2.send_headers(stream, [("grpc-status", "0")], end_stream=True)
+        del self.heads[stream]
 
     def send_queued(self, stream):
         body, trailers = self.queued[stream]
