@@ -73,10 +73,12 @@ private func event(
   /// A rollback begins while the pods that made it necessary are still there.
   @Test func podsOfBeforeAreNotJudgedAtOnce() throws {
     let pod = try pod(container(waiting("ErrImagePull", "manifest unknown")))
-    func failure(releasedAfter: Int64, seenAfter: Int64) -> RolloutFailure? {
+    func failure(
+      releasedAfter: Int64, followedAfter: Int64? = nil, seenAfter: Int64
+    ) -> RolloutFailure? {
       let snapshot = RolloutSnapshot(
         workloads: [], pods: [pod], startedAt: start - 10, releasedAt: start + releasedAfter,
-        now: start + seenAfter)
+        followedSince: followedAfter.map { start + $0 }, now: start + seenAfter)
       if case .failed(let failure) = snapshot.state() { return failure }
       return nil
     }
@@ -85,6 +87,10 @@ private func event(
     #expect(failure(releasedAfter: 5, seenAfter: 5 + patience) == nil)
     #expect(failure(releasedAfter: 5, seenAfter: 6 + patience)?.code == .imagePull)
     #expect(failure(releasedAfter: 0, seenAfter: 1)?.code == .imagePull)
+    // Helm took a minute.
+    #expect(failure(releasedAfter: 5, followedAfter: 65, seenAfter: 65 + patience) == nil)
+    #expect(
+      failure(releasedAfter: 5, followedAfter: 65, seenAfter: 66 + patience)?.code == .imagePull)
   }
 
   /// What is scaled to nothing is ready when nothing is left.

@@ -60,7 +60,8 @@ package struct RolloutPatience: Sendable {
   /// is so for a moment each time. Less than the first pause between restarts, which is 10 s.
   package var steadySeconds: Int64 = 8
 
-  /// How long a pod of before the rollout may still be there, with what is wrong with it.
+  /// How long a pod of before the rollout may still be there, with what is wrong with it, once the release is
+  /// applied.
   package var replacementSeconds: Int64 = 30
 
   package init() {}

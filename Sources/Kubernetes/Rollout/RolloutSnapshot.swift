@@ -9,11 +9,14 @@ package struct RolloutSnapshot: Sendable {
   package var startedAt: Int64
   /// When what is rolled out was asked for: pods from before are on their way out.
   package var releasedAt: Int64
+  /// Since when its pods are looked at: later, by as long as the release took to be applied.
+  package var followedSince: Int64
   package var now: Int64
 
   package init(
     workloads: [KubernetesObject], pods: [KubernetesObject], claims: [KubernetesObject] = [],
-    events: [KubernetesObject] = [], startedAt: Int64, releasedAt: Int64? = nil, now: Int64
+    events: [KubernetesObject] = [], startedAt: Int64, releasedAt: Int64? = nil,
+    followedSince: Int64? = nil, now: Int64
   ) {
     self.workloads = workloads.map(WorkloadView.init)
     self.pods = pods.map(PodView.init).filter { !$0.object.isBeingDeleted }
@@ -21,6 +24,7 @@ package struct RolloutSnapshot: Sendable {
     self.events = events.map(EventView.init).filter { ($0.lastSeen ?? now) >= startedAt }
     self.startedAt = startedAt
     self.releasedAt = releasedAt ?? startedAt
+    self.followedSince = followedSince ?? self.releasedAt
     self.now = now
   }
 
@@ -117,7 +121,7 @@ package struct RolloutSnapshot: Sendable {
 
   /// Whether what is wrong with the pod may be why it is about to be replaced.
   private func isOfEarlierAttempt(_ pod: PodView, _ patience: RolloutPatience) -> Bool {
-    now - releasedAt <= patience.replacementSeconds
+    now - max(releasedAt, followedSince) <= patience.replacementSeconds
       && (pod.object.createdAt ?? now) < releasedAt
   }
 

@@ -19,6 +19,8 @@ final class StoreRollout {
   private let kubernetes: KubernetesClient
   private let credentials: StoreCredentials
   private let patience: RolloutPatience
+  /// By namespace, since when each rollout under way is looked at, in seconds since 1970.
+  private var followedSince: [String: Int64] = [:]
 
   init(_ kubernetes: KubernetesClient, credentials: StoreCredentials, patience: RolloutPatience) {
     self.kubernetes = kubernetes
@@ -30,6 +32,7 @@ final class StoreRollout {
   func status(
     of site: StoreSite, after previous: BackendProgress?
   ) async throws(ProvisionFailure) -> BackendProgress {
+    if previous == nil { followedSince[site.namespace] = Int64(time(nil)) }
     let outcome: Outcome
     do throws(KubernetesError) {
       outcome = try await follow(site, after: previous)
@@ -37,7 +40,9 @@ final class StoreRollout {
       throw ProvisionFailure(error)
     }
     switch outcome {
-    case .progress(let progress): return progress
+    case .progress(let progress):
+      if progress.isDone { followedSince[site.namespace] = nil }
+      return progress
     case .failed(let failure): throw ProvisionFailure(await withLog(failure, of: site))
     }
   }
@@ -46,6 +51,7 @@ final class StoreRollout {
   /// namespaces goes through all kinds of objects each time it looks at one that is to go, and looks
   /// again, ever later, while there are pods that still end.
   func waitForEnd(of site: StoreSite) async throws(ProvisionFailure) {
+    followedSince[site.namespace] = nil
     let deadline = Instant.now() + Self.endingWait
     do throws(KubernetesError) {
       let watch = try kubernetes.watch(.pods, labelSelector: Self.labelSelector)
@@ -120,7 +126,7 @@ final class StoreRollout {
     return RolloutSnapshot(
       workloads: parts[0] + parts[1], pods: parts[2].filter { !Self.isOfJob($0) },
       claims: parts[3], events: events, startedAt: startedAt, releasedAt: site.releasedAt,
-      now: Int64(time(nil)))
+      followedSince: followedSince[site.namespace], now: Int64(time(nil)))
   }
 
   /// Jobs are no part of a rollout: they come and go.
