@@ -36,6 +36,8 @@ package struct Metadata: @unchecked Sendable, Equatable {
   package static let joinedBytesMax = 64 * 1024
   /// Room for a request id and a trace.
   private static let capacityMin = 128
+  /// Room for the name of the peer's software as well.
+  private static let receivedCapacityMin = 256
   /// What may be left over when all has been added; memory beyond is given back.
   private static let spareBytesMax = 256
 
@@ -226,6 +228,7 @@ package struct Metadata: @unchecked Sendable, Equatable {
     guard Metadata.isBinary(name) else {
       // What is passed on must be what may be sent.
       guard Metadata.isText(value) else { return false }
+      if storage == nil { reserve(byteCount: Metadata.receivedCapacityMin) }
       add(name, value)
       return true
     }
