@@ -43,7 +43,9 @@ final class StoreRollout {
     case .progress(let progress):
       if progress.isDone { followedSince[site.namespace] = nil }
       return progress
-    case .failed(let failure): throw ProvisionFailure(await withLog(failure, of: site))
+    case .failed(let failure):
+      followedSince[site.namespace] = nil
+      throw ProvisionFailure(await withLog(failure, of: site))
     }
   }
 
