@@ -20,7 +20,7 @@ extension GatewayTests {
       .deletingLastPathComponent().appendingPathComponent("gateway")
 
     private func environment() async throws -> [String: String] {
-      let database = try await GatewayDatabase.shared.prepared()
+      let database = try await GatewayDatabase.urls()
       let certificates = try TestGateway.certificates.get().value
       let files = try certificates.files(for: "gateway")
       return [

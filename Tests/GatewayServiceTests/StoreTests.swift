@@ -26,7 +26,7 @@ extension GatewayTests {
 
     @Test(arguments: ["users", "sessions", "refresh_tokens"])
     func nobodyReadsWhoMaySignInButByTheFunctions(table: String) async throws {
-      let database = try await GatewayDatabase.shared.prepared()
+      let database = try await GatewayDatabase.urls()
       let denied = SQLState(rawValue: "42501")
       for url in [database.application, database.worker] {
         #expect(try await refusal(url, "SELECT * FROM \(table)") == denied)

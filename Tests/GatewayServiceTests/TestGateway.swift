@@ -17,16 +17,12 @@ import TestKit
 let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
 /// The database of all tests here. Its roles belong to the whole server, so that it is made once.
-actor GatewayDatabase {
-  static let shared = GatewayDatabase()
-  private var database: ServiceDatabase?
-
-  func prepared() async throws -> ServiceDatabase {
-    if let database { return database }
+enum GatewayDatabase {
+  private static let prepared = Task { () throws -> ServiceDatabase in
     let admin = try ThrowawayPostgres.shared().createDatabase()
     let reactor = try Reactor.start(name: "set-up")
     defer { reactor.loop.stop() }
-    let made = try await reactor.run { reactor in
+    return try await reactor.run { reactor in
       let blocking = BlockingPool()
       var setup = DatabaseSetup(logger: quiet)
       setup.timeout = .seconds(60)
@@ -36,9 +32,9 @@ actor GatewayDatabase {
         GatewayMigrations.all(), owner: urls.owner, on: reactor, blocking: blocking)
       return urls
     }
-    database = made
-    return made
   }
+
+  static func urls() async throws -> ServiceDatabase { try await prepared.value }
 }
 
 /// A gateway with fake services behind it, each on real sockets, over mutual TLS between them.
@@ -144,7 +140,7 @@ final class TestGateway: Sendable {
   static let sharedKey = P256PrivateKey.generate()
 
   init(_ options: Options = Options(), clock: ManualClock = ManualClock()) async throws {
-    let database = try await GatewayDatabase.shared.prepared()
+    let database = try await GatewayDatabase.urls()
     let certificates = try Self.certificates.get()
     let keys = try options.keys ?? GatewayKeys(signingKey: Self.sharedKey, secret: nil)
     signingKey = Self.sharedKey
