@@ -53,16 +53,18 @@ import Testing
 
   @Test func closesAnIdleConnection() async throws {
     var limits = HTTPServerLimits()
-    limits.keepAliveTimeout = .milliseconds(100)
+    limits.keepAliveTimeout = .seconds(1)
     #expect(try verdict(await TestServer(limits), "idle") == "closed")
   }
 
   @Test func aDrainLosesNoRequestOnItsWay() async throws {
-    let server = try await TestServer()
+    var limits = HTTPServerLimits()
+    limits.shutdownNotice = .seconds(3)
+    let server = try await TestServer(limits)
     server.releaseWhenServed("/hello")
     async let answer = onAThread { try verdict(server, "drain") }
     await server.seen.started.wait()
-    let drained = server.beginDrain(within: .seconds(20))
+    let drained = server.beginDrain(within: .seconds(60))
     #expect(try await answer == "True hello released")
     await drained.wait()
   }

@@ -3,9 +3,6 @@ package import Reactor
 
 /// HTTP/2 on a server's connection: each stream is an exchange.
 package final class HTTP2ServerProtocol: HTTPServerProtocol, HTTP2ConnectionOwner {
-  /// Between the two steps of a shutdown: longer than most round trips.
-  private static let noticePeriod: Duration = .milliseconds(200)
-
   unowned let owner: HTTPServerConnection
   let limits: HTTPServerLimits
   private var http2: HTTP2Connection?
@@ -33,7 +30,7 @@ package final class HTTP2ServerProtocol: HTTPServerProtocol, HTTP2ConnectionOwne
     if isLeaving { return }
     isLeaving = true
     http2?.session?.announceShutdown()
-    let notice = min(Instant.now() + HTTP2ServerProtocol.noticePeriod, deadline)
+    let notice = min(Instant.now() + limits.shutdownNotice, deadline)
     owner.loop.schedule(at: notice) { [weak self] in self?.http2?.session?.shutdown() }
   }
 

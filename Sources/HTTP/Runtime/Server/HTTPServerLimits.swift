@@ -31,6 +31,8 @@ package struct HTTPServerLimits: Sendable {
   package var unreadBodyBytesMax = 64 * 1024
   /// Response bytes of one exchange that wait for the client; over this its writer waits.
   package var unsentBytesMax = 64 * 1024
+  /// Between the two steps in which HTTP/2 connections end: longer than most round trips.
+  package var shutdownNotice: Duration = .milliseconds(200)
   /// How long the last words on a refused connection may take to be read.
   package var lingerTimeout: Duration = .seconds(2)
 
