@@ -68,12 +68,13 @@ import Testing
     try await atDesk { desk, database in
       let cluster = FakeCluster()
       cluster.script(.rollout, of: "demo", [.hang])
-      let first = try await Engine.start(database, cluster, .shortLived)
+      let first = try await Engine.start(database, cluster)
       let operation = try await desk.create("demo")
       await cluster.reached(.rollout, of: "demo")
       first.kill()
+      try await SuddenDeath.endLeases(desk.owner)
       _ = try await cancel(operation, desk)
-      let second = try await Engine.start(database, cluster, .shortLived)
+      let second = try await Engine.start(database, cluster)
       #expect(try await desk.wait(for: operation.id).state == .cancelled)
       #expect(cluster.calls.count { $0.step == .rollout } == 1)
       // A deletion is asked for as of any store that failed.

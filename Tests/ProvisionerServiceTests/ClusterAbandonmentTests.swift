@@ -114,7 +114,7 @@ import Testing
     try await atDesk { desk, database in
       let cluster = FakeCluster()
       let secrets = FakeClusterRegister()
-      let engine = try await Engine.start(database, cluster, .shortLived)
+      let engine = try await Engine.start(database, cluster)
       try await desk.register("eu")
       let made = try await desk.wait(for: desk.create("demo", wish: .init(cluster: "eu")).id)
       cluster.script(.credentialsRemoval, of: "demo", [.hang])
@@ -126,7 +126,8 @@ import Testing
       former.stop()
       await cluster.reached(.credentialsRemoval, of: "demo")
       engine.kill()
-      let next = try await Engine.start(database, cluster, .shortLived)
+      try await SuddenDeath.endLeases(desk.owner)
+      let next = try await Engine.start(database, cluster)
       try await Self.waitForDeletion(of: made.store, desk)
       let again = Self.abandonment(desk, secrets)
       await again.run()

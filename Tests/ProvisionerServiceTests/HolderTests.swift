@@ -16,11 +16,12 @@ import Testing
     try await atDesk { desk, database in
       let cluster = FakeCluster()
       cluster.script(.release, of: "demo", [.hang])
-      var settings = EngineSettings.shortLived
+      var settings = EngineSettings.quick
       let first = try await Engine.start(database, cluster, settings)
       let operation = try await desk.create("demo")
       await cluster.reached(.release, of: "demo")
       first.kill()
+      try await SuddenDeath.endLeases(desk.owner)
       settings.recovery = .fail
       let second = try await Engine.start(database, cluster, settings)
       let ended = try await desk.wait(for: operation.id)
@@ -53,7 +54,7 @@ import Testing
   }
 
   /// What a machine may need on top that is busy with other tests.
-  private static let busyMachine: Duration = .seconds(5)
+  private static let busyMachine: Duration = .seconds(40)
 
   /// With the leases that the services have, and as many operations as they work on at once.
   @Test func aDeadHolderIsReplacedWithinTenSeconds() async throws {
@@ -63,7 +64,7 @@ import Testing
       settings.lease = .standard
       #expect(settings.lease.duration == .seconds(10))
       // By the timer for the end of the lease, and not by a look for work that happens to come then.
-      settings.pollInterval = .seconds(60)
+      settings.pollInterval = settings.lease.duration + Self.busyMachine + .seconds(10)
       let names = (0..<settings.workers).map { "store\($0)" }
       for name in names { cluster.script(.rollout, of: name, [.hang]) }
       let first = try await Engine.start(database, cluster, settings)
@@ -76,6 +77,11 @@ import Testing
       await pause.wait(atMost: settings.lease.beat * 1.5)
       first.kill()
       let death = Instant.now()
+      let left = try await desk.owner.query(
+        scope: .none,
+        "SELECT max(lease_expires_at) <= clock_timestamp() + interval '10 s' FROM operations",
+        deadline: .soon)
+      #expect(try left[0].decode(0, as: Bool.self))
       for name in names { await cluster.reached(.rollout, of: name, count: 2) }
       let gap = Instant.now() - death
       print("a dead holder was replaced after \(gap)")
@@ -134,7 +140,11 @@ import Testing
     try await atDesk { desk, database in
       let cluster = FakeCluster()
       cluster.script(.release, of: "demo", [.hang])
-      let engine = try await Engine.start(database, cluster, .shortLived)
+      var settings = EngineSettings.quick
+      // It stops when two seconds are over, and has a minute for it.
+      settings.lease = LeaseTerms(
+        duration: .seconds(62), margin: .seconds(60), beat: .milliseconds(250))
+      let engine = try await Engine.start(database, cluster, settings)
       let operation = try await desk.create("demo")
       await cluster.reached(.release, of: "demo")
       // While its row is locked the lease is not renewed, and nobody else can take it either.
@@ -147,6 +157,7 @@ import Testing
           [.uuid(operation.id)])
         #expect(try rows[0].decode(0, as: Bool.self))
       }
+      try await SuddenDeath.endLeases(desk.owner)
       #expect(try await desk.wait(for: operation.id).state == .succeeded)
       #expect(cluster.violations.isEmpty)
       await engine.stop()
@@ -158,7 +169,7 @@ import Testing
       let cluster = FakeCluster()
       cluster.script(.release, of: "demo", [.hangStubbornly, .hang])
       var settings = EngineSettings.quick
-      settings.stepTimeout = .milliseconds(200)
+      settings.stepTimeout = .seconds(1)
       let engine = try await Engine.start(database, cluster, settings)
       let ended = try await desk.wait(for: desk.create("demo").id)
       #expect(ended.state == .succeeded)
@@ -173,14 +184,14 @@ import Testing
       let cluster = FakeCluster()
       cluster.script(.release, of: "demo", [.hangForever])
       var settings = EngineSettings.shortLived
-      settings.stepTimeout = .milliseconds(100)
+      settings.stepTimeout = .milliseconds(500)
       let engine = try await Engine.start(database, cluster, settings)
       let begin = Instant.now()
       let operation = try await desk.create("demo")
       await cluster.reached(.release, of: "demo", count: 2)
       #expect(Instant.now() - begin > .seconds(1))
-      // The fake tells on it.
-      #expect(cluster.violations == ["demo: release while another call was under way"])
+      // The fake tells on it, as on each later step.
+      #expect(cluster.violations.first == "demo: release while another call was under way")
       _ = try await desk.wait(for: operation.id)
       engine.kill()
     }

@@ -319,11 +319,12 @@ final class Engine: Sendable {
 }
 
 extension EngineSettings {
-  /// With short waits, and leases that a busy machine does not lose.
+  /// With short waits, and leases that a busy machine does not lose: those of the dead are ended by
+  /// `SuddenDeath.endLeases`.
   static var quick: EngineSettings {
     var settings = EngineSettings()
     settings.lease = LeaseTerms(
-      duration: .seconds(8), margin: .seconds(2), beat: .milliseconds(500))
+      duration: .seconds(60), margin: .seconds(1), beat: .milliseconds(500))
     settings.stopGrace = .seconds(1)
     settings.retry = RetryPolicy(base: .milliseconds(5), maximumDelay: .milliseconds(50))
     settings.outageRetry = RetryPolicy(
