@@ -6,7 +6,7 @@ extension StorectlTests {
   /// The register of clusters. A kubeconfig of these tests is the name of a server.
   @Suite struct Clusters {
     @Test func aClusterIsRegisteredDrainedAndRemoved() async throws {
-      let platform = try await TestPlatform.shared()
+      let platform = try await TestPlatform.withClusters()
       let admin = try await platform.signedInAdministrator()
       let user = try await StorectlUser.signedIn(platform)
       let name = "c\(UInt32.random(in: 0 ... .max))"
@@ -51,7 +51,7 @@ extension StorectlTests {
     }
 
     @Test func aClusterIsChangedAndChecked() async throws {
-      let platform = try await TestPlatform.shared()
+      let platform = try await TestPlatform.withClusters()
       let admin = try await platform.signedInAdministrator()
       let name = "c\(UInt32.random(in: 0 ... .max))"
       let file = admin.folder.appendingPathComponent("kubeconfig-\(name)")
@@ -87,7 +87,7 @@ extension StorectlTests {
     }
 
     @Test func aLostClusterIsGivenUpWithItsStores() async throws {
-      let platform = try await TestPlatform.shared()
+      let platform = try await TestPlatform.withClusters()
       let admin = try await platform.signedInAdministrator()
       let user = try await StorectlUser.signedIn(platform)
       let name = "c\(UInt32.random(in: 0 ... .max))"
@@ -111,7 +111,7 @@ extension StorectlTests {
     }
 
     @Test func whatIsWrongIsSaid() async throws {
-      let platform = try await TestPlatform.shared()
+      let platform = try await TestPlatform.withClusters()
       let admin = try await platform.signedInAdministrator()
       let user = try await StorectlUser.signedIn(platform)
       let denied = try user.run("clusters", "list")

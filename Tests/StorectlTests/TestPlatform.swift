@@ -19,11 +19,14 @@ import TestKit
 let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
 /// The four services on real sockets, over mutual TLS and on a real Postgres; only the provisioner's
-/// cluster is imagined. All tests of the module share one.
+/// cluster is imagined. All tests of the module share one, but those that register clusters, where a store
+/// that chooses none may be placed: they share another.
 final class TestPlatform: Sendable {
-  private static let starting = Task { try await TestPlatform() }
+  private static let starting = Task { try await TestPlatform(on: .shared()) }
+  private static let startingWithClusters = Task { try await TestPlatform(on: ThrowawayPostgres()) }
 
   static func shared() async throws -> TestPlatform { try await starting.value }
+  static func withClusters() async throws -> TestPlatform { try await startingWithClusters.value }
 
   static let password = "correct horse battery"
 
@@ -81,9 +84,11 @@ final class TestPlatform: Sendable {
   private let door: Door
   private let inside: Confined<Inside>
   private let reactor: Reactor
+  private let database: ThrowawayPostgres
 
-  private init() async throws {
-    let setup = try await PlatformSetup()
+  private init(on database: ThrowawayPostgres) async throws {
+    self.database = database
+    let setup = try await PlatformSetup(on: database)
     let cluster = cluster
     try await setup.start(.audit) { service, _ in try AuditApplication.start(service) }
     try await setup.start(.config) { service, _ in
@@ -187,8 +192,8 @@ private final class PlatformSetup: Sendable {
   private let environments: [PlatformService: [String: String]]
   private let signingKey = P256PrivateKey.generate()
 
-  init() async throws {
-    let admin = DatabaseURL(try ThrowawayPostgres.shared().createDatabase())
+  init(on database: ThrowawayPostgres) async throws {
+    let admin = DatabaseURL(try database.createDatabase())
     let setupReactor = try Reactor.start(name: "set-up")
     defer { setupReactor.loop.stop() }
     var databases: [PlatformService: ServiceDatabase] = [:]
