@@ -215,9 +215,11 @@ private let watchScript = #"""
       stop) control -m immediate stop && echo ok || echo failed ;;
       kill)
         leader=$(head -n 1 "$folder/data/postmaster.pid")
-        pkill -KILL -P "$leader"
-        kill -KILL "$leader"
-        tail --pid="$leader" -f /dev/null
+        # It must not begin to recover meanwhile, nor one of them be there when the next server starts.
+        kill -STOP "$leader"
+        mapfile -t processes < <(pgrep -P "$leader"; echo "$leader")
+        kill -KILL "${processes[@]}"
+        for process in "${processes[@]}"; do tail --pid="$process" -f /dev/null; done
         rm -f "$folder/data/postmaster.pid"
         echo ok ;;
       createdb)

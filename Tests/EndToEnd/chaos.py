@@ -34,7 +34,6 @@ ASK_SECONDS_MAX = 20
 REFUSALS = {3: "not found", 5: "conflict", 7: "unavailable", 8: "out of time"}
 # What storectl is given: a service that does not answer is as good as one that is away.
 REQUEST_TIMEOUT = "5s"
-RECOVERY_SECONDS_MAX = 30
 BEGAN = time.monotonic()
 
 
@@ -133,8 +132,10 @@ class Breakage:
 
     def __init__(
         self, installation: Installation, api: InterruptibleProxy, objects: BackupStore,
-        replicas: Replicas,
+        replicas: Replicas, limit: float,
     ):  # fmt: skip
+        # Seconds from a fault until every service is ready again.
+        self._limit = limit
         self._installation = installation
         self._api = api
         self._objects = objects
@@ -196,8 +197,8 @@ class Breakage:
 
     def _await_recovery(self, fault: chaos_plan.Fault) -> None:
         began = time.monotonic()
-        if waiting := self._replicas.await_ready(RECOVERY_SECONDS_MAX):
-            told = f"not ready {RECOVERY_SECONDS_MAX} s after {fault}: {', '.join(waiting)}"
+        if waiting := self._replicas.await_ready(self._limit):
+            told = f"not ready {self._limit:.0f} s after {fault}: {', '.join(waiting)}"
             self.problems.append(told)
         self.slowest = max(self.slowest, (time.monotonic() - began, str(fault)))
         self._look_for_crashes()
@@ -224,7 +225,7 @@ def check(
     problems += chaos_checks.lost_backups(installation, objects)
     problems += delete(installation, [store["name"] for store in stores.values()])
     try:
-        installation.wait_for(cluster.volumes_gone, "the volumes to go", 30)
+        installation.wait_for(cluster.volumes_gone, "the volumes to go", settlement.limit)
     except AssertionError as error:
         problems.append(str(error))
     problems += cluster.orphans(chaos_checks.living(installation))
@@ -283,7 +284,7 @@ def attempt(
     """What is wrong in the end."""
     replicas = Replicas(installation, chaos_plan.REPLICAS, provisioner=objects.settings)
     customers = Customers(installation, seed)
-    breakage = Breakage(installation, api, objects, replicas)
+    breakage = Breakage(installation, api, objects, replicas, settle)
     settlement = chaos_checks.Settlement(installation, cluster, settle)
     trail = chaos_checks.EventTrail(installation)
     with replicas.running():

@@ -85,7 +85,7 @@ class Settlement:
     def __init__(self, installation: Installation, cluster: Cluster, limit: float):
         self._installation = installation
         self._cluster = cluster
-        self._limit = limit
+        self.limit = limit
         self._late: dict[str, str] = {}
         # When each namespace was last seen while Kubernetes removed it.
         self._removed: dict[str, float] = {}
@@ -98,7 +98,7 @@ class Settlement:
             passing = dict(self._passing())
             for what, (since, more) in passing.items():
                 seconds = now - max(since, last_fault)
-                if what not in self._late and seconds > self._limit + more:
+                if what not in self._late and seconds > self.limit + more:
                     told = f"{what}, {seconds:.0f} s after the last fault"
                     self._late[what] = f"{told}\n{self._work()}"
             self.seconds = now - last_fault

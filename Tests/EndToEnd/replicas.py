@@ -15,8 +15,8 @@ from installation import ROOT, SERVICES, Installation
 from interruptible_proxy import InterruptibleProxy
 
 # What a service has to end in good order, its SHUTDOWN_GRACE of 20 s included.
-STOP_SECONDS_MAX = 30
-START_SECONDS_MAX = 30
+STOP_SECONDS_MAX = 60
+START_SECONDS_MAX = 60
 
 
 class Replica:

@@ -89,7 +89,7 @@ extension GatewayTests {
 
     @Test func aStreamThatLastsTooLongEndsWithAnEvent() async throws {
       var options = TestGateway.Options()
-      options.limits.streamTimeout = .milliseconds(300)
+      options.limits.streamTimeout = .seconds(3)
       try await withGateway(options) { gateway in
         let reply = try gateway.call(
           "GET", "/v1/stores/endless:watch", token: gateway.token(), headers: events)

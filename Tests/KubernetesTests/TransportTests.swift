@@ -29,9 +29,9 @@ import Testing
       configuration.authorities = Array(authority.certificate.pem().utf8)
       var limits = KubernetesLimits()
       limits.waitingCallsMax = 3
-      let deadline = Instant.now() + .seconds(1)
       let client = KubernetesClient(
         reactor: reactor, configuration: configuration, blocking: BlockingPool(), limits: limits)
+      let deadline = Instant.now() + .seconds(3)
       var kinds: [KubernetesError.Kind] = []
       var tasks: [Task<Void, Never>] = []
       for _ in 0..<5 {
@@ -77,7 +77,7 @@ import Testing
         host: "127.0.0.1", port: try #require(listener.address.port))
       configuration.authorities = Array(authority.certificate.pem().utf8)
       var limits = KubernetesLimits()
-      limits.connection.handshake = .seconds(1)
+      limits.connection.handshake = .seconds(3)
       let client = KubernetesClient(
         reactor: reactor, configuration: configuration, blocking: BlockingPool(), limits: limits)
       let begin = Instant.now()
@@ -87,7 +87,7 @@ import Testing
         #expect(error?.message.contains("no HTTP/2 settings in time") == true)
         #expect(accepted == attempt)
       }
-      #expect(Instant.now() - begin < .seconds(10))
+      #expect(Instant.now() - begin < .seconds(40))
       client.close()
     }
   }

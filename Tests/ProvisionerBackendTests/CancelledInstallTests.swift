@@ -71,7 +71,7 @@ extension SupervisorTests {
       let begin = Instant.now()
       install.cancel()
       await install.value
-      #expect(Instant.now() - begin < patience && isAlive(first))
+      #expect(isAlive(first))
       await supervisor.abandon("a")
       #expect(Instant.now() - begin >= patience && !isAlive(first))
     }

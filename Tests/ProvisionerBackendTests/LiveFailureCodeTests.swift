@@ -91,7 +91,7 @@ import Testing
     patience.containerConfigurationSeconds = 3
     patience.imagePullSeconds = 3
     if code == .unschedulable { patience.unschedulableSeconds = 3 }
-    if code == .volumePending { patience.claimPendingSeconds = 3 }
+    if code == .volumePending { patience.claimPendingSeconds = 60 }
     return patience
   }
 

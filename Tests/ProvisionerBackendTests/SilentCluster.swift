@@ -21,7 +21,7 @@ final class SilentCluster: Sendable {
     withUnsafeMutablePointer(to: &address) { pointer in
       pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
         _ = bind(descriptor, $0, size)
-        _ = listen(descriptor, 16)
+        _ = listen(descriptor, 1024)
         _ = getsockname(descriptor, $0, &size)
       }
     }

@@ -95,14 +95,16 @@ import Testing
   }
 
   @Test func startsAgainAfterACrash() async throws {
-    try await withSupervisor { reactor, supervisor in
+    var settings = Self.settings
+    settings.backoff = .seconds(3)
+    try await withSupervisor(settings) { [settings] reactor, supervisor in
       let first = try await processID(supervisor)
       kill(first, SIGKILL)
       await ended(first, reactor)
       // At once it is refused, with the time to come again.
       let refusal = await failure(HelmWorkerError.self) { try await processID(supervisor) }
       let wait = try #require(refusal?.retryAfter)
-      #expect(wait > .zero && wait <= Self.settings.backoff)
+      #expect(wait > .zero && wait <= settings.backoff)
       #expect(refusal.map { ProvisionFailure(helm: $0).verdict } == .inconclusive)
       await pause(wait, reactor)
       let second = try await processID(supervisor)
@@ -112,8 +114,8 @@ import Testing
 
   @Test func waitsLongerWithEveryFailure() async throws {
     var settings = HelmWorkerSettings(program: "/bin/false", library: "none")
-    settings.backoff = .milliseconds(20)
-    settings.backoffMax = .milliseconds(70)
+    settings.backoff = .milliseconds(400)
+    settings.backoffMax = .milliseconds(1_400)
     try await withSupervisor(settings) { reactor, supervisor in
       var waits: [Duration] = []
       for _ in 0..<4 {
@@ -124,8 +126,8 @@ import Testing
         waits.append(wait)
         await pause(wait, reactor)
       }
-      #expect(waits[0] <= .milliseconds(20) && waits[3] <= .milliseconds(70))
-      #expect(waits[3] > .milliseconds(20) && supervisor.starts == 4)
+      #expect(waits[0] <= .milliseconds(400) && waits[3] <= .milliseconds(1_400))
+      #expect(waits[3] > .milliseconds(400) && supervisor.starts == 4)
     }
   }
 
@@ -205,7 +207,7 @@ import Testing
       #expect(isAlive(first))
       let begin = Instant.now()
       await supervisor.abandon("stuck")
-      #expect(Instant.now() - begin < .seconds(2) && !isAlive(first))
+      #expect(Instant.now() - begin < .seconds(15) && !isAlive(first))
       await stuck.value
       await other.value
       #expect(outcome.error?.description.contains("ended by signal 9") == true)
@@ -222,10 +224,10 @@ import Testing
         _ = try? await supervisor.call("a") { try await $0.uninstall(silent.release()) }
       }
       await silent.called(1, on: reactor)
-      let begin = Instant.now()
       task.cancel()
+      // Of itself the call would not end.
       await task.value
-      #expect(Instant.now() - begin < .seconds(1) && isAlive(first))
+      #expect(isAlive(first))
       await supervisor.abandon("a")
       #expect(!isAlive(first))
     }

@@ -50,7 +50,7 @@ import Testing
       let begin = Instant.now()
       let failure = await failure(ProvisionFailure.self) {
         try await verification.run(
-          site(engine: engine), user: "admin", password: "secret", deadline: begin + .seconds(2))
+          site(engine: engine), user: "admin", password: "secret", deadline: begin + .seconds(6))
       }
       return (failure, Instant.now() - begin)
     }
@@ -68,7 +68,7 @@ import Testing
     let (failure, elapsed) = try await verdict(answers)
     #expect(failure?.code == .verificationFailed)
     #expect(failure?.detail.contains(reason) == true, "\(failure?.detail ?? "")")
-    #expect(elapsed < .seconds(4))
+    #expect(elapsed < .seconds(12))
   }
 
   private static func json(_ body: String, status: String = "200 OK") -> String {

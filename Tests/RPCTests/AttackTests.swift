@@ -8,13 +8,13 @@ import Testing
 /// unharmed. The limits are the defaults but where a time would make the test long or an amount large.
 @Suite(.serialized, .timeLimit(.minutes(5 * Sanitized.timeFactor))) struct AttackTests {
   /// Every call of the client at the side is answered within this, on a machine with other work.
-  static let callTimeout: Duration = .seconds(3 * Sanitized.timeFactor)
-  /// The slowest of them takes no longer: three times what was seen on one that was overloaded.
-  static let slowestCallMax: Duration = .seconds(2 * Sanitized.timeFactor)
+  static let callTimeout: Duration = .seconds(10 * Sanitized.timeFactor)
+  /// The slowest of them takes no longer: six times what was seen on one that was overloaded.
+  static let slowestCallMax: Duration = .seconds(4 * Sanitized.timeFactor)
   /// No attack makes the server's memory grow by more.
   static let growthBytesMax = (24 << 20) * Sanitized.memoryFactor
   /// How much later than its limit an end may be seen, on such a machine.
-  static let delayMax = 2.0 * Double(Sanitized.timeFactor)
+  static let delayMax = 5.0 * Double(Sanitized.timeFactor)
 
   struct Attack: Sendable, CustomTestStringConvertible {
     let name: String
@@ -58,7 +58,8 @@ import Testing
 
   @Test(arguments: [
     Attack("rapid_reset", is: "goaway 11 too_many_resets"),
-    Attack("made_you_reset_window", is: "goaway 11 too_many_stream_errors"),
+    Attack(
+      "made_you_reset_window", "http2.windowUpdates=1e9/1", is: "goaway 11 too_many_stream_errors"),
     Attack("made_you_reset_content_length", is: "goaway 11 too_many_stream_errors"),
     Attack("data_after_the_end", is: "goaway 5 DATA: stream in half-closed\\(remote\\)"),
     Attack("streams_over_the_limit", is: "44 x reset 7"),
@@ -122,7 +123,7 @@ import Testing
     // Without a call there is nothing to ask after.
     Attack(
       "idle", "connectionIdle=1", "keepalive=0.1", "keepaliveTimeout=0.1", is: "goaway 0", after: 1),
-    Attack("zero_window", "unaryCall=1", is: "200 x reset 8", after: 1),
+    Attack("zero_window", "unaryCall=3", is: "200 x reset 8", after: 3),
     Attack("exact_window", "streamingCall=0.5", "statusGrace=0.5", is: "reset 8", after: 1),
   ])
   func waitsAreBounded(attack: Attack) async throws { _ = try await endure(attack) }
@@ -178,7 +179,7 @@ import Testing
       "addresses_past_those_remembered", "callsInProgressPerAddress=10", "departedAddresses=1",
       is: "0 0 10 0 refused"),
     Attack(
-      "gzip_bombs_of_who_comes_again", "inflatedBytes=2e6/1e6", is: "status 8, then status 0"),
+      "gzip_bombs_of_who_comes_again", "inflatedBytes=2e6/4e5", is: "status 8, then status 0"),
   ])
   func comingAgainIsNoWayAround(attack: Attack) async throws { _ = try await endure(attack) }
 
@@ -187,7 +188,7 @@ import Testing
     // the others are refused, and these end by their deadline.
     _ = try await endure(
       Attack(
-        "zero_window", "unaryCall=\(Sanitized.timeFactor)", "heldBytesPerConnection=4000000",
+        "zero_window", "unaryCall=\(5 * Sanitized.timeFactor)", "heldBytesPerConnection=4000000",
         is: "[1-5]. x reset 8, 1[4-9]. x status 8"))
   }
 

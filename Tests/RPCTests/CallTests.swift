@@ -306,7 +306,7 @@ import Testing
       var streams: [ResponseStream<TestingV1.EchoResponse>] = []
       for _ in 0..<8 { streams.append(try await echo.client.expand(request)) }
       for stream in streams { #expect(try await stream.next() != nil) }
-      let options = CallOptions(timeout: .seconds(5))
+      let options = CallOptions(timeout: .seconds(20))
       for _ in 0..<50 {
         _ = try await echo.client.echo(EchoServer.request("tick"), options: options)
       }

@@ -44,12 +44,11 @@ import Testing
       let address = try server.listen(on: .ipv4(address: 0x7F00_0001, port: 0))
       let client = TestingV1.EchoServiceClient(
         channel: Channel(reactor: reactor, address: address))
-      let latest = Instant.now() + .seconds(20)
       _ = try await client.echo(
         EchoServer.request("x"), options: CallOptions(timeout: .seconds(20)))
-      // The way of it takes time, and the format rounds up: to a millisecond at most.
+      // The format rounds up: to a millisecond at most.
       let seen = try #require(witness.deadline)
-      #expect(seen <= latest + .seconds(1) && seen > Instant.now())
+      #expect(seen <= Instant.now() + .seconds(21) && seen > Instant.now())
       // Without it, the second call would have the longest time that its server gives.
       #expect(ServerLimits().unaryCall > .seconds(30))
 

@@ -81,13 +81,13 @@ import Testing
     try await withReactor { reactor in
       let recorder = Recorder()
       let intercepted = try Intercepted(reactor, [recorder])
-      let deadline = Instant.now() + .seconds(7)
+      let deadline = Instant.now() + .seconds(25)
       let scope = RequestScope(context: nil, deadline: deadline.nanoseconds)
       try await RequestScope.$current.bound(to: scope) {
         _ = try await intercepted.client.echo(EchoServer.request("x"))
         _ = try await intercepted.client.expand(TestingV1.ExpandRequest(text: "x", count: 3))
         _ = try await intercepted.client.echo(
-          EchoServer.request("x"), options: CallOptions(timeout: .seconds(3)))
+          EchoServer.request("x"), options: CallOptions(timeout: .seconds(10)))
       }
       #expect(recorder.deadlines.count == 3)
       #expect(recorder.deadlines.prefix(2).allSatisfy { $0 == deadline })

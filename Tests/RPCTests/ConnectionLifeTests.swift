@@ -61,7 +61,7 @@ import Testing
       var limits = ServerLimits()
       limits.connectionAge = .milliseconds(50 * Sanitized.timeFactor)
       limits.shutdownNotice = .milliseconds(20 * Sanitized.timeFactor)
-      limits.connectionAgeGrace = .milliseconds(400 * Sanitized.timeFactor)
+      limits.connectionAgeGrace = .seconds(2 * Sanitized.timeFactor)
       let callers = Callers()
       let echo = try EchoServer(reactor, limits: limits, interceptors: [callers])
       let (writer, stream) = try await echo.client.converse()

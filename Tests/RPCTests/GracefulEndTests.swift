@@ -24,7 +24,7 @@ import Testing
 
   @Test(arguments: Reason.allCases) func aStreamOnItsWayIsServed(reason: Reason) async throws {
     var limits = ServerLimits()
-    limits.shutdownNotice = .seconds(1 * Sanitized.timeFactor)
+    limits.shutdownNotice = .seconds(3 * Sanitized.timeFactor)
     if reason == .age { limits.connectionAge = .milliseconds(200 * Sanitized.timeFactor) }
     let chosen = limits
     let running = try await RunningServer { reactor in

@@ -45,6 +45,9 @@ import Testing
     _ reactor: Reactor, _ makeChannel: @escaping () -> Channel
   ) -> InteropTarget {
     var target = InteropTarget(reactor: reactor, makeChannel: makeChannel)
+    // The programs keep to the specification's times; a test is not to measure the machine.
+    target.soak.perIterationMaxAcceptableLatency = .seconds(20)
+    target.soak.overallTimeout = .seconds(60)
     target.concurrentCallsTimeout *= Sanitized.timeFactor
     target.soak.perIterationMaxAcceptableLatency *= Sanitized.timeFactor
     target.soak.overallTimeout *= Sanitized.timeFactor

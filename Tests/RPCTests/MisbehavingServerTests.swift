@@ -74,14 +74,14 @@ import Testing
     configuration.service.loadBalancing = balancing
     configuration.resolutionInterval = .zero
     let seen = try await against("hang_up", configuration) { _, client in
-      let options = CallOptions(timeout: .seconds(1), waitForReady: true)
-      let end = Instant.now() + .seconds(1)
+      let options = CallOptions(timeout: .seconds(3), waitForReady: true)
+      let end = Instant.now() + .seconds(3)
       while Instant.now() < end {
         _ = await rpcError { _ = try await client.unaryCall(Self.request, options: options) }
       }
     }
     // At once, again at once, and after delays of 80 ms and more, each twice as long.
-    #expect((3...7).contains(seen["connections", default: 0]))
+    #expect((3...9).contains(seen["connections", default: 0]))
   }
 
   /// The GOAWAY comes with the SETTINGS that let the call go on.

@@ -489,7 +489,7 @@ def case_zero_window(port):
     attacker = Attacker(port, settings={4: 0})
     for stream in odd(200):
         attacker.send(attacker.call(stream, field(2, b"x" * 65_000)))
-    return attacker.timed(attacker.answers(odd(200)))
+    return attacker.timed(attacker.answers(odd(200), 60))
 
 
 def case_exact_window(port):

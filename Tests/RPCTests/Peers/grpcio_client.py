@@ -33,31 +33,31 @@ def unary(channel, method="Echo"):
 
 
 def case_unary(channel):
-    answer = unary(channel)(message("hello"), timeout=10)
+    answer = unary(channel)(message("hello"), timeout=30)
     return "ok" if answer == message("hello") else f"answered {answer!r}"
 
 
 def case_large(channel):
     text = "x" * 2_000_000
-    return "ok" if unary(channel)(message(text), timeout=10) == message(text) else "wrong"
+    return "ok" if unary(channel)(message(text), timeout=30) == message(text) else "wrong"
 
 
 def case_server_streaming(channel):
     call = channel.unary_stream(SERVICE + "Expand", raw, raw)
     # text = 1, count = 2
-    answers = list(call(message("a") + b"\x10" + varint(300), timeout=10))
+    answers = list(call(message("a") + b"\x10" + varint(300), timeout=30))
     return "ok" if len(answers) == 300 else f"{len(answers)} answers"
 
 
 def case_client_streaming(channel):
     call = channel.stream_unary(SERVICE + "Collect", raw, raw)
-    answer = call((message("ab") for _ in range(100)), timeout=10)
+    answer = call((message("ab") for _ in range(100)), timeout=30)
     return "ok" if answer == b"\x08\x64\x12\xc8\x01" + b"ab" * 100 else f"answered {answer[:20]!r}"
 
 
 def case_bidirectional(channel):
     call = channel.stream_stream(SERVICE + "Converse", raw, raw)
-    answers = list(call((message(f"m{i}") for i in range(50)), timeout=10))
+    answers = list(call((message(f"m{i}") for i in range(50)), timeout=30))
     return "ok" if len(answers) == 50 else f"{len(answers)} answers"
 
 
@@ -70,7 +70,7 @@ def status_of(body):
 
 
 def case_status(channel):
-    error = status_of(lambda: unary(channel)(message("fail"), timeout=10))
+    error = status_of(lambda: unary(channel)(message("fail"), timeout=30))
     good = error.code() == grpc.StatusCode.FAILED_PRECONDITION
     return "ok" if good and error.details() == "asked to fail – 100 %" else f"{error}"
 
@@ -91,24 +91,24 @@ def case_cancel(channel):
 
 
 def case_unimplemented(channel):
-    error = status_of(lambda: unary(channel, "Nothing")(b"", timeout=10))
+    error = status_of(lambda: unary(channel, "Nothing")(b"", timeout=30))
     return "ok" if error.code() == grpc.StatusCode.UNIMPLEMENTED else f"{error}"
 
 
 def case_undecodable(channel):
-    error = status_of(lambda: unary(channel)(b"\x0a\xff", timeout=10))
+    error = status_of(lambda: unary(channel)(b"\x0a\xff", timeout=30))
     return "ok" if error.code() == grpc.StatusCode.INTERNAL else f"{error}"
 
 
 def case_health(channel):
     stub = health_pb2_grpc.HealthStub(channel)
-    answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
+    answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=30)
     if answer.status != health_pb2.HealthCheckResponse.SERVING:
         return f"{answer}"
-    listed = stub.List(health_pb2.HealthListRequest(), timeout=10).statuses
+    listed = stub.List(health_pb2.HealthListRequest(), timeout=30).statuses
     if {name: each.status for name, each in listed.items()} != {"": answer.status}:
         return f"{listed}"
-    first = next(iter(stub.Watch(health_pb2.HealthCheckRequest(), timeout=10)))
+    first = next(iter(stub.Watch(health_pb2.HealthCheckRequest(), timeout=30)))
     return "ok" if first.status == answer.status else f"{first}"
 
 
@@ -121,7 +121,7 @@ def case_parallel(channel):
 
 def case_rich(channel):
     """Details as google.rpc's own classes read them."""
-    error = status_of(lambda: unary(channel)(message("hello"), timeout=10))
+    error = status_of(lambda: unary(channel)(message("hello"), timeout=30))
     status = status_pb2.Status.FromString(dict(error.trailing_metadata())["grpc-status-details-bin"])
     if (status.code, status.message) != (error.code().value[0], error.details()):
         return f"{status}"
@@ -145,7 +145,7 @@ def case_pushback(channel):
 
     stream = channel.stream_stream(SERVICE + "Converse", raw, raw)(requests(), timeout=30)
     next(stream)
-    error = status_of(lambda: unary(channel)(message("second"), timeout=10))
+    error = status_of(lambda: unary(channel)(message("second"), timeout=30))
     more.set()
     list(stream)
     pushback = dict(error.trailing_metadata()).get("grpc-retry-pushback-ms", "none")
@@ -154,7 +154,7 @@ def case_pushback(channel):
 
 
 def case_refused(channel):
-    error = status_of(lambda: unary(channel)(message("hello"), timeout=5))
+    error = status_of(lambda: unary(channel)(message("hello"), timeout=30))
     return error.code().name if error else "served"
 
 

@@ -47,47 +47,47 @@ def failure(code, body):
 
 
 def empty_unary(stub):
-    require(stub.EmptyCall(t.Empty(), timeout=10) == t.Empty(), "not empty")
+    require(stub.EmptyCall(t.Empty(), timeout=30) == t.Empty(), "not empty")
 
 
 def large_unary(stub):
-    check(stub.UnaryCall(t.large_request(), timeout=10).payload, t.LARGE_RESPONSE)
+    check(stub.UnaryCall(t.large_request(), timeout=30).payload, t.LARGE_RESPONSE)
 
 
 def gzip_unary(stub):
     answer = stub.UnaryCall(t.large_request(expect_compressed=t.BoolValue(value=True)),
-                            timeout=10, compression=grpc.Compression.Gzip)
+                            timeout=30, compression=grpc.Compression.Gzip)
     check(answer.payload, t.LARGE_RESPONSE)
 
 
 def deflate_unary(stub):
     error = failure(grpc.StatusCode.UNIMPLEMENTED, lambda: stub.UnaryCall(
-        t.large_request(), timeout=10, compression=grpc.Compression.Deflate))
+        t.large_request(), timeout=30, compression=grpc.Compression.Deflate))
     require("grpc-encoding" in error.details(), error.details())
 
 
 def gzip_response(stub):
     request = t.large_request(response_compressed=t.BoolValue(value=True))
-    check(stub.UnaryCall(request, timeout=10).payload, t.LARGE_RESPONSE)
+    check(stub.UnaryCall(request, timeout=30).payload, t.LARGE_RESPONSE)
 
 
 def cacheable_unary(stub):
     request = t.SimpleRequest(payload=t.Payload(body=str(time.time_ns()).encode()))
-    answers = [stub.CacheableUnaryCall(request, timeout=10, metadata=[("x-user-ip", "1.2.3.4")])
+    answers = [stub.CacheableUnaryCall(request, timeout=30, metadata=[("x-user-ip", "1.2.3.4")])
                for _ in range(2)]
     require(answers[0] == answers[1], "two answers differ")
 
 
 def client_streaming(stub):
     requests = (t.InputRequest(payload=t.payload(size)) for size in t.REQUEST_SIZES)
-    answer = stub.StreamingInputCall(requests, timeout=10)
+    answer = stub.StreamingInputCall(requests, timeout=30)
     require(answer.aggregated_payload_size == 74922, f"{answer}")
 
 
 def server_streaming(stub):
     request = t.OutputRequest(
         response_parameters=[t.ResponseParameters(size=size) for size in t.RESPONSE_SIZES])
-    answers = list(stub.StreamingOutputCall(request, timeout=10))
+    answers = list(stub.StreamingOutputCall(request, timeout=30))
     require(len(answers) == 4, f"{len(answers)} answers")
     for answer, size in zip(answers, t.RESPONSE_SIZES):
         check(answer.payload, size)
@@ -95,7 +95,7 @@ def server_streaming(stub):
 
 def ping_pong(stub):
     requests = queue.SimpleQueue()
-    answers = stub.FullDuplexCall(iter(requests.get, None), timeout=10)
+    answers = stub.FullDuplexCall(iter(requests.get, None), timeout=30)
     for size, answer in zip(t.REQUEST_SIZES, t.RESPONSE_SIZES):
         requests.put(t.turn(size, answer))
         check(next(answers).payload, answer)
@@ -105,18 +105,18 @@ def ping_pong(stub):
 
 def half_duplex(stub):
     requests = [t.turn(1, size) for size in t.RESPONSE_SIZES]
-    answers = list(stub.HalfDuplexCall(iter(requests), timeout=10))
+    answers = list(stub.HalfDuplexCall(iter(requests), timeout=30))
     require([len(a.payload.body) for a in answers] == t.RESPONSE_SIZES, f"{len(answers)} answers")
 
 
 def empty_stream(stub):
-    require(list(stub.FullDuplexCall(iter(()), timeout=10)) == [], "answers to nothing")
+    require(list(stub.FullDuplexCall(iter(()), timeout=30)) == [], "answers to nothing")
 
 
 def custom_metadata(stub):
     metadata = [(t.INITIAL_KEY, t.INITIAL_VALUE), (t.TRAILING_KEY, t.TRAILING_VALUE)]
-    _, unary = stub.UnaryCall.with_call(t.large_request(), timeout=10, metadata=metadata)
-    duplex = stub.FullDuplexCall(iter([t.turn(1, 1)]), timeout=10, metadata=metadata)
+    _, unary = stub.UnaryCall.with_call(t.large_request(), timeout=30, metadata=metadata)
+    duplex = stub.FullDuplexCall(iter([t.turn(1, 1)]), timeout=30, metadata=metadata)
     require(len(list(duplex)) == 1, "no answer")
     for call in unary, duplex:
         require((t.INITIAL_KEY, t.INITIAL_VALUE) in call.initial_metadata(), "initial")
@@ -126,9 +126,9 @@ def custom_metadata(stub):
 def status_code_and_message(stub, message="test status message"):
     status = t.EchoStatus(code=2, message=message)
     unary = failure(grpc.StatusCode.UNKNOWN, lambda: stub.UnaryCall(
-        t.SimpleRequest(response_status=status), timeout=10))
+        t.SimpleRequest(response_status=status), timeout=30))
     duplex = failure(grpc.StatusCode.UNKNOWN, lambda: list(stub.FullDuplexCall(
-        iter([t.OutputRequest(response_status=status)]), timeout=10)))
+        iter([t.OutputRequest(response_status=status)]), timeout=30)))
     for error in unary, duplex:
         require(error.details() == message, error.details())
 
@@ -138,17 +138,17 @@ def special_status_message(stub):
 
 
 def unimplemented_method(stub):
-    failure(grpc.StatusCode.UNIMPLEMENTED, lambda: stub.UnimplementedCall(t.Empty(), timeout=10))
+    failure(grpc.StatusCode.UNIMPLEMENTED, lambda: stub.UnimplementedCall(t.Empty(), timeout=30))
 
 
 def unimplemented_service(stub):
     call = stub.channel.unary_unary("/grpc.testing.UnimplementedService/UnimplementedCall")
-    failure(grpc.StatusCode.UNIMPLEMENTED, lambda: call(b"", timeout=10))
+    failure(grpc.StatusCode.UNIMPLEMENTED, lambda: call(b"", timeout=30))
 
 
 def cancel_after_begin(stub):
     requests = queue.SimpleQueue()
-    call = stub.StreamingInputCall.future(iter(requests.get, None), timeout=10)
+    call = stub.StreamingInputCall.future(iter(requests.get, None), timeout=30)
     call.cancel()
     requests.put(None)
     require(call.cancelled(), "not cancelled")
@@ -158,7 +158,7 @@ def cancel_after_begin(stub):
 def cancel_after_first_response(stub):
     requests = queue.SimpleQueue()
     requests.put(t.turn(27182, 31415))
-    call = stub.FullDuplexCall(iter(requests.get, None), timeout=10)
+    call = stub.FullDuplexCall(iter(requests.get, None), timeout=30)
     check(next(call).payload, 31415)
     call.cancel()
     requests.put(None)
