@@ -8,13 +8,13 @@ import Testing
 /// unharmed. The limits are the defaults but where a time would make the test long or an amount large.
 @Suite(.serialized, .timeLimit(.minutes(5 * Sanitized.timeFactor))) struct AttackTests {
   /// Every call of the client at the side is answered within this, on a machine with other work.
-  static let callTimeout: Duration = .seconds(10 * Sanitized.timeFactor)
-  /// The slowest of them takes no longer: six times what was seen on one that was overloaded.
-  static let slowestCallMax: Duration = .seconds(4 * Sanitized.timeFactor)
+  static let callTimeout: Duration = .seconds(3 * Sanitized.timeFactor)
+  /// The slowest of them takes no longer: three times what was seen on one that was overloaded.
+  static let slowestCallMax: Duration = .seconds(2 * Sanitized.timeFactor)
   /// No attack makes the server's memory grow by more.
   static let growthBytesMax = (24 << 20) * Sanitized.memoryFactor
   /// How much later than its limit an end may be seen, on such a machine.
-  static let delayMax = 5.0 * Double(Sanitized.timeFactor)
+  static let delayMax = 2.0 * Double(Sanitized.timeFactor)
 
   struct Attack: Sendable, CustomTestStringConvertible {
     let name: String

@@ -11,10 +11,7 @@ import Testing
     let server = try ThrowawayPostgres()
     try await withOutbox(of: server) { outbox in
       let audit = FakeAudit()
-      let delivery = outbox.delivery(to: audit) {
-        $0.databaseTimeout = .seconds(1)
-        $0.lease = .seconds(5)
-      }
+      let delivery = outbox.delivery(to: audit) { $0.databaseTimeout = .seconds(3) }
       try delivery.start(listener: outbox.listener)
       try await outbox.add(events(3))
       try await outbox.wait(for: 3, "delivered_at IS NOT NULL")
@@ -31,7 +28,7 @@ import Testing
       try await outbox.add(events(3))
       try await outbox.wait(for: 9, "delivered_at IS NOT NULL")
       await delivery.stop()
-      // What was told and could not be marked so is told again.
+      #expect(audit.received.count == 9)
       #expect(Set(audit.received).count == 9)
     }
   }
